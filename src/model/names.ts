@@ -1,0 +1,156 @@
+/**
+ * Every name that Leafmesh owns on a server: accounts, streams, consumers, subjects, headers, state keys.
+ * No other module builds one of these by hand.
+ *
+ * Site, tenant and policy names are `[a-z][a-z0-9-]{0,31}`: they hold no `_`, `~` or `.`, so joined names stay
+ * unambiguous, and a name with `_` can never be that of a site.
+ */
+import { createHash } from "node:crypto";
+
+const NAME = /^[a-z][a-z0-9-]{0,31}$/;
+
+/** Names that would collide with our own first tokens. */
+const RESERVED = new Set(["mesh", "dlq", "refused", "local"]);
+
+/** Why `name` cannot name a site, a tenant or a policy; `null` when it can. */
+export function nameProblem(name: string): string | null {
+  if (!NAME.test(name)) return "must be a lower-case letter, then up to 31 of a-z, 0-9 and '-'";
+  if (RESERVED.has(name)) return `is reserved (${[...RESERVED].join(", ")})`;
+  return null;
+}
+
+// ── accounts ──
+
+export const MESH_ACCOUNT = "MESH";
+export const SYSTEM_ACCOUNT = "SYS";
+export const tenantAccount = (tenant: string): string => `T_${tenant}`;
+export const linkAccount = (peer: string): string => `LINK_${peer}`;
+
+/**
+ * The eight-character hash of an account that nats-server puts in `$JS.FC.<domain>.<hash>.<stream>.<consumer>.…`
+ * Source: nats-server `server/events.go`, getHash.
+ */
+export function accountHash(account: string): string {
+  const digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+  const digest = createHash("sha256").update(account).digest();
+  return [...digest.subarray(0, 8)].map((byte) => digits[byte % digits.length]).join("");
+}
+
+// ── streams of MESH ──
+
+export const outStream = (tenant: string): string => `out_${tenant}`;
+/** The stream of remote events: republished to the tenant's core subscribers when `live`. */
+export const inStream = (tenant: string, live: boolean): string =>
+  live ? `in_${tenant}` : `quiet_${tenant}`;
+export const viewStream = (tenant: string, policy: string): string => `view_${tenant}_${policy}`;
+export const mirrorStream = (tenant: string, peer: string): string => `mirror_${tenant}_${peer}`;
+export const dlqStream = (tenant: string): string => `dlq_${tenant}`;
+/** The tenant's log, a stream of its own account. */
+export const logStream = (tenant: string): string => tenant;
+export const STATE_BUCKET = "leafmesh_state";
+
+export type StreamName =
+  | { readonly type: "out" | "in" | "quiet" | "dlq"; readonly tenant: string }
+  | { readonly type: "view"; readonly tenant: string; readonly policy: string }
+  | { readonly type: "mirror"; readonly tenant: string; readonly peer: string };
+
+/** What a stream of MESH is for; `null` for a name that is not ours. */
+export function parseStreamName(name: string): StreamName | null {
+  const [type, tenant, third, ...rest] = name.split("_");
+  if (tenant === undefined || rest.length > 0 || !NAME.test(tenant)) return null;
+  if (third === undefined) {
+    return type === "out" || type === "in" || type === "quiet" || type === "dlq" ? { type, tenant } : null;
+  }
+  if (!NAME.test(third)) return null;
+  if (type === "view") return { type, tenant, policy: third };
+  if (type === "mirror") return { type, tenant, peer: third };
+  return null;
+}
+
+// ── consumers ──
+
+/** The consumer that `peer` sources from has the peer's name on every stream. */
+export const peerConsumer = (peer: string): string => peer;
+/** The consumer that the tenant's log sources from. */
+export const LOG_CONSUMER = "log_";
+/** The pull consumer that a view's worker reads `out_<tenant>` with. */
+export const viewConsumer = (policy: string): string => `view_${policy}`;
+
+// ── subjects of events ──
+
+/** Where an event of `tenant` from `origin` is stored: `<origin>.<tenant>.<rest>`, for a tenant subject or pattern. */
+export const storedSubject = (origin: string, tenantSubject: string): string => `${origin}.${tenantSubject}`;
+/** All subjects of a tenant. */
+export const tenantSubjects = (tenant: string): string => `${tenant}.>`;
+/** Where a view keeps an event: `<site>~<policy>.<tenant>.<rest>`. */
+export const viewSubject = (site: string, policy: string, tenantSubject: string): string =>
+  `${site}~${policy}.${tenantSubject}`;
+/** Where an event is kept that a peer sent and that we do not accept: not republished, not in the log. */
+export const refusedSubjects = (peer: string, tenant: string): string => `refused.${peer}.${tenant}.>`;
+export const dlqSubject = (tenantSubject: string): string => `dlq.${tenantSubject}`;
+export const dlqSubjects = (tenant: string): string => `dlq.${tenant}.>`;
+
+/** The tenant subject of a stored, view or dead-letter subject: all but its first token. */
+export function tenantSubjectOf(stored: string): string {
+  return stored.slice(stored.indexOf(".") + 1);
+}
+
+/** The origin of a stored or view subject: its first token, without a view's `~<policy>`. */
+export function originOf(stored: string): string {
+  const first = stored.slice(0, stored.indexOf("."));
+  const tilde = first.indexOf("~");
+  return tilde < 0 ? first : first.slice(0, tilde);
+}
+
+// ── subjects between accounts and sites ──
+
+/** Prefix under which `site` answers JetStream API calls of its peers (only CONSUMER.RESET is let through). */
+export const siteApiPrefix = (site: string): string => `mesh.${site}.API`;
+export const siteApiReset = (site: string, stream: string, consumer: string): string =>
+  `mesh.${site}.API.CONSUMER.RESET.${stream}.${consumer}`;
+/** Where `site` delivers the events of `stream` to `peer`. */
+export const deliverSubject = (site: string, peer: string, stream: string): string =>
+  `mesh.${site}.deliver.${peer}.${stream}`;
+/** What `peer` asks of the sidecar of `site`; `verb` may be `>`. */
+export const rpcSubject = (site: string, peer: string, verb: string): string =>
+  `mesh.${site}.rpc.${peer}.${verb}`;
+/** Flow control of the consumers of MESH at `site`; stream and consumer may be `*`. */
+export const flowControlSubject = (site: string, stream: string, consumer: string): string =>
+  `$JS.FC.${site}.${accountHash(MESH_ACCOUNT)}.${stream}.${consumer}.>`;
+/** Prefix under which MESH calls the JetStream API of a tenant's account. */
+export const tenantApiPrefix = (tenant: string): string => `mesh.local.${tenant}.API`;
+/** Prefix under which a tenant's account calls CONSUMER.RESET of its log's sources in MESH. */
+export const LOG_API_PREFIX = "mesh.API";
+export const logDeliverSubject = (tenant: string, stream: string): string => `mesh.log.${tenant}.${stream}`;
+
+// ── headers ──
+
+/** Position of a view's event: the sequence of the stream that the view reads. */
+export const POSITION_HEADER = "Leafmesh-Position";
+/** Version of the policy that decided an event of a view. */
+export const POLICY_HEADER = "Leafmesh-Policy";
+/** Headers of a dead letter. */
+export const DLQ_HEADERS = {
+  reason: "Leafmesh-Dlq-Reason",
+  rule: "Leafmesh-Dlq-Rule",
+  policy: "Leafmesh-Dlq-Policy",
+  version: "Leafmesh-Dlq-Policy-Version",
+  error: "Leafmesh-Dlq-Error",
+  subject: "Leafmesh-Dlq-Subject",
+  origin: "Leafmesh-Dlq-Origin",
+  position: "Leafmesh-Dlq-Position",
+  /** The event's own header block, base64. */
+  headers: "Leafmesh-Dlq-Headers",
+} as const;
+
+// ── keys of the state bucket ──
+
+export const stateKey = {
+  site: "site",
+  tenant: (tenant: string) => `tenant.${tenant}`,
+  exportPolicy: (tenant: string, name: string) => `export.${tenant}.${name}`,
+  importFrom: (tenant: string, peer: string) => `import.${tenant}.${peer}`,
+  peer: (peer: string) => `peer.${peer}`,
+  /** What a peer said last that it accepts from us. */
+  accepted: (peer: string) => `accepted.${peer}`,
+} as const;

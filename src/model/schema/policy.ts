@@ -1,0 +1,110 @@
+/** Export policies and their rules: the shapes of DESIGN.md §4, as zod schemas and their types. */
+import { z } from "zod";
+import { HeaderName, HeaderPattern, HeaderValue, Name, Pattern } from "./scalars.ts";
+
+const JsonPath = z
+  .string()
+  .min(1)
+  .meta({
+    description: "JSONPath (RFC 9535): names, indexes, slices, wildcards, descendants",
+    example: "$.customer.email",
+  });
+
+/** What to do with the values that a path selects. */
+export const Redaction = z
+  .discriminatedUnion("with", [
+    z.strictObject({ path: JsonPath, with: z.literal("remove") }),
+    z.strictObject({
+      path: JsonPath,
+      with: z.literal("mask"),
+      keep: z
+        .union([
+          z.literal("domain"),
+          z.strictObject({ first: z.int().min(1).max(64) }),
+          z.strictObject({ last: z.int().min(1).max(64) }),
+        ])
+        .optional()
+        .meta({
+          description:
+            "What stays readable: the domain of an e-mail address, or the first or last characters",
+        }),
+    }),
+    z.strictObject({ path: JsonPath, with: z.literal("pseudonym") }),
+  ])
+  .meta({ id: "Redaction" });
+export type Redaction = z.infer<typeof Redaction>;
+
+export const HeaderRules = z
+  .strictObject({
+    drop: z.array(HeaderPattern).min(1).optional(),
+    set: z.record(HeaderName, HeaderValue).optional(),
+  })
+  .meta({ id: "HeaderRules" });
+export type HeaderRules = z.infer<typeof HeaderRules>;
+
+/** One rule of an export policy. The first rule that matches decides; no match, no export. */
+export const Rule = z
+  .strictObject({
+    name: z.string().min(1).max(64).optional(),
+    subjects: z.array(Pattern).min(1),
+    when: z.string().min(1).max(4096).optional().meta({
+      description: "CEL over subject, tokens, headers, data, origin, time and size; an error is a quarantine",
+      example: 'headers["region"] == "EU"',
+    }),
+    deny: z.literal(true).optional(),
+    redact: z.array(Redaction).min(1).optional(),
+    headers: HeaderRules.optional(),
+  })
+  .superRefine((rule, context) => {
+    if (rule.deny && (rule.redact || rule.headers)) {
+      context.addIssue({
+        code: "custom",
+        path: ["deny"],
+        message: "a rule that denies cannot also redact or change headers: nothing of the event leaves",
+      });
+    }
+  })
+  .meta({ id: "Rule" });
+export type Rule = z.infer<typeof Rule>;
+
+/** What one tenant lets a set of peers have. */
+export const ExportPolicy = z
+  .strictObject({
+    name: Name,
+    to: z.array(Name).min(1),
+    origin: Name.optional().meta({
+      description: "Pass on events of this other site (transit); default: our own",
+    }),
+    start: z
+      .enum(["new", "all"])
+      .optional()
+      .meta({
+        description:
+          "Where a new route begins: with events from now on (default), or with all that is stored",
+      }),
+    rules: z.array(Rule).min(1),
+  })
+  .meta({ id: "ExportPolicy" });
+export type ExportPolicy = z.infer<typeof ExportPolicy>;
+
+/** What this site accepts of one tenant from one peer. */
+export const ImportPolicy = z
+  .strictObject({
+    from: Name,
+    origin: Name.optional().meta({
+      description: "Accept events of this other site through the peer (transit)",
+    }),
+    subjects: z.array(Pattern).min(1),
+    live: z
+      .boolean()
+      .optional()
+      .meta({ description: "Republish to core subscribers (default true); false: log only" }),
+    mirror: z
+      .boolean()
+      .optional()
+      .meta({
+        description: "Keep instead an exact read-only copy of what the peer exports, with the same sequences",
+      }),
+  })
+  .meta({ id: "ImportPolicy" });
+export type ImportPolicy = z.infer<typeof ImportPolicy>;

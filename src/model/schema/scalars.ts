@@ -1,0 +1,70 @@
+/** The scalar values of configuration documents, each with a message that says what was expected. */
+import { z } from "zod";
+import { nameProblem } from "../names.ts";
+import { patternProblem } from "../subject.ts";
+import { parseBytes, parseDurationMs } from "../units.ts";
+
+/** A string that `problem` has nothing against; the message is `'<value>' <problem>`. */
+function checked(problem: (text: string) => string | null) {
+  return z.string().superRefine((text, context) => {
+    const message = problem(text);
+    if (message !== null) context.addIssue({ code: "custom", message: `'${text}' ${message}` });
+  });
+}
+
+/** Name of a site, tenant or policy. */
+export const Name = checked(nameProblem).meta({ example: "berlin" });
+
+/** A NATS subject pattern. */
+export const Pattern = checked((text) => {
+  const problem = patternProblem(text);
+  return problem === null ? null : `is no subject pattern: it ${problem}`;
+}).meta({ example: "acme.orders.*.v1" });
+
+/** A duration in text; `minMs` and `maxMs` bound it. The parsed value stays text, see `parseDurationMs`. */
+export function duration(bounds: { minMs?: number; maxMs?: number } = {}) {
+  return checked((text) => {
+    const ms = parseDurationMs(text);
+    if (ms === null) return "is no duration (expected for example 250ms, 30s, 2m, 1h30m, 7d)";
+    if (bounds.minMs !== undefined && ms < bounds.minMs) return `is shorter than ${bounds.minMs} ms`;
+    if (bounds.maxMs !== undefined && ms > bounds.maxMs) return `is longer than ${bounds.maxMs} ms`;
+    return null;
+  });
+}
+
+/** A size in text, at least `minBytes`. */
+export function size(minBytes = 1) {
+  return checked((text) => {
+    const bytes = parseBytes(text);
+    if (bytes === null) return "is no size (expected for example 512KiB, 10MB, 2GiB)";
+    return bytes < minBytes ? `is smaller than ${minBytes} bytes` : null;
+  });
+}
+
+/** `host:port`; port 0 means any free one. */
+export const Address = checked((text) => {
+  const port = /^(?:\[[0-9a-fA-F:]+\]|[^\s:/]+):(\d{1,5})$/.exec(text)?.[1];
+  return port !== undefined && Number(port) <= 65_535 ? null : "is no address (expected host:port)";
+}).meta({ example: "127.0.0.1:4222" });
+
+/** Public nkey of a user or a site. A value that may be a seed is never repeated in a message. */
+export const PublicKey = z
+  .string()
+  .superRefine((text, context) => {
+    if (/^U[A-Z2-7]{55}$/.test(text)) return;
+    const message = text.startsWith("S")
+      ? "this is a seed: give the public key (U…), and keep the seed secret"
+      : `'${text}' is no public key (expected U and 55 characters of A-Z, 2-7)`;
+    context.addIssue({ code: "custom", message });
+  })
+  .meta({ example: "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4" });
+
+/** Name of a header field, or with `*` at its end a class of them. */
+export const HeaderPattern = checked((text) =>
+  /^[!#$%&'+\-.^_`|~0-9A-Za-z]+\*?$/.test(text) ? null : "is no header name (a '*' may end it)",
+);
+export const HeaderName = checked((text) =>
+  /^[!#$%&'+\-.^_`|~0-9A-Za-z]+$/.test(text) ? null : "is no header name",
+);
+/** A value of a header: one line. */
+export const HeaderValue = checked((text) => (/[\r\n\0]/.test(text) ? "has a line break or NUL" : null));

@@ -1,0 +1,106 @@
+/** The site file (`site.yaml`). */
+import { z } from "zod";
+import { Address, duration, Name, PublicKey } from "./scalars.ts";
+import { TenantDocument } from "./tenant.ts";
+
+const LeafUrl = z
+  .string()
+  .regex(/^(nats-leaf|tls|ws|wss):\/\/[^\s/@]+(:\d+)?$/, {
+    error: (issue) =>
+      `'${String(issue.input)}' is no leaf URL (expected for example nats-leaf://host:7422, without user or password)`,
+  })
+  .meta({ example: "nats-leaf://tokyo.example.net:7422" });
+
+export const Peer = z
+  .strictObject({
+    name: Name,
+    dial: LeafUrl.optional().meta({ description: "Leaf address of the peer; without it the peer dials us" }),
+    key: PublicKey.meta({
+      description: "The peer's site key, as `leafmesh init` or `status` prints it there",
+    }),
+  })
+  .meta({ id: "Peer" });
+export type Peer = z.infer<typeof Peer>;
+
+export const ServerSettings = z
+  .strictObject({
+    mode: z.enum(["embedded", "external"]).optional(),
+    listen: Address.optional().meta({ description: "Where apps connect; default 127.0.0.1:4222" }),
+    leaf: Address.optional().meta({ description: "Where peers connect; default 127.0.0.1:7422" }),
+    sync: z
+      .union([z.literal("always"), duration({ minMs: 100 })])
+      .optional()
+      .meta({
+        description:
+          "When the store is flushed to disk: always (default), or an interval in which power loss may lose events",
+      }),
+    binary: z
+      .string()
+      .min(1)
+      .optional()
+      .meta({ description: "Path of nats-server; default: found on this machine" }),
+    linger: duration()
+      .optional()
+      .meta({
+        description:
+          "How long an embedded server outlives a sidecar that died, so that native routes flow on; default 60s",
+      }),
+    config: z
+      .string()
+      .min(1)
+      .optional()
+      .meta({ description: "External server: the configuration file that the sidecar may write and reload" }),
+    url: z.string().min(1).optional().meta({ description: "External server: where the sidecar connects" }),
+  })
+  .superRefine((server, context) => {
+    const external = server.mode === "external";
+    const only = (field: "config" | "url" | "binary" | "linger", mode: string) => {
+      if (server[field] !== undefined) {
+        context.addIssue({ code: "custom", path: [field], message: `'${field}' goes with mode: ${mode}` });
+      }
+    };
+    if (external) {
+      only("linger", "embedded");
+      if (server.url === undefined) {
+        context.addIssue({
+          code: "custom",
+          path: ["url"],
+          message: "mode: external needs 'url', where the sidecar connects",
+        });
+      }
+    } else {
+      only("config", "external");
+      only("url", "external");
+    }
+  })
+  .meta({ id: "ServerSettings" });
+export type ServerSettings = z.infer<typeof ServerSettings>;
+
+export const ApiSettings = z
+  .strictObject({
+    listen: Address.optional().meta({ description: "Default 127.0.0.1:7480" }),
+    token: z
+      .union([z.strictObject({ file: z.string().min(1) }), z.strictObject({ env: z.string().min(1) })])
+      .optional()
+      .meta({
+        description:
+          "Where the admin token is read from; default: made on first start, kept in the data folder",
+      }),
+  })
+  .meta({ id: "ApiSettings" });
+
+export const SiteFile = z
+  .strictObject({
+    site: Name,
+    data: z
+      .string()
+      .min(1)
+      .optional()
+      .meta({ description: "Data folder, relative to the site file; default leafmesh-data/<site>" }),
+    server: ServerSettings.optional(),
+    api: ApiSettings.optional(),
+    peers: z.array(Peer).optional(),
+    tenants: z.array(TenantDocument).optional(),
+  })
+  .meta({ id: "SiteFile" });
+export type SiteFile = z.infer<typeof SiteFile>;

@@ -1,0 +1,65 @@
+/** A tenant's document: its users, limits, deduplication, exports and imports. */
+import { z } from "zod";
+import { ExportPolicy, ImportPolicy } from "./policy.ts";
+import { duration, Name, PublicKey, size } from "./scalars.ts";
+
+export const TenantUser = z
+  .strictObject({ name: Name, key: PublicKey })
+  .meta({
+    id: "TenantUser",
+    description: "An app's user in the tenant's account: the public half of its nkey",
+  });
+export type TenantUser = z.infer<typeof TenantUser>;
+
+export const TenantLimits = z
+  .strictObject({
+    storage: size(1024)
+      .optional()
+      .meta({ description: "Of each of the tenant's streams; default 2GiB", example: "2GiB" }),
+    maxAge: duration({ minMs: 1000 })
+      .optional()
+      .meta({ description: "How long events are kept; default 7d" }),
+    maxMsgSize: size(1).optional().meta({ description: "Largest event, headers included; default 1MiB" }),
+    whenFull: z
+      .enum(["discard-oldest", "refuse"])
+      .optional()
+      .meta({
+        description:
+          "At the storage limit: drop the oldest event (default; the loss is counted), or refuse publishes",
+      }),
+  })
+  .meta({ id: "TenantLimits" });
+export type TenantLimits = z.infer<typeof TenantLimits>;
+
+export const Dedupe = z
+  .strictObject({
+    window: duration({ minMs: 100, maxMs: 86_400_000 }).optional().meta({ description: "Default 2m" }),
+    ids: z
+      .enum(["origin", "mesh"])
+      .optional()
+      .meta({ description: "Nats-Msg-Id is unique at its origin (default), or in the whole mesh" }),
+  })
+  .meta({ id: "Dedupe" });
+export type Dedupe = z.infer<typeof Dedupe>;
+
+/** The settings of a tenant without its policies: what `PUT /v1/tenants/{tenant}` takes. */
+export const TenantSettings = z
+  .strictObject({
+    users: z.array(TenantUser).optional(),
+    limits: TenantLimits.optional(),
+    dedupe: Dedupe.optional(),
+    log: z.boolean().optional().meta({ description: "Keep the log stream of all events; default true" }),
+  })
+  .meta({ id: "TenantSettings" });
+export type TenantSettings = z.infer<typeof TenantSettings>;
+
+/** A tenant as it stands in a site file. */
+export const TenantDocument = z
+  .strictObject({
+    tenant: Name,
+    ...TenantSettings.shape,
+    exports: z.array(ExportPolicy).optional(),
+    imports: z.array(ImportPolicy).optional(),
+  })
+  .meta({ id: "TenantDocument" });
+export type TenantDocument = z.infer<typeof TenantDocument>;
