@@ -149,7 +149,7 @@ export const stateKey = {
   site: "site",
   tenant: (tenant: string) => `tenant.${tenant}`,
   exportPolicy: (tenant: string, name: string) => `export.${tenant}.${name}`,
-  importFrom: (tenant: string, peer: string) => `import.${tenant}.${peer}`,
+  importFrom: (tenant: string, peer: string, origin: string) => `import.${tenant}.${peer}.${origin}`,
   peer: (peer: string) => `peer.${peer}`,
   /** What a peer said last that it accepts from us. */
   accepted: (peer: string) => `accepted.${peer}`,

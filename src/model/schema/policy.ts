@@ -2,13 +2,10 @@
 import { z } from "zod";
 import { HeaderName, HeaderPattern, HeaderValue, Name, Pattern } from "./scalars.ts";
 
-const JsonPath = z
-  .string()
-  .min(1)
-  .meta({
-    description: "JSONPath (RFC 9535): names, indexes, slices, wildcards, descendants",
-    example: "$.customer.email",
-  });
+const JsonPath = z.string().min(1).meta({
+  description: "JSONPath (RFC 9535): names, indexes, slices, wildcards, descendants",
+  example: "$.customer.email",
+});
 
 /** What to do with the values that a path selects. */
 export const Redaction = z
@@ -75,13 +72,9 @@ export const ExportPolicy = z
     origin: Name.optional().meta({
       description: "Pass on events of this other site (transit); default: our own",
     }),
-    start: z
-      .enum(["new", "all"])
-      .optional()
-      .meta({
-        description:
-          "Where a new route begins: with events from now on (default), or with all that is stored",
-      }),
+    start: z.enum(["new", "all"]).optional().meta({
+      description: "Where a new route begins: with events from now on (default), or with all that is stored",
+    }),
     rules: z.array(Rule).min(1),
   })
   .meta({ id: "ExportPolicy" });
@@ -99,12 +92,9 @@ export const ImportPolicy = z
       .boolean()
       .optional()
       .meta({ description: "Republish to core subscribers (default true); false: log only" }),
-    mirror: z
-      .boolean()
-      .optional()
-      .meta({
-        description: "Keep instead an exact read-only copy of what the peer exports, with the same sequences",
-      }),
+    mirror: z.boolean().optional().meta({
+      description: "Keep instead an exact read-only copy of what the peer exports, with the same sequences",
+    }),
   })
   .meta({ id: "ImportPolicy" });
 export type ImportPolicy = z.infer<typeof ImportPolicy>;

@@ -39,12 +39,10 @@ export const ServerSettings = z
       .min(1)
       .optional()
       .meta({ description: "Path of nats-server; default: found on this machine" }),
-    linger: duration()
-      .optional()
-      .meta({
-        description:
-          "How long an embedded server outlives a sidecar that died, so that native routes flow on; default 60s",
-      }),
+    linger: duration().optional().meta({
+      description:
+        "How long an embedded server outlives a sidecar that died, so that native routes flow on; default 60s",
+    }),
     config: z
       .string()
       .min(1)

@@ -3,12 +3,10 @@ import { z } from "zod";
 import { ExportPolicy, ImportPolicy } from "./policy.ts";
 import { duration, Name, PublicKey, size } from "./scalars.ts";
 
-export const TenantUser = z
-  .strictObject({ name: Name, key: PublicKey })
-  .meta({
-    id: "TenantUser",
-    description: "An app's user in the tenant's account: the public half of its nkey",
-  });
+export const TenantUser = z.strictObject({ name: Name, key: PublicKey }).meta({
+  id: "TenantUser",
+  description: "An app's user in the tenant's account: the public half of its nkey",
+});
 export type TenantUser = z.infer<typeof TenantUser>;
 
 export const TenantLimits = z
@@ -20,13 +18,10 @@ export const TenantLimits = z
       .optional()
       .meta({ description: "How long events are kept; default 7d" }),
     maxMsgSize: size(1).optional().meta({ description: "Largest event, headers included; default 1MiB" }),
-    whenFull: z
-      .enum(["discard-oldest", "refuse"])
-      .optional()
-      .meta({
-        description:
-          "At the storage limit: drop the oldest event (default; the loss is counted), or refuse publishes",
-      }),
+    whenFull: z.enum(["discard-oldest", "refuse"]).optional().meta({
+      description:
+        "At the storage limit: drop the oldest event (default; the loss is counted), or refuse publishes",
+    }),
   })
   .meta({ id: "TenantLimits" });
 export type TenantLimits = z.infer<typeof TenantLimits>;

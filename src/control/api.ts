@@ -1,0 +1,204 @@
+/** What the sidecar offers to its HTTP API: the state, the plan, and reports of what runs. */
+import type { DesiredState } from "../model/desired.ts";
+import type { Decision } from "../model/event.ts";
+import type { ResourceRef, ResourceType, ResourceValue, ResourceValues, Versioned } from "./resource.ts";
+
+/** The desired state, one document at a time. Every write validates the whole state that would result. */
+export interface StateStore {
+  /** The whole state. `revision` grows with every change of any document. */
+  desired(): { readonly state: DesiredState; readonly revision: number };
+  get<R extends ResourceRef>(ref: R): Versioned<ResourceValue<R>> | null;
+  /** All documents of a type, of one tenant where the type has tenants; sorted by name. */
+  list<T extends ResourceType>(
+    type: T,
+    tenant?: string,
+  ): readonly {
+    readonly ref: Extract<ResourceRef, { type: T }>;
+    readonly document: Versioned<ResourceValues[T]>;
+  }[];
+  /**
+   * Writes a document.
+   * @param expected revision that must be current; `null`: must not exist yet; `undefined`: whatever is there.
+   * @returns the new revision.
+   * @throws {LeafmeshError} `precondition_failed`, `policy_invalid` or `config_invalid` with all problems, `not_found` for a missing tenant.
+   */
+  put<R extends ResourceRef>(
+    ref: R,
+    value: ResourceValue<R>,
+    expected: number | null | undefined,
+  ): Promise<number>;
+  /** Removes a document (a tenant with its exports and imports). @throws as `put`. */
+  remove(ref: ResourceRef, expected: number | undefined): Promise<void>;
+}
+
+/** One step of a plan, printable and idempotent. */
+export interface StepReport {
+  /** For example `create-stream`. */
+  readonly type: string;
+  /** What it is done to, for example `MESH/out_acme` . */
+  readonly target: string;
+  /** One line that says what and why. */
+  readonly text: string;
+}
+
+export interface PlanReport {
+  readonly revision: number;
+  readonly steps: readonly StepReport[];
+  /** How each export runs, and why: `native`, or `view` with the rules that need one. */
+  readonly routes: readonly {
+    readonly tenant: string;
+    readonly policy: string;
+    readonly kind: "native" | "view";
+    readonly why: readonly string[];
+  }[];
+}
+
+export interface ApplyReport {
+  readonly revision: number;
+  readonly applied: readonly StepReport[];
+  readonly failed: readonly (StepReport & { readonly error: string })[];
+  /** Nothing is left to do. */
+  readonly converged: boolean;
+}
+
+/** One tenant's flow to or from a peer. */
+export interface RouteReport {
+  readonly direction: "out" | "in";
+  readonly tenant: string;
+  /** Where the events were published. */
+  readonly origin: string;
+  readonly policy: string | null;
+  readonly kind: "native" | "view" | "mirror";
+  readonly stream: string;
+  /** Patterns that cross, in the tenant's own subjects. */
+  readonly subjects: readonly string[];
+  readonly active: boolean;
+  /** Events that wait to cross (out: not yet delivered; in: as the server reports it). */
+  readonly lag: number;
+  /** Events that crossed so far: out: acknowledged position; in: last position stored. */
+  readonly position: number;
+  /** When an event last crossed, RFC 3339. */
+  readonly lastEvent: string | null;
+  /** Events that retention dropped before they crossed; an upper bound. 0 is the promise. */
+  readonly lost: number;
+  /** Why nothing flows; `null` when it does. */
+  readonly why: string | null;
+  /** What the view's worker did since it started; `null` for other kinds. */
+  readonly view: ViewReport | null;
+}
+
+export interface ViewReport {
+  readonly state: string;
+  readonly version: string;
+  readonly position: number;
+  readonly forwarded: number;
+  readonly redacted: number;
+  readonly denied: number;
+  readonly quarantined: number;
+  readonly lastError: string | null;
+}
+
+export interface LinkReport {
+  readonly peer: string;
+  readonly direction: "dial" | "accept";
+  readonly address: string | null;
+  readonly connected: boolean;
+  /** The peer proved its key: `yes`, `no` (refused, see `why`), `unknown` (not asked yet). */
+  readonly verified: "yes" | "no" | "unknown";
+  readonly rttMs: number | null;
+  readonly why: string | null;
+  readonly routes: readonly RouteReport[];
+}
+
+export interface SiteReport {
+  readonly site: string;
+  /** Public site key, to give to peers. */
+  readonly key: string;
+  readonly version: string;
+  readonly runtime: string;
+  readonly revision: number;
+  readonly server: {
+    readonly mode: "embedded" | "external";
+    readonly version: string;
+    readonly id: string;
+    readonly pid: number | null;
+    readonly listen: string;
+    readonly leaf: string;
+    readonly sync: string;
+  };
+  readonly startedAt: string;
+  readonly converged: boolean;
+}
+
+/** An event to explain: nothing is published. */
+export interface ExplainRequest {
+  readonly subject: string;
+  readonly headers: Readonly<Record<string, string | readonly string[]>>;
+  readonly data: Uint8Array;
+  /** Default: this site. */
+  readonly origin?: string;
+}
+
+export interface ExplainPeer {
+  readonly peer: string;
+  readonly policy: string | null;
+  readonly kind: "native" | "view" | null;
+  readonly outcome: "forward" | "drop" | "quarantine";
+  readonly rule: string | null;
+  readonly reason: string;
+  /** Rule by rule, what was found until one decided. */
+  readonly steps: readonly { readonly rule: string; readonly outcome: string }[];
+  /** What the peer would get; `null` unless forwarded. Payload bytes as they would cross. */
+  readonly result: {
+    readonly subject: string;
+    readonly headers: Readonly<Record<string, readonly string[]>>;
+    readonly data: Uint8Array;
+    readonly redactions: number;
+  } | null;
+  /** Whether the peer accepts the subject: `yes`, `no`, `unknown` (it has not said yet). */
+  readonly accepted: "yes" | "no" | "unknown";
+  readonly decision: Decision["type"];
+}
+
+export interface ExplainReport {
+  readonly tenant: string;
+  readonly subject: string;
+  readonly peers: readonly ExplainPeer[];
+}
+
+export interface DeadLetter {
+  /** Sequence in the tenant's dead-letter stream. */
+  readonly sequence: number;
+  readonly time: string;
+  readonly subject: string;
+  readonly origin: string;
+  readonly policy: string;
+  readonly policyVersion: string;
+  readonly rule: string;
+  readonly reason: string;
+  readonly error: string;
+  /** Sequence of the event in the stream that the policy read. */
+  readonly position: number;
+  readonly headers: Readonly<Record<string, readonly string[]>>;
+  readonly sizeBytes: number;
+}
+
+/** Everything the HTTP routes may call. */
+export interface Control {
+  readonly state: StateStore;
+  site(): Promise<SiteReport>;
+  plan(): Promise<PlanReport>;
+  /** Runs the plan now and waits until nothing differs or a step fails. */
+  apply(): Promise<ApplyReport>;
+  links(): Promise<readonly LinkReport[]>;
+  explain(tenant: string, request: ExplainRequest): Promise<ExplainReport>;
+  /** Dead letters from `after` (exclusive) on, oldest first. */
+  deadLetters(
+    tenant: string,
+    page: { readonly after: number; readonly limit: number },
+  ): Promise<{ readonly letters: readonly DeadLetter[]; readonly next: number | null }>;
+  /** Whether the site does its work: server up, state applied. */
+  ready(): Promise<{ readonly ready: boolean; readonly reasons: readonly string[] }>;
+  /** Prometheus text. */
+  metrics(): Promise<string>;
+}

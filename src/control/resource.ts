@@ -1,0 +1,69 @@
+/** The documents of the desired state: what they are called, where they are kept, what they hold. */
+import { stateKey } from "../model/names.ts";
+import type { ExportPolicy, ImportPolicy } from "../model/schema/policy.ts";
+import type { Peer } from "../model/schema/site.ts";
+import type { TenantSettings } from "../model/schema/tenant.ts";
+
+/** Which document. An import is told apart by the peer and, for transit, by the origin that comes through it. */
+export type ResourceRef =
+  | { readonly type: "peer"; readonly peer: string }
+  | { readonly type: "tenant"; readonly tenant: string }
+  | { readonly type: "export"; readonly tenant: string; readonly name: string }
+  | { readonly type: "import"; readonly tenant: string; readonly from: string; readonly origin?: string };
+
+/** What each type of document holds. */
+export interface ResourceValues {
+  readonly peer: Peer;
+  readonly tenant: TenantSettings;
+  readonly export: ExportPolicy;
+  readonly import: ImportPolicy;
+}
+export type ResourceType = keyof ResourceValues;
+export type ResourceValue<R extends ResourceRef> = ResourceValues[R["type"]];
+
+/** A document with the revision that `If-Match` names. */
+export interface Versioned<T> {
+  readonly value: T;
+  /** Revision of this document in the state bucket, 1 and up. */
+  readonly revision: number;
+}
+
+/** The key of a document in the state bucket. */
+export function resourceKey(ref: ResourceRef): string {
+  switch (ref.type) {
+    case "peer":
+      return stateKey.peer(ref.peer);
+    case "tenant":
+      return stateKey.tenant(ref.tenant);
+    case "export":
+      return stateKey.exportPolicy(ref.tenant, ref.name);
+    case "import":
+      return stateKey.importFrom(ref.tenant, ref.from, ref.origin ?? ref.from);
+  }
+}
+
+/** The document that a key names; `null` for keys of other kinds. */
+export function parseResourceKey(key: string): ResourceRef | null {
+  const [type, first, second, third] = key.split(".");
+  if (first === undefined) return null;
+  if (type === "peer") return { type, peer: first };
+  if (type === "tenant") return { type, tenant: first };
+  if (second === undefined) return null;
+  if (type === "export") return { type, tenant: first, name: second };
+  if (type !== "import" || third === undefined) return null;
+  return { type, tenant: first, from: second, ...(third === second ? {} : { origin: third }) };
+}
+
+/** A document as messages name it: `export acme/eu-orders`. */
+export function resourceLabel(ref: ResourceRef): string {
+  switch (ref.type) {
+    case "peer":
+      return `peer ${ref.peer}`;
+    case "tenant":
+      return `tenant ${ref.tenant}`;
+    case "export":
+      return `export ${ref.tenant}/${ref.name}`;
+    case "import":
+      return `import ${ref.tenant}/${ref.from}${ref.origin === undefined ? "" : ` (origin ${ref.origin})`}`;
+  }
+}
