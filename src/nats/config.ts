@@ -1,0 +1,115 @@
+/** Renders the whole configuration of a site's nats-server from the desired state. Pure: same input, same text. */
+import type { DesiredState } from "../model/desired.ts";
+import { linkAccount, SYSTEM_ACCOUNT } from "../model/names.ts";
+import type { Peer } from "../model/schema/site.ts";
+import { renderAccounts } from "./config_accounts.ts";
+import { type ConfMap, renderFields } from "./config_text.ts";
+import { MINIMUM_SERVER_VERSION } from "./find.ts";
+import type { PublicSiteKeys, SigningKey } from "./keys.ts";
+
+/** What the server's store promises in all: the sum over streams is bounded by each stream's own limit, not here. */
+const JETSTREAM_MAX_FILE = 256 * 1024 ** 4;
+const JETSTREAM_MAX_MEMORY = 1024 ** 4;
+const LEAST_MAX_PAYLOAD = 1024 ** 2;
+/** Above the largest event: headers that the sidecar adds to views and dead letters. */
+const PAYLOAD_HEADROOM = 256 * 1024;
+const LOG_FILE_BYTES = 16 * 1024 ** 2;
+const LOG_FILES = 4;
+
+/** Places that the configuration names. All but the credential are absolute or relative to the server's folder. */
+export interface ServerPaths {
+  readonly store: string;
+  readonly log: string;
+  /** The file of {@link renderLeafCredential}, relative to the configuration file. */
+  readonly leafCredential: string;
+}
+
+export interface ConfigInput {
+  readonly desired: DesiredState;
+  readonly keys: PublicSiteKeys;
+  /** `host:port` for apps and for peers; ports are real ones, not 0. */
+  readonly listen: string;
+  readonly leaf: string;
+  /** When the store is flushed: at every event, or at this interval in milliseconds. */
+  readonly sync: "always" | number;
+  readonly paths: ServerPaths;
+  /**
+   * Tenants that are gone but whose account the running server still has. A JetStream account must not be dropped and
+   * added again by reload, so it stays, without users and borders, until the next start.
+   */
+  readonly retiredTenants: readonly string[];
+}
+
+/** The text of `nats.conf` for a server that the sidecar runs. Holds public keys only. */
+export function renderConfig(input: ConfigInput): string {
+  const { desired } = input;
+  return `# Written by Leafmesh for site ${desired.site}. Changes made here are lost.\n${renderFields({
+    server_name: desired.site,
+    listen: input.listen,
+    log_file: input.paths.log,
+    logfile_size_limit: LOG_FILE_BYTES,
+    logfile_max_num: LOG_FILES,
+    logtime_utc: true,
+    max_payload: maxPayloadBytes(desired),
+    ping_interval: "20s",
+    ...requiredFields(input),
+  })}`;
+}
+
+/**
+ * The fragment that the configuration of an external server must hold: accounts, leaf links, JetStream's domain. Its
+ * owner adds ports, logging and limits.
+ */
+export function renderFragment(input: ConfigInput): string {
+  return `# Written by Leafmesh for site ${input.desired.site}: include it at the top level of nats-server's configuration.\n${renderFields(
+    requiredFields(input),
+  )}`;
+}
+
+/** The file with our half of every leaf link's credential. Secret: mode 0600, included and never logged. */
+export function renderLeafCredential(site: SigningKey): string {
+  return `nkey: "${new TextDecoder().decode(site.seed())}"\n`;
+}
+
+/** The largest message that the server takes, in bytes. */
+export function maxPayloadBytes(desired: DesiredState): number {
+  const largest = Math.max(LEAST_MAX_PAYLOAD, ...desired.tenants.map((tenant) => tenant.limits.maxMsgBytes));
+  return largest + PAYLOAD_HEADROOM;
+}
+
+function requiredFields(input: ConfigInput): ConfMap {
+  const { desired } = input;
+  return {
+    // Acknowledgement and flow-control subjects with domain and account: without it no source works across accounts.
+    feature_flags: { js_ack_fc_v2: true },
+    jetstream: {
+      store_dir: input.paths.store,
+      domain: desired.site,
+      sync_interval: input.sync === "always" ? "always" : `${input.sync}ms`,
+      max_file: JETSTREAM_MAX_FILE,
+      max_mem: JETSTREAM_MAX_MEMORY,
+    },
+    accounts: renderAccounts(desired, input.keys, input.retiredTenants),
+    system_account: SYSTEM_ACCOUNT,
+    leafnodes: {
+      listen: input.leaf,
+      no_advertise: true,
+      min_version: MINIMUM_SERVER_VERSION,
+      remotes: desired.peers.flatMap((peer) =>
+        peer.dial === undefined ? [] : [remote(peer, peer.dial, input.paths.leafCredential)],
+      ),
+    },
+  };
+}
+
+function remote(peer: Peer, url: string, leafCredential: string): ConfMap {
+  return {
+    urls: [url],
+    account: linkAccount(peer.name),
+    include: leafCredential,
+    ignore_discovered_servers: true,
+    // The server lets every account ask it about all accounts; a peer must not.
+    deny_imports: ["$SYS.>", "$JS.API.>"],
+    deny_exports: ["$SYS.>", "$JS.API.>"],
+  };
+}

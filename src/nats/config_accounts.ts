@@ -1,0 +1,235 @@
+/**
+ * The accounts of a site's server (DESIGN.md §2). What an account may reach in another is exactly what both sides write
+ * down here, and each export names the one account it is for.
+ */
+import type { DesiredState, DesiredTenant } from "../model/desired.ts";
+import {
+  deliverSubject,
+  flowControlSubject,
+  inStream,
+  LOG_API_PREFIX,
+  LOG_CONSUMER,
+  linkAccount,
+  logDeliverSubject,
+  logStream,
+  MESH_ACCOUNT,
+  outStream,
+  rpcSubject,
+  SYSTEM_ACCOUNT,
+  siteApiReset,
+  storedSubject,
+  tenantAccount,
+  tenantApiPrefix,
+  tenantSubjects,
+} from "../model/names.ts";
+import type { Peer } from "../model/schema/site.ts";
+import type { ConfMap } from "./config_text.ts";
+import type { PublicSiteKeys } from "./keys.ts";
+
+/** Room for the log and three times as much again for streams that the tenant's apps make themselves. */
+const TENANT_STORAGE_FACTOR = 4;
+const TENANT_STORAGE_LEAST_BYTES = 64 * 1024 ** 2;
+/** For memory streams of the tenant's apps, and the state of their ephemeral consumers. */
+const TENANT_MEMORY_BYTES = 64 * 1024 ** 2;
+const TENANT_MAX_STREAMS = 128;
+const TENANT_MAX_CONSUMERS = 4096;
+
+/** Which subjects cross a border between two accounts of one server. */
+interface Crossing {
+  readonly type: "service" | "stream";
+  /** Owner of the subject: the account that exports it. */
+  readonly from: string;
+  readonly to: string;
+  readonly subject: string;
+  /** The subject's name in the importing account, where it differs. */
+  readonly as?: string;
+}
+
+/** The `accounts` block. */
+export function renderAccounts(
+  desired: DesiredState,
+  keys: PublicSiteKeys,
+  retiredTenants: readonly string[],
+): ConfMap {
+  const crossings = [
+    ...desired.tenants.flatMap((tenant) => tenantCrossings(desired.site, tenant.name)),
+    ...desired.peers.flatMap((peer) => linkCrossings(desired.site, peer.name)),
+  ];
+  const accounts: Record<string, ConfMap> = {
+    [SYSTEM_ACCOUNT]: { users: [systemUser(keys.sys)] },
+    [MESH_ACCOUNT]: {
+      jetstream: "enabled",
+      users: [{ nkey: keys.mesh, allowed_connection_types: ["STANDARD"] }],
+      ...borders(MESH_ACCOUNT, crossings),
+    },
+  };
+  for (const tenant of desired.tenants) {
+    const name = tenantAccount(tenant.name);
+    accounts[name] = {
+      jetstream: tenantLimits(tenant),
+      users: tenant.users.map((user) => ({
+        nkey: user.key,
+        allowed_connection_types: ["STANDARD", "WEBSOCKET", "MQTT", "MQTT_WS"],
+        permissions: tenantPermissions(desired.site, tenant.name),
+      })),
+      ...borders(name, crossings),
+    };
+  }
+  const current = new Set(desired.tenants.map((tenant) => tenant.name));
+  for (const tenant of [...new Set(retiredTenants)].sort()) {
+    // An account with JetStream that a reload drops and another adds again takes no publishes until a restart.
+    if (!current.has(tenant)) accounts[tenantAccount(tenant)] = { jetstream: "enabled" };
+  }
+  for (const peer of desired.peers) {
+    const name = linkAccount(peer.name);
+    accounts[name] = {
+      users: [linkUser(desired.site, peer)],
+      limits: { max_leafnodes: 1 },
+      ...borders(name, crossings),
+    };
+  }
+  return accounts;
+}
+
+function tenantCrossings(site: string, tenant: string): Crossing[] {
+  const account = tenantAccount(tenant);
+  const toTenant = { from: MESH_ACCOUNT, to: account };
+  const halves = [outStream(tenant), inStream(tenant, true), inStream(tenant, false)];
+  return [
+    // Publishes reach the stream out_<tenant>, and its PubAck comes back to the app.
+    {
+      type: "service",
+      ...toTenant,
+      subject: storedSubject(site, tenantSubjects(tenant)),
+      as: tenantSubjects(tenant),
+    },
+    // Remote events, republished by in_<tenant>.
+    { type: "stream", ...toTenant, subject: tenantSubjects(tenant) },
+    // The log sources from the tenant's own streams through their consumers for it, and from no others.
+    ...halves.flatMap((stream): Crossing[] => [
+      {
+        type: "service",
+        ...toTenant,
+        subject: `$JS.API.CONSUMER.RESET.${stream}.${LOG_CONSUMER}`,
+        as: `${LOG_API_PREFIX}.CONSUMER.RESET.${stream}.${LOG_CONSUMER}`,
+      },
+      { type: "service", ...toTenant, subject: flowControlSubject(site, stream, LOG_CONSUMER) },
+    ]),
+    { type: "stream", ...toTenant, subject: logDeliverSubject(tenant, "*") },
+    // The sidecar makes and reads the log from MESH, without a user in the tenant's account.
+    {
+      type: "service",
+      from: account,
+      to: MESH_ACCOUNT,
+      subject: "$JS.API.>",
+      as: `${tenantApiPrefix(tenant)}.>`,
+    },
+  ];
+}
+
+function linkCrossings(site: string, peer: string): Crossing[] {
+  const link = linkAccount(peer);
+  const toLink = { from: MESH_ACCOUNT, to: link };
+  const toMesh = { from: link, to: MESH_ACCOUNT };
+  return [
+    // For the peer's use: its own consumers here, what they deliver, and our sidecar's ear.
+    {
+      type: "service",
+      ...toLink,
+      subject: `$JS.API.CONSUMER.RESET.*.${peer}`,
+      as: siteApiReset(site, "*", peer),
+    },
+    { type: "service", ...toLink, subject: flowControlSubject(site, "*", peer) },
+    { type: "stream", ...toLink, subject: deliverSubject(site, peer, "*") },
+    { type: "service", ...toLink, subject: rpcSubject(site, peer, ">") },
+    // For our use: the same of the peer.
+    { type: "service", ...toMesh, subject: siteApiReset(peer, "*", site) },
+    { type: "service", ...toMesh, subject: flowControlSubject(peer, "*", site) },
+    { type: "stream", ...toMesh, subject: deliverSubject(peer, site, "*") },
+    { type: "service", ...toMesh, subject: rpcSubject(peer, site, ">") },
+  ];
+}
+
+/** The exports and imports of one account. */
+function borders(account: string, crossings: readonly Crossing[]): ConfMap {
+  const exports = crossings
+    .filter((crossing) => crossing.from === account)
+    .map(({ type, subject, to }) => ({ [type]: subject, accounts: [to] }));
+  const imports = crossings
+    .filter((crossing) => crossing.to === account)
+    .map(({ type, subject, from, as }) => ({ [type]: { account: from, subject }, to: as }));
+  return {
+    exports: exports.length > 0 ? exports : undefined,
+    imports: imports.length > 0 ? imports : undefined,
+  };
+}
+
+/** The sidecar's user in the system account: asks servers, hears their events, and nothing else. */
+function systemUser(key: string): ConfMap {
+  return {
+    nkey: key,
+    allowed_connection_types: ["STANDARD"],
+    permissions: {
+      publish: { allow: ["$SYS.REQ.SERVER.>", "$SYS.REQ.ACCOUNT.>"] },
+      subscribe: { allow: ["_INBOX.>", "$SYS.ACCOUNT.>", "$SYS.SERVER.>"] },
+    },
+  };
+}
+
+/**
+ * What an app may not do in its own account: speak on the mesh's plumbing, acknowledge what the log receives, change or
+ * remove the log, pose as the JetStream API that the sidecar asks, or ask the server about other accounts.
+ */
+function tenantPermissions(site: string, tenant: string): ConfMap {
+  const log = logStream(tenant);
+  const ofLog = ["CREATE", "UPDATE", "DELETE", "PURGE", "MSG.DELETE", "RESTORE"];
+  return {
+    publish: {
+      deny: [
+        "mesh.>",
+        flowControlSubject(site, "*", "*"),
+        ...ofLog.map((verb) => `$JS.API.STREAM.${verb}.${log}`),
+        "$SYS.REQ.SERVER.>",
+        "$SYS.REQ.ACCOUNT.>",
+      ],
+    },
+    subscribe: { deny: ["mesh.>", "$JS.API.>"] },
+  };
+}
+
+function tenantLimits(tenant: DesiredTenant): ConfMap {
+  return {
+    max_file: Math.max(tenant.limits.storageBytes * TENANT_STORAGE_FACTOR, TENANT_STORAGE_LEAST_BYTES),
+    max_mem: TENANT_MEMORY_BYTES,
+    max_streams: TENANT_MAX_STREAMS,
+    max_consumers: TENANT_MAX_CONSUMERS,
+  };
+}
+
+/** The peer's user: a leaf connection only, limited to the subjects that the link account exists for. */
+function linkUser(site: string, peer: Peer): ConfMap {
+  return {
+    nkey: peer.key,
+    allowed_connection_types: ["LEAFNODE", "LEAFNODE_WS"],
+    permissions: {
+      publish: {
+        allow: [
+          siteApiReset(site, "*", peer.name),
+          flowControlSubject(site, "*", peer.name),
+          deliverSubject(peer.name, site, "*"),
+          rpcSubject(site, peer.name, ">"),
+          "_R_.>",
+        ],
+      },
+      subscribe: {
+        allow: [
+          deliverSubject(site, peer.name, "*"),
+          siteApiReset(peer.name, "*", site),
+          flowControlSubject(peer.name, "*", site),
+          rpcSubject(peer.name, site, ">"),
+          "_R_.>",
+        ],
+      },
+    },
+  };
+}

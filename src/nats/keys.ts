@@ -1,0 +1,147 @@
+/**
+ * The keys of a site. Each is an Ed25519 user nkey whose seed stands in a file of mode 0600 under `<data>/keys/`, a
+ * folder of mode 0700. Seeds leave this module only towards nats-server and the client library, never in a message.
+ */
+import { createHash, randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { createUser, fromPublic, fromSeed, type KeyPair } from "@nats-io/nkeys";
+import { LeafmeshError } from "../model/errors.ts";
+import type { PseudonymKey } from "../model/keys.ts";
+import { prepareFolder, readSecretFile, writeSecretFile } from "./files.ts";
+
+const PSEUDONYM_SECRET_BYTES = 32;
+const PSEUDONYM_ID_CHARACTERS = 8;
+
+/** A key pair that signs. Printed or serialized it shows its public key alone. */
+export class SigningKey {
+  /** Public nkey, `U…`, safe to show. */
+  readonly publicKey: string;
+  readonly #pair: KeyPair;
+
+  constructor(pair: KeyPair) {
+    this.#pair = pair;
+    this.publicKey = pair.getPublicKey();
+  }
+
+  /** The 64-byte Ed25519 signature of `bytes`. */
+  sign(bytes: Uint8Array): Uint8Array {
+    return this.#pair.sign(bytes);
+  }
+
+  /** The seed in nkey form (`SU…` as bytes): for the client's authenticator and the leaf credential only. */
+  seed(): Uint8Array {
+    return this.#pair.getSeed();
+  }
+
+  toJSON(): string {
+    return this.publicKey;
+  }
+}
+
+/** The three keys of a site. */
+export interface SiteKeys {
+  /** The site's identity: peers know its public key; it opens leaf links and signs what sidecars say to each other. */
+  readonly site: SigningKey;
+  /** The sidecar's user in MESH. */
+  readonly mesh: SigningKey;
+  /** The sidecar's user in the system account. */
+  readonly sys: SigningKey;
+}
+
+/** Public keys of a site, all that a server's configuration needs. */
+export interface PublicSiteKeys {
+  readonly site: string;
+  readonly mesh: string;
+  readonly sys: string;
+}
+
+/** Folder of the keys in a data folder. */
+export const keysFolder = (dataFolder: string): string => join(dataFolder, "keys");
+
+/**
+ * Loads the site's keys, and makes those that are not there yet.
+ *
+ * @throws LeafmeshError `key_invalid` when a file holds no seed of a user or others may read it,
+ * `data_folder_unusable` when the folder or a file cannot be read or written.
+ */
+export async function loadSiteKeys(dataFolder: string): Promise<SiteKeys> {
+  const folder = keysFolder(dataFolder);
+  await prepareFolder(folder, 0o700);
+  return {
+    site: await loadSigningKey(join(folder, "site.nk")),
+    mesh: await loadSigningKey(join(folder, "mesh.nk")),
+    sys: await loadSigningKey(join(folder, "sys.nk")),
+  };
+}
+
+/** The public halves. */
+export function publicKeys(keys: SiteKeys): PublicSiteKeys {
+  return { site: keys.site.publicKey, mesh: keys.mesh.publicKey, sys: keys.sys.publicKey };
+}
+
+/**
+ * Loads one user nkey, and makes it when the file is not there.
+ *
+ * @throws LeafmeshError as {@link loadSiteKeys}
+ */
+export async function loadSigningKey(path: string): Promise<SigningKey> {
+  const stored = await readSecretFile(path);
+  if (stored !== null) return parseSeed(stored, path);
+  const pair = createUser();
+  const made = await writeSecretFile(path, `${new TextDecoder().decode(pair.getSeed())}\n`, "keep");
+  if (made) return new SigningKey(pair);
+  // Another process was faster: its key is the one that counts.
+  return parseSeed((await readSecretFile(path)) ?? new Uint8Array(), path);
+}
+
+/** A signing key that is in no file, for tests and tools. */
+export function createSigningKey(): SigningKey {
+  return new SigningKey(createUser());
+}
+
+/** Whether `signature` is what the owner of `publicKey` made of `bytes`. A broken key or signature is a plain no. */
+export function verifySignature(publicKey: string, bytes: Uint8Array, signature: Uint8Array): boolean {
+  try {
+    return fromPublic(publicKey).verify(bytes, signature);
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Loads the tenant's key for pseudonyms, and makes it (32 random bytes) when there is none.
+ *
+ * @throws LeafmeshError as {@link loadSiteKeys}
+ */
+export async function loadPseudonymKey(dataFolder: string, tenant: string): Promise<PseudonymKey> {
+  const folder = keysFolder(dataFolder);
+  await prepareFolder(folder, 0o700);
+  const path = join(folder, `pseudonym_${tenant}.key`);
+  let secret = await readSecretFile(path);
+  if (secret === null) {
+    await writeSecretFile(path, randomBytes(PSEUDONYM_SECRET_BYTES), "keep");
+    secret = (await readSecretFile(path)) ?? new Uint8Array();
+  }
+  if (secret.length !== PSEUDONYM_SECRET_BYTES) {
+    throw new LeafmeshError(
+      "key_invalid",
+      `${path} holds ${secret.length} bytes, expected ${PSEUDONYM_SECRET_BYTES}: restore it from a backup; without it old pseudonyms cannot be made again`,
+    );
+  }
+  const id = createHash("sha256").update("leafmesh pseudonym key\0").update(secret).digest("base64url");
+  return { id: id.slice(0, PSEUDONYM_ID_CHARACTERS), secret: new Uint8Array(secret) };
+}
+
+function parseSeed(stored: Uint8Array, path: string): SigningKey {
+  const text = new TextDecoder().decode(stored).trim();
+  try {
+    if (!text.startsWith("SU")) throw new Error("not the seed of a user");
+    return new SigningKey(fromSeed(new TextEncoder().encode(text)));
+  } catch {
+    // The library's message is left out on purpose: nothing of the content may reach a log.
+    throw new LeafmeshError(
+      "key_invalid",
+      `${path} holds no seed of a user nkey (SU…): restore it from a backup, or remove the file to get a new key`,
+    );
+  }
+}
