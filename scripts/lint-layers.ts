@@ -97,7 +97,7 @@ export function lintLayers(files: ReadonlyMap<string, string>): Finding[] {
 }
 
 if (import.meta.main) {
-  const root = new URL("..", import.meta.url).pathname;
+  const root = posix.join(import.meta.dir, "..");
   const files = new Map<string, string>();
   for (const path of new Bun.Glob("{src,routes,test,scripts}/**/*.ts").scanSync(root)) {
     files.set(path, await Bun.file(`${root}/${path}`).text());

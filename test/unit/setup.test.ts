@@ -3,7 +3,7 @@ import { chmod, copyFile, mkdir, mkdtemp, readlink, rm, symlink, writeFile } fro
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-const SCRIPT = new URL("../../scripts/setup", import.meta.url).pathname;
+const SCRIPT = join(import.meta.dir, "../../scripts/setup");
 const SYSTEM_TOOLS =
   "awk bash cat chmod cksum cp cut dirname flock grep gzip head ln ls mkdir mktemp mv readlink rm sha256sum sleep tail tar tr uname".split(
     " ",
