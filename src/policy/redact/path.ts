@@ -1,0 +1,195 @@
+/**
+ * The part of JSONPath (RFC 9535) that redactions select with: names, indexes, slices forward by one, wildcards and
+ * descendants. What one streaming pass cannot decide (filters, negative indexes, other steps) is refused with a message.
+ */
+
+/** What one segment selects among the children of a value. Ranges are of array elements, `[from, to)`. */
+export type Selector =
+  | { readonly type: "name"; readonly name: string }
+  | { readonly type: "range"; readonly from: number; readonly to: number }
+  | { readonly type: "wildcard" };
+
+export interface Segment {
+  /** `..`: the children of the value and of everything below it. */
+  readonly descendant: boolean;
+  readonly selectors: readonly Selector[];
+}
+
+export type ParsedPath =
+  | { readonly type: "ok"; readonly segments: readonly Segment[] }
+  | { readonly type: "invalid"; readonly problem: string };
+
+const MAX_SEGMENTS = 64;
+const SHORTHAND = /[A-Za-z_\u0080-\u{10ffff}][A-Za-z0-9_\u0080-\u{10ffff}]*/uy;
+const INTEGER = /-?(?:0|[1-9][0-9]*)/y;
+const BLANK = /[ \t\n\r]*/y;
+/** Largest index that a path may name. */
+const MAX_INDEX = 2 ** 31 - 2;
+
+/** Thrown and caught in this file alone. */
+class PathProblem extends Error {}
+
+/** Parses a path such as `$.customer.email`, `$..phone` or `$.items[*]['card number']`. Never throws. */
+export function parsePath(text: string): ParsedPath {
+  try {
+    return { type: "ok", segments: new PathReader(text).read() };
+  } catch (thrown) {
+    if (thrown instanceof PathProblem) return { type: "invalid", problem: thrown.message };
+    throw thrown;
+  }
+}
+
+class PathReader {
+  #at = 0;
+  readonly #text: string;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  read(): Segment[] {
+    if (!this.#text.isWellFormed()) throw new PathProblem("holds half a surrogate pair");
+    if (!this.#take("$")) throw new PathProblem("must begin with '$'");
+    const segments: Segment[] = [];
+    for (;;) {
+      const before = this.#at;
+      this.#match(BLANK);
+      if (this.#at === this.#text.length) {
+        if (before !== this.#at) throw new PathProblem("ends with white space");
+        return segments;
+      }
+      segments.push(this.#segment());
+      if (segments.length > MAX_SEGMENTS) throw new PathProblem(`has more than ${MAX_SEGMENTS} segments`);
+    }
+  }
+
+  #segment(): Segment {
+    if (this.#take("..")) {
+      if (this.#take("[")) return { descendant: true, selectors: this.#bracket() };
+      return { descendant: true, selectors: [this.#dotted("..")] };
+    }
+    if (this.#take(".")) return { descendant: false, selectors: [this.#dotted(".")] };
+    if (this.#take("[")) return { descendant: false, selectors: this.#bracket() };
+    throw this.#unexpected("'.', '..' or '['");
+  }
+
+  #dotted(dots: string): Selector {
+    if (this.#take("*")) return { type: "wildcard" };
+    const name = this.#match(SHORTHAND);
+    if (name === "")
+      throw this.#unexpected(`a name or '*' after '${dots}' (other names stand in brackets: ['a-b'])`);
+    return { type: "name", name };
+  }
+
+  #bracket(): Selector[] {
+    const selectors: Selector[] = [];
+    for (;;) {
+      this.#match(BLANK);
+      selectors.push(this.#selector());
+      this.#match(BLANK);
+      if (this.#take("]")) return selectors;
+      if (!this.#take(",")) throw this.#unexpected("',' or ']'");
+    }
+  }
+
+  #selector(): Selector {
+    if (this.#take("*")) return { type: "wildcard" };
+    if (this.#take("?"))
+      throw new PathProblem("uses a filter ('?'): write the condition in the rule's 'when'");
+    const quote = this.#text[this.#at];
+    if (quote === "'" || quote === '"') {
+      this.#at++;
+      return { type: "name", name: this.#quoted(quote) };
+    }
+    const first = this.#match(INTEGER);
+    const beforeColon = this.#at;
+    this.#match(BLANK);
+    if (this.#take(":")) return this.#slice(first);
+    this.#at = beforeColon;
+    if (first === "") throw this.#unexpected("a quoted name, an index, a slice or '*'");
+    const index = this.#index(first);
+    return { type: "range", from: index, to: index + 1 };
+  }
+
+  #slice(first: string): Selector {
+    this.#match(BLANK);
+    const last = this.#match(INTEGER);
+    this.#match(BLANK);
+    if (this.#take(":")) {
+      this.#match(BLANK);
+      const step = this.#match(INTEGER);
+      if (step !== "" && step !== "1")
+        throw new PathProblem(`uses a slice with step ${step} (only 1 is supported)`);
+    }
+    return {
+      type: "range",
+      from: first === "" ? 0 : this.#index(first),
+      to: last === "" ? MAX_INDEX + 1 : this.#index(last),
+    };
+  }
+
+  #index(text: string): number {
+    if (text.startsWith("-")) {
+      throw new PathProblem(`counts from the end of an array ('${text}'), which one pass cannot do`);
+    }
+    const index = Number(text);
+    if (index > MAX_INDEX) throw new PathProblem(`has an index above ${MAX_INDEX}`);
+    return index;
+  }
+
+  /** The rest of a quoted name, its opening quote taken. */
+  #quoted(quote: string): string {
+    let name = "";
+    for (;;) {
+      const char = this.#text[this.#at];
+      if (char === undefined) throw new PathProblem("has a quoted name without an end");
+      this.#at++;
+      if (char === quote) break;
+      if (char < " ") throw new PathProblem("has a control character in a quoted name (escape it)");
+      name += char === "\\" ? this.#escape(quote) : char;
+    }
+    if (!name.isWellFormed()) throw new PathProblem("holds half a surrogate pair");
+    return name;
+  }
+
+  #escape(quote: string): string {
+    const char = this.#text[this.#at++] ?? "";
+    if (char === "u") {
+      const hex = this.#text.slice(this.#at, this.#at + 4);
+      if (!/^[0-9A-Fa-f]{4}$/.test(hex)) throw new PathProblem("has a '\\u' without four hexadecimal digits");
+      this.#at += 4;
+      return String.fromCharCode(Number.parseInt(hex, 16));
+    }
+    if (char === quote) return quote;
+    const plain = new Map([
+      ["b", "\b"],
+      ["f", "\f"],
+      ["n", "\n"],
+      ["r", "\r"],
+      ["t", "\t"],
+      ["/", "/"],
+      ["\\", "\\"],
+    ]);
+    const found = plain.get(char);
+    if (found === undefined) throw new PathProblem(`has an unknown escape '\\${char}'`);
+    return found;
+  }
+
+  #take(text: string): boolean {
+    if (!this.#text.startsWith(text, this.#at)) return false;
+    this.#at += text.length;
+    return true;
+  }
+
+  #match(pattern: RegExp): string {
+    pattern.lastIndex = this.#at;
+    const found = pattern.exec(this.#text)?.[0] ?? "";
+    this.#at += found.length;
+    return found;
+  }
+
+  #unexpected(expected: string): PathProblem {
+    const rest = this.#text.slice(this.#at, this.#at + 12);
+    return new PathProblem(`has ${rest === "" ? "its end" : `'${rest}'`} where ${expected} was expected`);
+  }
+}
