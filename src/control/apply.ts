@@ -1,0 +1,230 @@
+/** Runs the steps of a plan on the server. */
+import type { ConsumerConfig, JetStreamManager, StreamConfig } from "@nats-io/jetstream";
+import { LeafmeshError } from "../model/errors.ts";
+import { inStream, viewConsumer } from "../model/names.ts";
+import type { ConsumerSpec, StreamAccount, StreamSpec } from "./assets.ts";
+import { isGone, VIEW_AFTER } from "./observe.ts";
+import { positionAt, sequenceAfter } from "./position.ts";
+import type { ExportPlan, OutRoute } from "./routes.ts";
+import type { OldRoute, Start, Step } from "./step.ts";
+import { CUT, switchPosition } from "./switch.ts";
+
+/** A consumer that must not deliver is paused until then: until it is resumed. */
+export const FOREVER = new Date("2200-01-01T00:00:00Z");
+
+/** The workers of views, run by the data plane. */
+export interface ViewRunner {
+  /** Version of the policy that each running view decides by, by `<tenant>/<policy>`. */
+  running(): ReadonlyMap<string, string>;
+  start(plan: ExportPlan, version: string): Promise<void>;
+  change(plan: ExportPlan, version: string): Promise<void>;
+  /** Stops a worker when what it has in hand is stored and acknowledged. */
+  stop(key: string): Promise<void>;
+}
+
+/** How far a peer has stored a stream of ours. `sequence` 0: nothing, or not known any more. */
+export interface PeerPosition {
+  /** The peer still sources from the stream. */
+  readonly attached: boolean;
+  readonly sequence: number;
+}
+
+export interface ApplyContext {
+  readonly site: string;
+  readonly mesh: JetStreamManager;
+  /** JetStream of a tenant's account. */
+  readonly tenant: (tenant: string) => JetStreamManager;
+  /** Writes, checks and reloads the server's configuration. */
+  readonly configure: () => Promise<void>;
+  readonly kickLeaf: (peer: string) => Promise<void>;
+  readonly views: ViewRunner;
+  /** @throws {LeafmeshError} `peer_unreachable` when the peer does not answer. */
+  readonly peerPosition: (peer: string, tenant: string, stream: string) => Promise<PeerPosition>;
+  /** Tells a peer that what we offer has changed. */
+  readonly poke: (peer: string) => void;
+}
+
+/** A step that cannot be done yet: it is tried again, and nothing is wrong. */
+export class Waiting extends Error {
+  override readonly name = "Waiting";
+}
+
+/** Runs one step. @throws {Waiting} when it must wait for a peer; any other error is a failure. */
+export async function applyStep(context: ApplyContext, step: Step): Promise<void> {
+  const { mesh } = context;
+  switch (step.type) {
+    case "create-stream":
+      await jsm(context, step.account).streams.add(step.spec as StreamConfig);
+      return;
+    case "update-stream":
+      await updateStream(jsm(context, step.account), step.spec);
+      return;
+    case "delete-stream":
+      await ignoreGone(jsm(context, step.account).streams.delete(step.stream));
+      return;
+    case "create-consumer": {
+      const after = await startAfter(context, step.stream, step.start);
+      await addConsumer(mesh, step.stream, step.spec, after, step.paused);
+      if (step.start.type === "new" && step.start.route !== null) context.poke(step.start.route.peer);
+      return;
+    }
+    case "update-consumer":
+      await mesh.consumers.update(step.stream, step.spec.durable_name, step.spec as ConsumerConfig);
+      return;
+    case "pause-consumer":
+      await pauseConsumer(mesh, step.stream, step.consumer);
+      return;
+    case "resume-consumer":
+      await mesh.consumers.resume(step.stream, step.consumer);
+      return;
+    case "delete-consumer":
+      await ignoreGone(mesh.consumers.delete(step.stream, step.consumer));
+      return;
+    case "configure-server":
+      await context.configure();
+      return;
+    case "kick-leaf":
+      await context.kickLeaf(step.peer);
+      return;
+    case "create-view":
+      await createView(mesh, step.plan, step.spec, step.from, step.start);
+      return;
+    case "create-view-consumer":
+      await addConsumer(mesh, step.plan.source, step.spec, await viewAfter(mesh, step.plan), false);
+      return;
+    case "start-view":
+      await context.views.start(step.plan, step.version);
+      return;
+    case "change-view":
+      await context.views.change(step.plan, step.version);
+      return;
+    case "stop-view":
+      await context.views.stop(step.key);
+      return;
+    case "switch-route":
+      await switchRoute(context, step.route, step.from, step.spec);
+      return;
+  }
+}
+
+function jsm(context: ApplyContext, account: StreamAccount): JetStreamManager {
+  return account.type === "mesh" ? context.mesh : context.tenant(account.tenant);
+}
+
+/** Updates the fields that we own and leaves the others as they are. */
+async function updateStream(manager: JetStreamManager, spec: StreamSpec): Promise<void> {
+  const { config } = await manager.streams.info(spec.name);
+  const metadata = spec.metadata === undefined ? config.metadata : { ...config.metadata, ...spec.metadata };
+  await manager.streams.update(spec.name, {
+    ...config,
+    ...spec,
+    ...(metadata === undefined ? {} : { metadata }),
+  });
+}
+
+async function ignoreGone(promise: Promise<unknown>): Promise<void> {
+  try {
+    await promise;
+  } catch (error) {
+    if (!isGone(error)) throw error;
+  }
+}
+
+/** Makes a consumer that begins after a sequence. RESET cannot take it back before its start. */
+async function addConsumer(
+  mesh: JetStreamManager,
+  stream: string,
+  spec: ConsumerSpec,
+  after: number,
+  paused: boolean,
+): Promise<void> {
+  await mesh.consumers.add(stream, {
+    ...spec,
+    deliver_policy: "by_start_sequence",
+    opt_start_seq: after + 1,
+    ...(paused ? { pause_until: FOREVER.toISOString() } : {}),
+  } as ConsumerConfig);
+}
+
+/** The sequence after which a new consumer begins. */
+async function startAfter(context: ApplyContext, stream: string, start: Start): Promise<number> {
+  if (start.type === "first") return 0;
+  const { state } = await context.mesh.streams.info(stream);
+  if (start.route === null) return state.last_seq;
+  // A consumer that was deleted under a peer that still sources from it goes on where the peer is.
+  const position = await context
+    .peerPosition(start.route.peer, start.route.export.tenant.name, stream)
+    .catch(() => null);
+  return position?.attached && position.sequence > 0
+    ? Math.min(position.sequence, state.last_seq)
+    : state.last_seq;
+}
+
+/**
+ * Pauses a peer's consumer. Notes in its metadata how far the stream went while nothing was left to deliver: all up to
+ * there has been considered, which is what a switch to another stream goes on from.
+ */
+async function pauseConsumer(mesh: JetStreamManager, stream: string, name: string): Promise<void> {
+  const { state } = await mesh.streams.info(stream);
+  const { config, num_pending } = await mesh.consumers.info(stream, name);
+  const metadata = { ...config.metadata };
+  if (num_pending === 0) metadata[CUT] = String(state.last_seq);
+  else delete metadata[CUT];
+  await mesh.consumers.update(stream, name, { metadata } as Partial<ConsumerConfig> as ConsumerConfig);
+  await mesh.consumers.pause(stream, name, FOREVER);
+}
+
+/** Makes a view that begins where the first of the peers that move to it has got to. */
+async function createView(
+  mesh: JetStreamManager,
+  plan: ExportPlan,
+  spec: StreamSpec,
+  from: readonly OldRoute[],
+  start: "first" | "new",
+): Promise<void> {
+  let after = start === "first" ? 0 : (await mesh.streams.info(plan.source)).state.last_seq;
+  for (const old of from) {
+    const info = await mesh.consumers.info(old.stream, old.consumer);
+    const position = await positionAt(mesh, old.stream, old.source, info.ack_floor.stream_seq);
+    const begin = Math.max(position, (info.config.opt_start_seq ?? 1) - 1);
+    after = Math.min(after, begin);
+  }
+  if (start === "first" && from.length > 0) after = 0;
+  await mesh.streams.add({
+    ...spec,
+    metadata: { ...spec.metadata, [VIEW_AFTER]: String(after) },
+  } as StreamConfig);
+}
+
+/** Where the worker of a view goes on: after the last event of the view, or after where the view begins. */
+async function viewAfter(mesh: JetStreamManager, plan: ExportPlan): Promise<number> {
+  const { config, state } = await mesh.streams.info(plan.stream);
+  const begin = Number(config.metadata?.[VIEW_AFTER] ?? 0);
+  if (state.last_seq === 0) return begin;
+  return Math.max(begin, await positionAt(mesh, plan.stream, plan.source, state.last_seq));
+}
+
+/** Moves a peer from one stream of the same events to another: nothing lost, nothing repeated. */
+async function switchRoute(
+  context: ApplyContext,
+  route: OutRoute,
+  from: OldRoute,
+  spec: ConsumerSpec,
+): Promise<void> {
+  const { mesh } = context;
+  const tenant = route.export.tenant.name;
+  context.poke(route.peer);
+  const peer = await context.peerPosition(route.peer, tenant, from.stream).catch((error: unknown) => {
+    if (error instanceof LeafmeshError && error.code === "peer_unreachable") throw new Waiting(error.message);
+    throw error;
+  });
+  if (peer.attached) throw new Waiting(`${route.peer} still takes events from ${from.stream}`);
+  const position = await switchPosition(mesh, from, peer.sequence);
+  const after = await sequenceAfter(mesh, route.export, position);
+  if (after === null) {
+    throw new Waiting(`view ${route.export.stream} has not reached position ${position} yet`);
+  }
+  await addConsumer(mesh, route.export.stream, spec, after, route.hold !== null);
+  await ignoreGone(mesh.consumers.delete(from.stream, from.consumer));
+  context.poke(route.peer);
+}

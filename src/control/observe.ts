@@ -1,0 +1,79 @@
+/** What the server has: the streams and consumers that are ours. */
+import {
+  type ConsumerInfo,
+  JetStreamApiCodes,
+  type JetStreamManager,
+  type StreamInfo,
+} from "@nats-io/jetstream";
+import { LOG_CONSUMER, logStream, parseStreamName } from "../model/names.ts";
+
+/** Metadata of a view: the stream that it is filled from, and the sequence there that it begins after. */
+export const VIEW_SOURCE = "leafmesh-source";
+export const VIEW_AFTER = "leafmesh-after";
+
+export interface ObservedStream {
+  readonly info: StreamInfo;
+  readonly consumers: ReadonlyMap<string, ConsumerInfo>;
+}
+
+/** The streams of an account by name. */
+export type ObservedStreams = ReadonlyMap<string, ObservedStream>;
+
+export interface Observed {
+  readonly mesh: ObservedStreams;
+  /** The log of each tenant whose account answers; no entry: the account does not answer (yet). */
+  readonly logs: ReadonlyMap<string, StreamInfo | null>;
+}
+
+/** Reads all streams of MESH that have a name of ours, with their consumers. */
+export async function observeMesh(jsm: JetStreamManager): Promise<ObservedStreams> {
+  const streams = new Map<string, ObservedStream>();
+  for await (const info of jsm.streams.list()) {
+    if (parseStreamName(info.config.name) === null) continue;
+    const consumers = new Map<string, ConsumerInfo>();
+    if (info.state.consumer_count > 0) {
+      for await (const consumer of jsm.consumers.list(info.config.name))
+        consumers.set(consumer.name, consumer);
+    }
+    streams.set(info.config.name, { info, consumers });
+  }
+  return streams;
+}
+
+/** Reads a tenant's log through its account; `null` when there is none, `undefined` when the account does not answer. */
+export async function observeLog(
+  jsm: JetStreamManager,
+  tenant: string,
+): Promise<StreamInfo | null | undefined> {
+  try {
+    return await jsm.streams.info(logStream(tenant));
+  } catch (error) {
+    return isStreamNotFound(error) ? null : undefined;
+  }
+}
+
+function apiCode(error: unknown): number | null {
+  if (typeof error !== "object" || error === null || !("code" in error)) return null;
+  return typeof error.code === "number" ? error.code : null;
+}
+
+/** Whether JetStream says that a stream does not exist. */
+export function isStreamNotFound(error: unknown): boolean {
+  return apiCode(error) === JetStreamApiCodes.StreamNotFound;
+}
+
+/** Whether JetStream says that a stream or consumer does not exist: fine for a delete. */
+export function isGone(error: unknown): boolean {
+  const code = apiCode(error);
+  return code === JetStreamApiCodes.StreamNotFound || code === JetStreamApiCodes.ConsumerNotFound;
+}
+
+/** Whether JetStream says that a message does not exist. */
+export function isMessageNotFound(error: unknown): boolean {
+  return apiCode(error) === JetStreamApiCodes.NoMessageFound;
+}
+
+/** Whether a consumer serves a peer (not the log, not a view's worker). */
+export function isPeerConsumer(name: string): boolean {
+  return name !== LOG_CONSUMER && !name.includes("_");
+}

@@ -1,0 +1,91 @@
+/** Desired against observed: the ordered steps that make the server do what the state says. Pure. */
+import type { DesiredState } from "../model/desired.ts";
+import type { Peers } from "./agreement.ts";
+import type { Observed } from "./observe.ts";
+import { keepNarrow, planOutgoing } from "./plan_outgoing.ts";
+import { planStale } from "./plan_stale.ts";
+import { planLog, planLogConsumers, planTenantStreams } from "./plan_streams.ts";
+import { planView } from "./plan_views.ts";
+import {
+  type ExportPlan,
+  type InRoute,
+  type OutRoute,
+  planExports,
+  planInRoutes,
+  planOutRoutes,
+} from "./routes.ts";
+import { type Step, viewKey } from "./step.ts";
+
+export interface PlanInput {
+  readonly desired: DesiredState;
+  readonly peers: Peers;
+  readonly observed: Observed;
+  /** What differs between the configuration that is wanted and the one in force; empty: nothing. */
+  readonly configChanges: readonly string[];
+  /** Leaf connections that the state does not know, and why each must go. */
+  readonly strangers: readonly { readonly peer: string; readonly why: string }[];
+  /** Views whose worker runs, with the version of the policy that it decides by. */
+  readonly views: ReadonlyMap<string, string>;
+  /** Version of a policy as it stands now. */
+  readonly versionOf: (plan: ExportPlan) => string;
+}
+
+export interface Plan {
+  readonly steps: readonly Step[];
+  readonly exports: readonly ExportPlan[];
+  readonly out: readonly OutRoute[];
+  readonly in: readonly InRoute[];
+  /** What a person must decide, or what waits for a peer. */
+  readonly notes: readonly string[];
+}
+
+/** Makes the plan. Phases come in the order in which nothing can leak and nothing can be missed. */
+export function planSteps(input: PlanInput): Plan {
+  const { desired, peers } = input;
+  const exports = planExports(desired);
+  const out = planOutRoutes(desired, exports, peers).map((route) => keepNarrow(input, route));
+  const incoming = planInRoutes(desired, peers);
+  const notes: string[] = [];
+  const views = exports.filter((plan) => plan.route.type === "view");
+  const wantedViews = new Set(views.map(viewKey));
+
+  const stops: Step[] = [...input.views.keys()]
+    .filter((key) => !wantedViews.has(key))
+    .map((key) => ({ type: "stop-view", key }));
+
+  const streams = desired.tenants.flatMap((tenant) => planTenantStreams(input, tenant, incoming, notes));
+  const logConsumers = desired.tenants.flatMap((tenant) => planLogConsumers(input, tenant));
+  const wanted = new Set(out.map((route) => `${route.export.stream}/${route.peer}`));
+  const outgoing = out.map((route) => planOutgoing(input, route, wanted));
+  const viewSteps = views.flatMap((plan) => planView(input, plan, outgoing));
+  const logs = desired.tenants.flatMap((tenant) => planLog(input, tenant));
+
+  return {
+    exports,
+    out,
+    in: incoming,
+    notes,
+    steps: [
+      ...stops,
+      ...outgoing.flatMap((one) => one.pauses),
+      ...streams.filter((step) => step.type === "create-stream"),
+      ...viewSteps.filter((step) => step.type === "create-view" || step.type === "create-view-consumer"),
+      ...logConsumers,
+      ...outgoing.flatMap((one) => one.steps),
+      ...planConfig(input),
+      ...logs,
+      ...streams.filter((step) => step.type !== "create-stream"),
+      ...viewSteps.filter((step) => step.type !== "create-view" && step.type !== "create-view-consumer"),
+      ...outgoing.flatMap((one) => one.switches),
+      ...outgoing.flatMap((one) => one.resumes),
+      ...planStale(input, outgoing, views),
+    ],
+  };
+}
+
+function planConfig(input: PlanInput): Step[] {
+  const steps: Step[] = [];
+  if (input.configChanges.length > 0) steps.push({ type: "configure-server", changed: input.configChanges });
+  for (const stranger of input.strangers) steps.push({ type: "kick-leaf", ...stranger });
+  return steps;
+}

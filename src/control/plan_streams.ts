@@ -1,0 +1,160 @@
+/** Steps for the streams of a tenant: out, in, dead letters, mirrors, and the log in the tenant's own account. */
+import type { StreamSource } from "@nats-io/jetstream";
+import type { DesiredTenant } from "../model/desired.ts";
+import {
+  inStream,
+  LOG_CONSUMER,
+  logStream,
+  outStream,
+  parseStreamName,
+  siteApiPrefix,
+  storedSubject,
+  tenantSubjects,
+} from "../model/names.ts";
+import { compileRoute } from "../policy/route.ts";
+import {
+  acceptedFilters,
+  dlqSpec,
+  importSource,
+  inSpec,
+  logConsumerSpec,
+  logSpec,
+  MESH,
+  mirrorSpec,
+  outSpec,
+  type StreamSpec,
+} from "./assets.ts";
+import { consumerDifferences, streamDifferences } from "./differences.ts";
+import type { PlanInput } from "./plan.ts";
+import type { InRoute } from "./routes.ts";
+import type { Step } from "./step.ts";
+
+/** The streams of MESH that hold a tenant's events. */
+export function planTenantStreams(
+  input: PlanInput,
+  tenant: DesiredTenant,
+  incoming: readonly InRoute[],
+  notes: string[],
+): Step[] {
+  const { site } = input.desired;
+  const mine = incoming.filter((route) => route.tenant === tenant);
+  const wanted: StreamSpec[] = [outSpec(site, tenant)];
+  if (tenant.exports.some((policy) => compileRoute(policy).type === "view")) wanted.push(dlqSpec(tenant));
+  for (const live of [true, false]) {
+    if (!live && !hasQuiet(input, tenant)) continue;
+    const routes = mine.filter((route) => !route.policy.mirror && (route.policy.live ?? true) === live);
+    const sources = routes.flatMap((route) => sourcesOf(input, route, inStream(tenant.name, live), notes));
+    wanted.push(inSpec(tenant, live, sources));
+  }
+  const steps = wanted.flatMap((spec) => planStream(input, spec));
+  for (const route of mine.filter((one) => one.policy.mirror)) steps.push(...planMirror(input, route, notes));
+  return steps;
+}
+
+/** Whether the tenant has a stream for remote events that are not republished. Once made, it stays. */
+function hasQuiet(input: PlanInput, tenant: DesiredTenant): boolean {
+  return (
+    tenant.imports.some((policy) => policy.live === false && !policy.mirror) ||
+    input.observed.mesh.has(inStream(tenant.name, false))
+  );
+}
+
+function planStream(input: PlanInput, spec: StreamSpec): Step[] {
+  const observed = input.observed.mesh.get(spec.name);
+  if (observed === undefined) return [{ type: "create-stream", account: MESH, spec }];
+  const changed = streamDifferences(spec, observed.info.config);
+  return changed.length === 0 ? [] : [{ type: "update-stream", account: MESH, spec, changed }];
+}
+
+/** The source of one import: what the peer offers; while it has said nothing, what is there. */
+function sourcesOf(input: PlanInput, route: InRoute, stream: string, notes: string[]): StreamSource[] {
+  if (!input.desired.peers.some((peer) => peer.name === route.peer)) return [];
+  const knowledge = input.peers.get(route.peer);
+  if (knowledge?.verified === "no") return [];
+  if (knowledge === undefined || knowledge.offered === null) {
+    const there = input.observed.mesh.get(stream)?.info.config.sources ?? [];
+    const prefix = storedSubject(route.origin, route.tenant.name);
+    return there.filter(
+      (source) =>
+        source.external?.api === siteApiPrefix(route.peer) &&
+        source.subject_transforms?.some((transform) => transform.dest === `${prefix}.>`),
+    );
+  }
+  if (route.offer === null) return [];
+  if (!isStreamOf(route.offer.stream, route.tenant.name)) {
+    notes.push(
+      `${route.peer} offers ${route.offer.stream}, which is no stream of ${route.tenant.name}: refused`,
+    );
+    return [];
+  }
+  return [importSource(input.desired.site, route, route.offer.stream)];
+}
+
+function isStreamOf(stream: string, tenant: string): boolean {
+  const name = parseStreamName(stream);
+  return name !== null && name.tenant === tenant && ["out", "in", "quiet", "view"].includes(name.type);
+}
+
+function planMirror(input: PlanInput, route: InRoute, notes: string[]): Step[] {
+  if (route.offer === null || !isStreamOf(route.offer.stream, route.tenant.name)) return [];
+  if (input.peers.get(route.peer)?.verified === "no") return [];
+  const spec = mirrorSpec(input.desired.site, route, route.offer.stream);
+  const observed = input.observed.mesh.get(spec.name);
+  if (observed !== undefined && streamDifferences(spec, observed.info.config).includes("mirror")) {
+    notes.push(
+      `${spec.name} mirrors another stream than ${route.peer} offers now (${route.offer.stream}): its sequences differ, so ` +
+        "it is left as it is; remove the import and add it again to begin a new mirror",
+    );
+    return [];
+  }
+  return planStream(input, spec);
+}
+
+/** The streams that the tenant's log takes its events from. */
+function logSources(input: PlanInput, tenant: DesiredTenant): string[] {
+  return [
+    outStream(tenant.name),
+    inStream(tenant.name, true),
+    ...(hasQuiet(input, tenant) ? [inStream(tenant.name, false)] : []),
+  ];
+}
+
+/** The consumers that the log sources from. Of remote events it takes what the tenant's imports accept, no more. */
+export function planLogConsumers(input: PlanInput, tenant: DesiredTenant): Step[] {
+  return logSources(input, tenant).flatMap((stream): Step[] => {
+    const observed = input.observed.mesh.get(stream)?.consumers.get(LOG_CONSUMER);
+    if (!tenant.log) {
+      return observed === undefined
+        ? []
+        : [{ type: "delete-consumer", stream, consumer: LOG_CONSUMER, why: `${tenant.name} keeps no log` }];
+    }
+    const spec = logConsumerSpec(tenant.name, stream, logFilters(input, tenant, stream));
+    if (observed === undefined) {
+      return [{ type: "create-consumer", stream, spec, start: { type: "first" }, paused: false }];
+    }
+    const changed = consumerDifferences(spec, observed.config);
+    return changed.length === 0 ? [] : [{ type: "update-consumer", stream, spec, changed }];
+  });
+}
+
+function logFilters(input: PlanInput, tenant: DesiredTenant, stream: string): string[] {
+  if (stream === outStream(tenant.name)) return [];
+  const filters = acceptedFilters(input.desired, tenant, stream === inStream(tenant.name, true));
+  // Nothing of our own is ever in a stream of remote events: a filter that lets nothing pass.
+  return filters.length > 0 ? filters : [storedSubject(input.desired.site, tenantSubjects(tenant.name))];
+}
+
+/** The log stream. Switched off, it keeps what it has and takes nothing new. */
+export function planLog(input: PlanInput, tenant: DesiredTenant): Step[] {
+  const account = { type: "tenant", tenant: tenant.name } as const;
+  const observed = input.observed.logs.get(tenant.name);
+  if (!tenant.log) {
+    if (!observed || (observed.config.sources ?? []).length === 0) return [];
+    const spec: StreamSpec = { name: logStream(tenant.name), sources: [] };
+    return [{ type: "update-stream", account, spec, changed: ["sources"] }];
+  }
+  const spec = logSpec(tenant, logSources(input, tenant));
+  if (!observed) return [{ type: "create-stream", account, spec }];
+  const changed = streamDifferences(spec, observed.config);
+  return changed.length === 0 ? [] : [{ type: "update-stream", account, spec, changed }];
+}

@@ -1,0 +1,67 @@
+/**
+ * Positions: the sequence of an event in the stream that it was published to. A view's events carry theirs, so a place
+ * in any stream of the same events can be found in any other.
+ */
+import type { JetStreamManager, StoredMsg } from "@nats-io/jetstream";
+import { POSITION_HEADER, viewConsumer } from "../model/names.ts";
+import { isMessageNotFound } from "./observe.ts";
+import type { ExportPlan } from "./routes.ts";
+
+/** Position of the event at `sequence` of `stream`, or of the last one before it; 0 when there is none. */
+export async function positionAt(
+  mesh: JetStreamManager,
+  stream: string,
+  source: string,
+  sequence: number,
+): Promise<number> {
+  if (stream === source || sequence === 0) return sequence;
+  const message = await messageAt(mesh, stream, sequence);
+  if (message !== null) return positionOf(message);
+  // Retention has dropped it: all that is left comes after it.
+  const { state } = await mesh.streams.info(stream);
+  if (state.messages === 0 || state.first_seq <= sequence) return 0;
+  const first = await messageAt(mesh, stream, state.first_seq);
+  return first === null ? 0 : positionOf(first) - 1;
+}
+
+async function messageAt(mesh: JetStreamManager, stream: string, seq: number): Promise<StoredMsg | null> {
+  try {
+    return await mesh.streams.getMessage(stream, { seq });
+  } catch (error) {
+    if (isMessageNotFound(error)) return null;
+    throw error;
+  }
+}
+
+function positionOf(message: StoredMsg): number {
+  return Number(message.header.get(POSITION_HEADER)) || 0;
+}
+
+/**
+ * The sequence of the route's stream after which all events have a position above `position`; `null` while a view's
+ * worker has not got that far.
+ */
+export async function sequenceAfter(
+  mesh: JetStreamManager,
+  plan: ExportPlan,
+  position: number,
+): Promise<number | null> {
+  if (plan.stream === plan.source) return position;
+  const { state } = await mesh.streams.info(plan.stream);
+  const worker = await mesh.consumers.info(plan.source, viewConsumer(plan.policy.name));
+  const reached =
+    worker.num_pending === 0 && worker.num_ack_pending === 0
+      ? Number.POSITIVE_INFINITY
+      : worker.ack_floor.stream_seq;
+  if (reached < position) return null;
+  // Binary search for the last event at or below the position: positions grow with sequences.
+  let low = Math.max(state.first_seq - 1, 0);
+  let high = state.last_seq;
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    const message = await messageAt(mesh, plan.stream, middle);
+    if (message === null || positionOf(message) <= position) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}

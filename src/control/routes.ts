@@ -1,0 +1,145 @@
+/** From policies to routes: which stream each peer sources from, with which filter, and why nothing may flow yet. */
+import type { DesiredState, DesiredTenant } from "../model/desired.ts";
+import {
+  inStream,
+  outStream,
+  storedSubject,
+  tenantSubjects,
+  viewStream,
+  viewSubject,
+} from "../model/names.ts";
+import type { ExportPolicy, ImportPolicy } from "../model/schema/policy.ts";
+import { intersectSets, reduce } from "../model/subject.ts";
+import { compileRoute, type Route } from "../policy/route.ts";
+import type { Accepted, Offer, Peers } from "./agreement.ts";
+
+/** One export policy of a tenant as it is run. */
+export interface ExportPlan {
+  readonly tenant: DesiredTenant;
+  readonly policy: ExportPolicy;
+  readonly origin: string;
+  /** The stream that the policy reads. */
+  readonly source: string;
+  /** The stream that peers source from: the source itself, or the view. */
+  readonly stream: string;
+  readonly route: Route;
+}
+
+/** The flow of one export policy to one peer. */
+export interface OutRoute {
+  readonly export: ExportPlan;
+  readonly peer: string;
+  /** Patterns that cross, in the tenant's subjects. */
+  readonly subjects: readonly string[];
+  /** The same in the subjects of `stream`: the filters of the peer's consumer. */
+  readonly filters: readonly string[];
+  /** Why the consumer must be paused; `null` when it may deliver. */
+  readonly hold: string | null;
+}
+
+/** The flow of one import: what the peer offers and we accept. */
+export interface InRoute {
+  readonly tenant: DesiredTenant;
+  readonly policy: ImportPolicy;
+  readonly peer: string;
+  readonly origin: string;
+  /** The stream of ours that receives the events; the mirror's name for mirrors. */
+  readonly offer: Offer | null;
+  readonly why: string | null;
+}
+
+/** Where a policy with this origin reads: our own events, or those of another site that we pass on. */
+function sourceStream(tenant: DesiredTenant, site: string, origin: string): string {
+  if (origin === site) return outStream(tenant.name);
+  const through = tenant.imports.find((policy) => (policy.origin ?? policy.from) === origin);
+  return inStream(tenant.name, through?.live ?? true);
+}
+
+/** All export policies of the state with the way they run. */
+export function planExports(state: DesiredState): ExportPlan[] {
+  return state.tenants.flatMap((tenant) =>
+    tenant.exports.map((policy) => {
+      const origin = policy.origin ?? state.site;
+      const source = sourceStream(tenant, state.site, origin);
+      const route = compileRoute(policy);
+      const stream = route.type === "native" ? source : viewStream(tenant.name, policy.name);
+      return { tenant, policy, origin, source, stream, route };
+    }),
+  );
+}
+
+/** All routes to peers. */
+export function planOutRoutes(state: DesiredState, exports: readonly ExportPlan[], peers: Peers): OutRoute[] {
+  return exports.flatMap((plan) => plan.policy.to.map((peer) => planOutRoute(state.site, plan, peer, peers)));
+}
+
+function planOutRoute(site: string, plan: ExportPlan, peer: string, peers: Peers): OutRoute {
+  const allowed = plan.route.subjects;
+  const known = peers.get(peer);
+  const accepted = known?.accepted ? acceptedSubjects(known.accepted, plan) : null;
+  const agreed = accepted === null ? allowed : intersectSets(allowed, accepted);
+  const nothing = agreed.length === 0;
+  const subjects = nothing ? allowed : agreed;
+  return {
+    export: plan,
+    peer,
+    subjects: nothing ? [] : subjects,
+    filters: filtersOf(site, plan, accepted === null || nothing ? null : subjects),
+    hold: nothing
+      ? `${peer} accepts none of ${allowed.join(", ")}`
+      : holdReason(peer, known?.verified ?? "unknown"),
+  };
+}
+
+function holdReason(peer: string, verified: "yes" | "no" | "unknown"): string | null {
+  return verified === "no" ? `${peer} did not prove its key` : null;
+}
+
+function acceptedSubjects(accepted: readonly Accepted[], plan: ExportPlan): string[] {
+  return reduce(
+    accepted
+      .filter((one) => one.tenant === plan.tenant.name && one.origin === plan.origin)
+      .flatMap((one) => one.subjects),
+  );
+}
+
+/** Filters in the stream's own subjects; `null` subjects: all that the route may carry. */
+function filtersOf(site: string, plan: ExportPlan, subjects: readonly string[] | null): string[] {
+  if (plan.route.type === "native") {
+    return (subjects ?? plan.route.subjects).map((pattern) => storedSubject(plan.origin, pattern));
+  }
+  const patterns = subjects ?? [tenantSubjects(plan.tenant.name)];
+  return patterns.map((pattern) => viewSubject(site, plan.policy.name, pattern));
+}
+
+/** What this site accepts of a peer: what the peer is told. */
+export function acceptedOf(state: DesiredState, peer: string): Accepted[] {
+  return state.tenants.flatMap((tenant) =>
+    tenant.imports
+      .filter((policy) => policy.from === peer)
+      .map((policy) => ({
+        tenant: tenant.name,
+        origin: policy.origin ?? peer,
+        subjects: policy.subjects,
+        mirror: policy.mirror ?? false,
+      })),
+  );
+}
+
+/** All imports of the state, each with what the peer offers for it. */
+export function planInRoutes(state: DesiredState, peers: Peers): InRoute[] {
+  return state.tenants.flatMap((tenant) =>
+    tenant.imports.map((policy) => {
+      const origin = policy.origin ?? policy.from;
+      const offered = peers.get(policy.from)?.offered ?? null;
+      const offer = offered?.find((one) => one.tenant === tenant.name && one.origin === origin) ?? null;
+      const why =
+        offered === null
+          ? `${policy.from} has not said yet what it offers`
+          : offer === null
+            ? `${policy.from} exports nothing of ${tenant.name} to us`
+            : null;
+      return { tenant, policy, peer: policy.from, origin, offer, why };
+    }),
+  );
+}

@@ -1,0 +1,171 @@
+/** The steps that a plan is made of. Each is idempotent: running it twice does what running it once does. */
+import { logStream } from "../model/names.ts";
+import type { StepReport } from "./api.ts";
+import type { ConsumerSpec, StreamAccount, StreamSpec } from "./assets.ts";
+import type { ExportPlan, OutRoute } from "./routes.ts";
+
+/** Where a new consumer begins. */
+export type Start =
+  /** With the first event of the stream. */
+  | { readonly type: "first" }
+  /** With events from now on; if the peer still has a position in the stream, right after that. */
+  | { readonly type: "new"; readonly route: OutRoute | null };
+
+export type Step =
+  | { readonly type: "stop-view"; readonly key: string }
+  | { readonly type: "create-stream"; readonly account: StreamAccount; readonly spec: StreamSpec }
+  | {
+      readonly type: "update-stream";
+      readonly account: StreamAccount;
+      readonly spec: StreamSpec;
+      readonly changed: readonly string[];
+    }
+  | {
+      readonly type: "create-consumer";
+      readonly stream: string;
+      readonly spec: ConsumerSpec;
+      readonly start: Start;
+      readonly paused: boolean;
+    }
+  | {
+      readonly type: "update-consumer";
+      readonly stream: string;
+      readonly spec: ConsumerSpec;
+      readonly changed: readonly string[];
+    }
+  | {
+      readonly type: "pause-consumer";
+      readonly stream: string;
+      readonly consumer: string;
+      readonly why: string;
+    }
+  | { readonly type: "resume-consumer"; readonly stream: string; readonly consumer: string }
+  | { readonly type: "configure-server"; readonly changed: readonly string[] }
+  | { readonly type: "kick-leaf"; readonly peer: string; readonly why: string }
+  | {
+      readonly type: "create-view";
+      readonly plan: ExportPlan;
+      readonly spec: StreamSpec;
+      readonly from: readonly OldRoute[];
+      readonly start: "first" | "new";
+    }
+  | { readonly type: "create-view-consumer"; readonly plan: ExportPlan; readonly spec: ConsumerSpec }
+  | { readonly type: "start-view"; readonly plan: ExportPlan; readonly version: string }
+  | { readonly type: "change-view"; readonly plan: ExportPlan; readonly version: string }
+  | {
+      readonly type: "switch-route";
+      readonly route: OutRoute;
+      readonly from: OldRoute;
+      readonly spec: ConsumerSpec;
+    }
+  | {
+      readonly type: "delete-consumer";
+      readonly stream: string;
+      readonly consumer: string;
+      readonly why: string;
+    }
+  | {
+      readonly type: "delete-stream";
+      readonly account: StreamAccount;
+      readonly stream: string;
+      readonly why: string;
+    };
+
+/** The stream that a peer sourced a route from before its policy changed, and what that stream was filled from. */
+export interface OldRoute {
+  readonly stream: string;
+  readonly consumer: string;
+  readonly source: string;
+}
+
+/** Full name of a stream: `MESH/out_acme`, `T_acme/acme`. */
+function streamTarget(account: StreamAccount, stream: string): string {
+  return account.type === "mesh" ? `MESH/${stream}` : `T_${account.tenant}/${logStream(account.tenant)}`;
+}
+
+/** A step as people and programs read it. */
+export function describeStep(step: Step): StepReport {
+  const report = (target: string, text: string): StepReport => ({ type: step.type, target, text });
+  switch (step.type) {
+    case "stop-view":
+      return report(step.key, `stop the worker of view ${step.key}: its policy no longer needs one`);
+    case "create-stream": {
+      const target = streamTarget(step.account, step.spec.name);
+      return report(target, `create stream ${target}`);
+    }
+    case "update-stream": {
+      const target = streamTarget(step.account, step.spec.name);
+      return report(target, `update stream ${target}: ${step.changed.join(", ")}`);
+    }
+    case "create-consumer": {
+      const target = `MESH/${step.stream}/${step.spec.durable_name}`;
+      const start = step.start.type === "first" ? "the first event" : "events from now on";
+      const held = step.paused ? ", paused until the peer has proved its key" : "";
+      return report(
+        target,
+        `create consumer ${target}, starting with ${start}${held}${filterText(step.spec)}`,
+      );
+    }
+    case "update-consumer": {
+      const target = `MESH/${step.stream}/${step.spec.durable_name}`;
+      return report(target, `update consumer ${target}: ${step.changed.join(", ")}${filterText(step.spec)}`);
+    }
+    case "pause-consumer":
+      return report(
+        `MESH/${step.stream}/${step.consumer}`,
+        `pause ${step.stream} to ${step.consumer}: ${step.why}`,
+      );
+    case "resume-consumer":
+      return report(`MESH/${step.stream}/${step.consumer}`, `resume ${step.stream} to ${step.consumer}`);
+    case "configure-server":
+      return report("nats.conf", `write and reload the server's configuration: ${step.changed.join(", ")}`);
+    case "kick-leaf":
+      return report(`LINK_${step.peer}`, `cut the leaf connection of ${step.peer}: ${step.why}`);
+    case "create-view": {
+      const target = `MESH/${step.spec.name}`;
+      return report(target, `create view ${target} of ${step.plan.source}: ${whyView(step.plan)}`);
+    }
+    case "create-view-consumer":
+      return report(
+        `MESH/${step.plan.source}/${step.spec.durable_name}`,
+        `create the consumer of the view's worker on ${step.plan.source}${filterText(step.spec)}`,
+      );
+    case "start-view":
+      return report(
+        viewKey(step.plan),
+        `start the worker of view ${viewKey(step.plan)}, policy version ${step.version}`,
+      );
+    case "change-view":
+      return report(
+        viewKey(step.plan),
+        `decide view ${viewKey(step.plan)} by policy version ${step.version} from now on`,
+      );
+    case "switch-route":
+      return report(
+        `MESH/${step.route.export.stream}/${step.route.peer}`,
+        `switch ${step.route.peer} from ${step.from.stream} to ${step.route.export.stream}, at the position that it has stored`,
+      );
+    case "delete-consumer":
+      return report(
+        `MESH/${step.stream}/${step.consumer}`,
+        `delete consumer ${step.stream}/${step.consumer}: ${step.why}`,
+      );
+    case "delete-stream": {
+      const target = streamTarget(step.account, step.stream);
+      return report(target, `delete stream ${target}: ${step.why}`);
+    }
+  }
+}
+
+/** Key of a view: `<tenant>/<policy>`. */
+export function viewKey(plan: ExportPlan): string {
+  return `${plan.tenant.name}/${plan.policy.name}`;
+}
+
+function whyView(plan: ExportPlan): string {
+  return plan.route.type === "view" ? plan.route.why.join("; ") : "";
+}
+
+function filterText(spec: ConsumerSpec): string {
+  return spec.filter_subjects === undefined ? "" : ` (filter ${spec.filter_subjects.join(", ")})`;
+}

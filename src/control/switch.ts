@@ -1,0 +1,44 @@
+/** Up to which position a peer has all that its old route gave it. */
+import type { JetStreamManager } from "@nats-io/jetstream";
+import { parseStreamName, viewConsumer } from "../model/names.ts";
+import { isGone } from "./observe.ts";
+import { positionAt } from "./position.ts";
+import type { OldRoute } from "./step.ts";
+
+/** Metadata of a paused consumer: last sequence of its stream while nothing was left to deliver. */
+export const CUT = "leafmesh-cut";
+
+/**
+ * The position that the peer's new route goes on after. The old consumer is paused and the peer has detached from it,
+ * so nothing moves any more.
+ * @param stored last sequence of the old stream that the peer has stored; 0 when it is not known.
+ */
+export async function switchPosition(mesh: JetStreamManager, old: OldRoute, stored: number): Promise<number> {
+  const info = await mesh.consumers.info(old.stream, old.consumer);
+  const begin = (info.config.opt_start_seq ?? 1) - 1;
+  const has = Math.max(stored, info.ack_floor.stream_seq, begin);
+  // All that was delivered is stored: go on after what the consumer had considered, not only after what matched.
+  const cut = Number(info.config.metadata?.[CUT] ?? 0);
+  const complete = has >= info.delivered.stream_seq;
+  const sequence = complete ? Math.max(has, cut) : has;
+  const position = await positionAt(mesh, old.stream, old.source, sequence);
+  if (old.stream === old.source || !complete || cut < (await lastSequence(mesh, old.stream))) return position;
+  // The peer has the whole view: go on after all that the view's worker has decided, forwarded or not.
+  return Math.max(position, await decidedBy(mesh, old));
+}
+
+async function lastSequence(mesh: JetStreamManager, stream: string): Promise<number> {
+  return (await mesh.streams.info(stream)).state.last_seq;
+}
+
+/** Last position that the worker of an old view has decided; 0 when its consumer is gone. */
+async function decidedBy(mesh: JetStreamManager, old: OldRoute): Promise<number> {
+  const name = parseStreamName(old.stream);
+  if (name?.type !== "view") return 0;
+  try {
+    return (await mesh.consumers.info(old.source, viewConsumer(name.policy))).ack_floor.stream_seq;
+  } catch (error) {
+    if (isGone(error)) return 0;
+    throw error;
+  }
+}
