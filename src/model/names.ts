@@ -24,6 +24,9 @@ export function nameProblem(name: string): string | null {
 export const MESH_ACCOUNT = "MESH";
 export const SYSTEM_ACCOUNT = "SYS";
 export const tenantAccount = (tenant: string): string => `T_${tenant}`;
+/** The tenant whose account it is; `null` for any other account. */
+export const tenantOfAccount = (account: string): string | null =>
+  account.startsWith("T_") ? account.slice(2) : null;
 export const linkAccount = (peer: string): string => `LINK_${peer}`;
 
 /**

@@ -1,0 +1,143 @@
+/** The sidecar's two connections to its own server: one in MESH, one in the system account. */
+import {
+  type ConnectionOptions,
+  connect,
+  type NatsConnection,
+  nkeyAuthenticator,
+} from "@nats-io/transport-node";
+import { errorText, LeafmeshError } from "../model/errors.ts";
+import { MESH_ACCOUNT, SYSTEM_ACCOUNT } from "../model/names.ts";
+import type { SigningKey, SiteKeys } from "./keys.ts";
+import { SystemApi } from "./system_api.ts";
+
+const CONNECT_DEADLINE_MS = 5_000;
+const RECONNECT_WAIT_MS = 250;
+const RECONNECT_JITTER_MS = 250;
+const PING_INTERVAL_MS = 10_000;
+const CLOSE_DEADLINE_MS = 2_000;
+
+/** What became of a connection. */
+export interface ConnectionEvent {
+  readonly type: "disconnected" | "reconnected" | "closed" | "error";
+  readonly account: typeof MESH_ACCOUNT | typeof SYSTEM_ACCOUNT;
+  readonly message: string;
+}
+
+export interface ControlConnectionOptions {
+  readonly site: string;
+  /** `host:port`, or a URL of an external server. */
+  readonly server: string;
+  readonly keys: Pick<SiteKeys, "mesh" | "sys">;
+  readonly onEvent?: (event: ConnectionEvent) => void;
+}
+
+/** Options of a connection that is never given up; the caller's fields win. */
+export function connectionOptions(
+  site: string,
+  server: string,
+  key: SigningKey,
+  more: ConnectionOptions = {},
+): ConnectionOptions {
+  return {
+    servers: server,
+    name: `leafmesh ${site}`,
+    authenticator: nkeyAuthenticator(() => key.seed()),
+    timeout: CONNECT_DEADLINE_MS,
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: RECONNECT_WAIT_MS,
+    reconnectJitter: RECONNECT_JITTER_MS,
+    // A server that restarts may refuse for a moment what it will grant again.
+    ignoreAuthErrorAbort: true,
+    ignoreClusterUpdates: true,
+    pingInterval: PING_INTERVAL_MS,
+    ...more,
+  };
+}
+
+/** Both connections. Disposing of it drains them. */
+export class ControlConnection implements AsyncDisposable {
+  readonly mesh: NatsConnection;
+  readonly sys: NatsConnection;
+  /** Requests to the server itself: reload, kick, leaf links, accounts. */
+  readonly system: SystemApi;
+
+  private constructor(mesh: NatsConnection, sys: NatsConnection) {
+    this.mesh = mesh;
+    this.sys = sys;
+    this.system = new SystemApi(sys);
+  }
+
+  /**
+   * Connects as the sidecar's users. Later losses are mended for ever.
+   *
+   * @throws LeafmeshError `server_failed` when the server cannot be reached or does not know the keys
+   */
+  static async open(options: ControlConnectionOptions): Promise<ControlConnection> {
+    const sys = await open(options, SYSTEM_ACCOUNT, options.keys.sys);
+    try {
+      return new ControlConnection(await open(options, MESH_ACCOUNT, options.keys.mesh), sys);
+    } catch (thrown) {
+      await sys.close();
+      throw thrown;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([drain(this.mesh), drain(this.sys)]);
+  }
+}
+
+async function open(
+  options: ControlConnectionOptions,
+  account: ConnectionEvent["account"],
+  key: SigningKey,
+): Promise<NatsConnection> {
+  let connection: NatsConnection;
+  try {
+    connection = await connect(connectionOptions(options.site, options.server, key));
+  } catch (thrown) {
+    throw new LeafmeshError(
+      "server_failed",
+      `Cannot connect to nats-server at ${options.server} as user ${key.publicKey} of ${account}: ${errorText(thrown)}`,
+      { cause: thrown },
+    );
+  }
+  if (options.onEvent !== undefined) void report(connection, account, options.onEvent);
+  return connection;
+}
+
+async function report(
+  connection: NatsConnection,
+  account: ConnectionEvent["account"],
+  onEvent: (event: ConnectionEvent) => void,
+): Promise<void> {
+  for await (const status of connection.status()) {
+    switch (status.type) {
+      case "disconnect":
+        onEvent({ type: "disconnected", account, message: `lost ${status.server}` });
+        break;
+      case "reconnect":
+        onEvent({ type: "reconnected", account, message: `back at ${status.server}` });
+        break;
+      case "error":
+        onEvent({ type: "error", account, message: errorText(status.error) });
+        break;
+      default:
+        break;
+    }
+  }
+  onEvent({ type: "closed", account, message: "closed" });
+}
+
+/** Drains what is connected; a connection that is down cannot drain and is closed. */
+async function drain(connection: NatsConnection): Promise<void> {
+  if (connection.isClosed()) return;
+  const timer = setTimeout(() => void connection.close(), CLOSE_DEADLINE_MS);
+  try {
+    await connection.drain();
+  } catch {
+    await connection.close();
+  } finally {
+    clearTimeout(timer);
+  }
+}

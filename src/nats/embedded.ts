@@ -1,0 +1,261 @@
+/**
+ * The embedded nats-server of a site. A keeper process of its own (`keeper.sh`) starts it, restarts it when it crashes,
+ * and ends it when the sidecar stays away for longer than it may linger. So events flow on while a sidecar that died is
+ * restarted, and nothing is left behind when it is not. A sidecar that comes back adopts the running server.
+ */
+import { rename } from "node:fs/promises";
+import { connect, errors } from "@nats-io/transport-node";
+import { errorText, LeafmeshError } from "../model/errors.ts";
+import { localAddress, requireFree, type ServerAddresses } from "./addresses.ts";
+import { checkConfig } from "./check.ts";
+import { connectionOptions } from "./control_connection.ts";
+import { type DataFolder, readDataFile } from "./data_folder.ts";
+import { prepareFolder, writeSecretFile } from "./files.ts";
+import type { ServerBinary } from "./find.ts";
+import { ensureKeeper, readExits, restartServer, stopKeeper, writeKeeperArguments } from "./keeper.ts";
+import type { SigningKey } from "./keys.ts";
+import { type ProcessRef, readRunningProcess } from "./processes.ts";
+import { followServerLog, parseServerLogLine, type ServerLogLine } from "./server_log.ts";
+import { SystemApi } from "./system_api.ts";
+import { sleep } from "./wait.ts";
+
+const POLL_MS = 20;
+const SUPERVISE_MS = 1000;
+const START_DEADLINE_MS = 300_000;
+const ATTEMPT_DEADLINE_MS = 2_000;
+const LAST_LINES = 5;
+
+/** What the sidecar learns of its server. */
+export type ServerEvent =
+  | { readonly type: "log"; readonly line: ServerLogLine }
+  /** The server went away by itself; the keeper starts it again. */
+  | { readonly type: "exited"; readonly exits: number; readonly status: number }
+  | { readonly type: "started"; readonly pid: number }
+  /** The keeper was gone; a new one watches the server. */
+  | { readonly type: "keeper_replaced"; readonly pid: number };
+
+export interface EmbeddedServerOptions {
+  readonly folder: DataFolder;
+  readonly binary: ServerBinary;
+  readonly site: string;
+  readonly addresses: ServerAddresses;
+  /** Text of `nats.conf`, see `renderConfig`. */
+  readonly config: string;
+  /** Text of the credential file, see `renderLeafCredential`. */
+  readonly leafCredential: string;
+  /** The sidecar's key in the system account: proves that a running server is this site's. */
+  readonly sys: SigningKey;
+  /** How long the server outlives a sidecar that died, milliseconds, in whole seconds. */
+  readonly lingerMs: number;
+  readonly onEvent?: (event: ServerEvent) => void;
+  /** Gives up the start. */
+  readonly signal?: AbortSignal;
+  /** Default five minutes: recovery of a large store takes its time. */
+  readonly startDeadlineMs?: number;
+}
+
+/** A running server. Disposing of it stops the server in order. */
+export class EmbeddedServer implements AsyncDisposable {
+  /** Whether it was running already and went on without a restart. */
+  readonly adopted: boolean;
+  readonly #options: EmbeddedServerOptions;
+  readonly #ended: AbortController;
+  readonly #tasks: readonly Promise<void>[];
+
+  private constructor(options: EmbeddedServerOptions, adopted: boolean, ended: AbortController) {
+    this.#options = options;
+    this.adopted = adopted;
+    this.#ended = ended;
+    this.#tasks = [supervise(options, ended.signal)];
+  }
+
+  /**
+   * Starts the site's server with `config`, or adopts it when it is running, and waits until it is ready.
+   *
+   * @throws LeafmeshError `server_config_refused`, `port_taken`, `server_failed` (with the last lines of its log),
+   * `data_folder_unusable`, `timeout`
+   */
+  static async start(options: EmbeddedServerOptions): Promise<EmbeddedServer> {
+    const { folder } = options;
+    await prepareFolder(folder.file("store"), 0o700);
+    await writeSecretFile(folder.file("leafCredential"), options.leafCredential, "replace");
+    const changed = await writeConfig(options, options.config);
+    await writeKeeperArguments(folder, options.binary.path, options.lingerMs);
+    const running = await readRunningProcess(folder.file("serverPid"));
+    if (running === null) await requireFree(options.addresses);
+
+    const ended = new AbortController();
+    void follow(options, ended.signal);
+    const { exits } = await readExits(folder);
+    try {
+      await ensureKeeper(folder);
+      if (running !== null && !(await takesConfig(options, changed))) await restartServer(folder);
+      await waitReady(options, exits, options.signal);
+    } catch (thrown) {
+      ended.abort();
+      await stopKeeper(folder);
+      throw thrown;
+    }
+    const now = await readRunningProcess(folder.file("serverPid"));
+    return new EmbeddedServer(options, now !== null && now.pid === running?.pid, ended);
+  }
+
+  /** The server's process; `null` while it is between two lives. */
+  async process(): Promise<ProcessRef | null> {
+    return await readRunningProcess(this.#options.folder.file("serverPid"));
+  }
+
+  /**
+   * Lets nats-server check a new configuration and puts it in the place of the old. It is in force after
+   * `SystemApi.reload`, or after {@link restart}.
+   *
+   * @returns whether it differs from the one that stood there
+   * @throws LeafmeshError `server_config_refused`, and the old file stays
+   */
+  async writeConfig(text: string): Promise<boolean> {
+    return await writeConfig(this.#options, text);
+  }
+
+  /**
+   * Stops the server in order, starts it with the configuration that is written, and waits until it is ready.
+   *
+   * @throws LeafmeshError as {@link start}
+   */
+  async restart(signal?: AbortSignal): Promise<void> {
+    const { folder } = this.#options;
+    const { exits } = await readExits(folder);
+    await ensureKeeper(folder);
+    await restartServer(folder);
+    await waitReady(this.#options, exits, signal);
+  }
+
+  /** Stops watching and leaves the server to its keeper: the next sidecar within the linger time adopts it. */
+  async abandon(): Promise<void> {
+    this.#ended.abort();
+    await Promise.all(this.#tasks);
+  }
+
+  /** Stops the server and its keeper, and waits until both are gone. */
+  async stop(): Promise<void> {
+    await this.abandon();
+    await stopKeeper(this.#options.folder);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+}
+
+async function writeConfig(options: EmbeddedServerOptions, text: string): Promise<boolean> {
+  const { folder } = options;
+  if ((await readDataFile(folder, "config")) === text) return false;
+  await writeSecretFile(folder.file("candidate"), text, "replace");
+  await checkConfig(options.binary.path, folder.file("candidate"));
+  await rename(folder.file("candidate"), folder.file("config"));
+  return true;
+}
+
+/** Whether the running server can go on: it is ours and takes the configuration without a restart. */
+async function takesConfig(options: EmbeddedServerOptions, changed: boolean): Promise<boolean> {
+  try {
+    await withSystemApi(options, (system) => system.reload());
+    return true;
+  } catch (thrown) {
+    // Not listening yet: it is recovering its streams, and does so with the configuration that stands there.
+    return !changed && thrown instanceof errors.ConnectionError;
+  }
+}
+
+/** Waits until the server answers as this site's and its streams are recovered; fails when it exits again. */
+async function waitReady(
+  options: EmbeddedServerOptions,
+  exitsBefore: number,
+  given: AbortSignal | undefined,
+): Promise<void> {
+  const deadline = AbortSignal.timeout(options.startDeadlineMs ?? START_DEADLINE_MS);
+  for (;;) {
+    const problem = await withSystemApi(options, (system) => system.health()).then(
+      (health) => (health.ok ? null : health.error),
+      errorText,
+    );
+    if (problem === null) return;
+    const { exits, status } = await readExits(options.folder);
+    if (exits > exitsBefore) throw await startFailure(options, `ended with status ${status}`);
+    if (deadline.aborted) throw await startFailure(options, `was not ready in time (${problem})`);
+    if (given?.aborted === true) {
+      throw new LeafmeshError("timeout", `Gave up waiting for nats-server (${problem})`);
+    }
+    await sleep(POLL_MS, given);
+  }
+}
+
+/** Why the server does not run, in its own last words; an address that another one holds is named as that. */
+async function startFailure(options: EmbeddedServerOptions, what: string): Promise<LeafmeshError> {
+  const { folder } = options;
+  await stopKeeper(folder);
+  try {
+    await requireFree(options.addresses);
+  } catch (thrown) {
+    if (thrown instanceof LeafmeshError) return thrown;
+  }
+  const output = (await readDataFile(folder, "serverOutput")) || (await readDataFile(folder, "serverLog"));
+  const lines = (output ?? "")
+    .trim()
+    .split("\n")
+    .map((line) => parseServerLogLine(line));
+  const failures = lines.filter((line) => line.level === "error");
+  const words = (failures.length > 0 ? failures : lines).slice(-LAST_LINES).map((line) => line.message);
+  return new LeafmeshError(
+    "server_failed",
+    `nats-server ${what}: ${words.join(" | ")} (log: ${folder.file("serverLog")})`,
+  );
+}
+
+async function withSystemApi<T>(
+  options: EmbeddedServerOptions,
+  work: (system: SystemApi) => Promise<T>,
+): Promise<T> {
+  const connection = await connect(
+    connectionOptions(options.site, localAddress(options.addresses.listen), options.sys, {
+      reconnect: false,
+      ignoreAuthErrorAbort: false,
+      timeout: ATTEMPT_DEADLINE_MS,
+    }),
+  );
+  try {
+    return await work(new SystemApi(connection));
+  } finally {
+    await connection.close();
+  }
+}
+
+/** Keeps a keeper there, and reports the server's ends and beginnings. */
+async function supervise(options: EmbeddedServerOptions, signal: AbortSignal): Promise<void> {
+  const { folder } = options;
+  let { exits } = await readExits(folder);
+  let pid = (await readRunningProcess(folder.file("serverPid")))?.pid;
+  while (!signal.aborted) {
+    await sleep(SUPERVISE_MS, signal);
+    if (signal.aborted) return;
+    try {
+      const keeper = await ensureKeeper(folder);
+      if (keeper !== null) options.onEvent?.({ type: "keeper_replaced", pid: keeper });
+      const now = await readExits(folder);
+      if (now.exits > exits) options.onEvent?.({ type: "exited", ...now });
+      exits = now.exits;
+      const current = (await readRunningProcess(folder.file("serverPid")))?.pid;
+      if (current !== undefined && current !== pid) options.onEvent?.({ type: "started", pid: current });
+      pid = current ?? pid;
+    } catch (thrown) {
+      const message = `Cannot watch nats-server: ${errorText(thrown)}`;
+      options.onEvent?.({ type: "log", line: { level: "error", message } });
+    }
+  }
+}
+
+async function follow(options: EmbeddedServerOptions, signal: AbortSignal): Promise<void> {
+  const { onEvent } = options;
+  if (onEvent === undefined) return;
+  const onLine = (line: ServerLogLine) => onEvent({ type: "log", line });
+  await followServerLog(options.folder.file("serverLog"), "end", onLine, signal);
+}

@@ -1,0 +1,238 @@
+/** What the sidecar asks of the server over the system account (`$SYS.REQ.SERVER.<id>.…`). */
+import type { NatsConnection } from "@nats-io/transport-node";
+import { z } from "zod";
+import { errorText, LeafmeshError } from "../model/errors.ts";
+import { linkAccount, tenantOfAccount } from "../model/names.ts";
+import { redactSeeds } from "./server_log.ts";
+
+const REQUEST_DEADLINE_MS = 5_000;
+
+const Leaf = z.object({
+  id: z.number(),
+  name: z.string().default(""),
+  account: z.string(),
+  ip: z.string().default(""),
+  port: z.number().default(0),
+  rtt: z.string().optional(),
+  is_spoke: z.boolean().default(false),
+  in_msgs: z.number().default(0),
+  out_msgs: z.number().default(0),
+  in_bytes: z.number().default(0),
+  out_bytes: z.number().default(0),
+  compression: z.string().optional(),
+});
+const Leafz = z.object({ leafs: z.array(Leaf).nullish() });
+const Accountz = z.object({ accounts: z.array(z.string()).nullish() });
+const Border = z.looseObject({ subject: z.string(), type: z.string(), account: z.string().optional() });
+const AccountDetail = z.object({
+  account_detail: z.object({
+    account_name: z.string(),
+    jetstream_enabled: z.boolean(),
+    leafnode_connections: z.number(),
+    client_connections: z.number(),
+    exports: z.array(Border).nullish(),
+    imports: z.array(Border).nullish(),
+  }),
+});
+const Varz = z.looseObject({
+  server_id: z.string(),
+  server_name: z.string(),
+  version: z.string(),
+  host: z.string(),
+  port: z.number(),
+  mem: z.number(),
+  cpu: z.number(),
+  connections: z.number(),
+  slow_consumers: z.number(),
+  start: z.string(),
+  config_load_time: z.string(),
+  config_digest: z.string().optional(),
+  max_payload: z.number(),
+  jetstream: z
+    .looseObject({
+      config: z
+        .looseObject({
+          store_dir: z.string().optional(),
+          domain: z.string().optional(),
+          sync_always: z.boolean().optional(),
+        })
+        .optional(),
+    })
+    .optional(),
+  leaf: z.looseObject({ host: z.string().optional(), port: z.number().optional() }).optional(),
+  feature_flags: z.record(z.string(), z.boolean()).optional(),
+});
+const Reply = z.object({
+  data: z.unknown().optional(),
+  error: z.object({ code: z.number().optional(), description: z.string().default("") }).optional(),
+});
+
+/** The leaf link of one peer as this server sees it. */
+export type LeafStatus =
+  | { readonly type: "down"; readonly peer: string }
+  | {
+      readonly type: "up";
+      readonly peer: string;
+      /** Connection id, for a kick. */
+      readonly id: number;
+      /** The name that the peer's server gives itself: a claim, not a proof. */
+      readonly name: string;
+      readonly ip: string;
+      readonly port: number;
+      /** Whether we dialed. */
+      readonly dialed: boolean;
+      readonly rttMs: number | null;
+      readonly inMessages: number;
+      readonly outMessages: number;
+      readonly inBytes: number;
+      readonly outBytes: number;
+      readonly compression: string | null;
+    };
+
+export type ServerInfo = z.infer<typeof Varz>;
+export type AccountInfo = z.infer<typeof AccountDetail>["account_detail"];
+
+/** The system API of the server that a connection of the system account is connected to. */
+export class SystemApi {
+  readonly #connection: NatsConnection;
+
+  constructor(connection: NatsConnection) {
+    this.#connection = connection;
+  }
+
+  /** The connected server's id; it changes when the server restarts. */
+  get serverId(): string {
+    return this.#connection.info?.server_id ?? "";
+  }
+
+  /** The server's own account of itself. */
+  async varz(): Promise<ServerInfo> {
+    return Varz.parse(await this.request("VARZ"));
+  }
+
+  /** Whether server, streams and consumers are ready, in the server's words when not. */
+  async health(): Promise<{ readonly ok: boolean; readonly error: string }> {
+    const reply = z
+      .object({ status: z.string(), error: z.string().default("") })
+      .parse(await this.request("HEALTHZ"));
+    return { ok: reply.status === "ok", error: reply.error };
+  }
+
+  /** Names of all accounts that the running server has, without the two that are not ours (`$G`, `$SYS`). */
+  async accounts(): Promise<string[]> {
+    const { accounts } = Accountz.parse(await this.request("ACCOUNTZ"));
+    return (accounts ?? []).filter((name) => !name.startsWith("$")).sort();
+  }
+
+  /** One account with its borders as they are in force; `null` when the server has no such account. */
+  async account(name: string): Promise<AccountInfo | null> {
+    if (!(await this.accounts()).includes(name)) return null;
+    return AccountDetail.parse(await this.request("ACCOUNTZ", { account: name })).account_detail;
+  }
+
+  /** The leaf link of each of `peers`. */
+  async leafs(peers: readonly string[]): Promise<LeafStatus[]> {
+    const { leafs } = Leafz.parse(await this.request("LEAFZ"));
+    return peers.map((peer) => {
+      const leaf = leafs?.find((found) => found.account === linkAccount(peer));
+      return leaf === undefined ? { type: "down", peer } : up(peer, leaf);
+    });
+  }
+
+  /**
+   * Cuts the leaf connections of a peer, which a reload alone leaves open.
+   *
+   * @returns how many there were
+   */
+  async kickLeaf(peer: string): Promise<number> {
+    const { leafs } = Leafz.parse(await this.request("LEAFZ"));
+    const ids = (leafs ?? []).filter((leaf) => leaf.account === linkAccount(peer)).map((leaf) => leaf.id);
+    for (const cid of ids) await this.request("KICK", { cid });
+    return ids.length;
+  }
+
+  /**
+   * Makes the server read its configuration file again, twice: an account that is new is deaf for what it imports until
+   * the second time (NATS-FACTS 0.4).
+   *
+   * @throws LeafmeshError `server_config_refused` with the server's words; the old configuration stays in force
+   */
+  async reload(): Promise<void> {
+    for (let i = 0; i < 2; i++) await this.request("RELOAD");
+  }
+
+  /**
+   * One request to the server; resolves to the reply's `data`.
+   *
+   * @throws LeafmeshError `server_config_refused` when a RELOAD is refused, `server_failed` otherwise
+   */
+  async request(verb: string, body: unknown = {}): Promise<unknown> {
+    const subject = `$SYS.REQ.SERVER.${this.serverId}.${verb}`;
+    let reply: z.infer<typeof Reply>;
+    try {
+      const message = await this.#connection.request(subject, JSON.stringify(body), {
+        timeout: REQUEST_DEADLINE_MS,
+      });
+      reply = Reply.parse(message.json());
+    } catch (thrown) {
+      throw new LeafmeshError("server_failed", `nats-server does not answer ${verb}: ${errorText(thrown)}`, {
+        cause: thrown,
+      });
+    }
+    if (reply.error === undefined) return reply.data;
+    const words = redactSeeds(reply.error.description);
+    throw verb === "RELOAD"
+      ? new LeafmeshError(
+          "server_config_refused",
+          `nats-server refuses to reload its configuration: ${words}`,
+        )
+      : new LeafmeshError("server_failed", `nats-server refuses ${verb}: ${words}`);
+  }
+}
+
+/** Tenants whose account the running server has although `wanted` does not name them (for `retiredTenants`). */
+export function retiredTenants(accounts: readonly string[], wanted: readonly string[]): string[] {
+  return accounts
+    .map(tenantOfAccount)
+    .filter((tenant) => tenant !== null)
+    .filter((tenant) => !wanted.includes(tenant))
+    .sort();
+}
+
+function up(peer: string, leaf: z.infer<typeof Leaf>): LeafStatus {
+  return {
+    type: "up",
+    peer,
+    id: leaf.id,
+    name: leaf.name,
+    ip: leaf.ip,
+    port: leaf.port,
+    dialed: leaf.is_spoke,
+    rttMs: parseGoDurationMs(leaf.rtt),
+    inMessages: leaf.in_msgs,
+    outMessages: leaf.out_msgs,
+    inBytes: leaf.in_bytes,
+    outBytes: leaf.out_bytes,
+    compression: leaf.compression ?? null,
+  };
+}
+
+const GO_UNITS_MS: Readonly<Record<string, number>> = {
+  h: 3_600_000,
+  m: 60_000,
+  s: 1000,
+  ms: 1,
+  µs: 1e-3,
+  us: 1e-3,
+  ns: 1e-6,
+};
+
+/** Milliseconds of a duration as Go prints it (`1m2.5s`, `312.5µs`); `null` when it is none. */
+export function parseGoDurationMs(text: string | undefined): number | null {
+  if (text === undefined || !/^([\d.]+(h|ms|m|s|µs|us|ns))+$/.test(text)) return null;
+  let total = 0;
+  for (const [, amount, unit] of text.matchAll(/([\d.]+)(h|ms|m|s|µs|us|ns)/g)) {
+    total += Number(amount) * (GO_UNITS_MS[unit ?? ""] ?? Number.NaN);
+  }
+  return Number.isFinite(total) ? total : null;
+}

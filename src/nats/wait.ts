@@ -1,0 +1,29 @@
+/** Waiting: for time, and for a condition. */
+
+/** Resolves after `ms`, or at once when `signal` aborts. */
+export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  if (signal?.aborted === true) return;
+  await new Promise<void>((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal?.addEventListener("abort", end);
+  });
+}
+
+/** Polls until `condition` holds; whether it did within the deadline. */
+export async function until(
+  condition: () => Promise<boolean>,
+  deadlineMs: number,
+  pollMs = 20,
+): Promise<boolean> {
+  const end = performance.now() + deadlineMs;
+  while (!(await condition())) {
+    if (performance.now() > end) return false;
+    await sleep(pollMs);
+  }
+  return true;
+}
