@@ -1,0 +1,48 @@
+/** HTTP by Deno. The few types stand here, because the rest of the project compiles without Deno's. */
+import type { Listener, ServeOptions } from "./serve.ts";
+
+interface DenoServe {
+  serve(
+    options: { hostname: string; port: number; onListen: () => void },
+    handler: (request: Request) => Promise<Response>,
+  ): { readonly addr: { readonly port: number }; shutdown(): Promise<void> };
+}
+
+export function listen(options: ServeOptions): Listener {
+  const { Deno } = globalThis as unknown as { readonly Deno: DenoServe };
+  const cut = new AbortController();
+  const { hostname, port } = options;
+  const server = Deno.serve({ hostname, port, onListen: () => {} }, async (request) => {
+    const response = await options.fetch(request);
+    if (response.body === null) return response;
+    // Deno either lets all requests end or cuts off all at once; ending the bodies gives us one after the other.
+    return new Response(response.body.pipeThrough(endedBy(cut.signal)), response);
+  });
+  let drained: Promise<void> | undefined;
+  const drain = () => {
+    drained ??= server.shutdown();
+    return drained;
+  };
+  return {
+    port: server.addr.port,
+    drain,
+    cut: async () => {
+      cut.abort();
+      await drain();
+    },
+  };
+}
+
+/** Passes bytes through until the signal, then ends the stream. */
+function endedBy(signal: AbortSignal): TransformStream<Uint8Array, Uint8Array> {
+  let end = () => {};
+  const forget = () => signal.removeEventListener("abort", end);
+  return new TransformStream<Uint8Array, Uint8Array>({
+    start: (controller) => {
+      end = () => controller.terminate();
+      signal.addEventListener("abort", end);
+    },
+    flush: forget,
+    cancel: forget,
+  });
+}
