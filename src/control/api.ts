@@ -56,7 +56,8 @@ export interface PlanReport {
 export interface ApplyReport {
   readonly revision: number;
   readonly applied: readonly StepReport[];
-  readonly failed: readonly (StepReport & { readonly error: string })[];
+  /** `waiting`: nothing is wrong, the step is tried again when a peer has answered. */
+  readonly failed: readonly (StepReport & { readonly error: string; readonly waiting: boolean })[];
   /** Nothing is left to do. */
   readonly converged: boolean;
 }

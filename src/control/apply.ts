@@ -1,7 +1,6 @@
 /** Runs the steps of a plan on the server. */
 import type { ConsumerConfig, JetStreamManager, StreamConfig } from "@nats-io/jetstream";
 import { LeafmeshError } from "../model/errors.ts";
-import { inStream, viewConsumer } from "../model/names.ts";
 import type { ConsumerSpec, StreamAccount, StreamSpec } from "./assets.ts";
 import { isGone, VIEW_AFTER } from "./observe.ts";
 import { positionAt, sequenceAfter } from "./position.ts";

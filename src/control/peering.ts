@@ -1,0 +1,240 @@
+/** The talk between this sidecar and those of its peers: who they are, what they accept, what they offer. */
+import { randomBytes } from "node:crypto";
+import { errors, type Msg, type NatsConnection, type Subscription } from "@nats-io/transport-node";
+import { z } from "zod";
+import { errorText, LeafmeshError } from "../model/errors.ts";
+import { rpcSubject } from "../model/names.ts";
+import type { Peer } from "../model/schema/site.ts";
+import type { SigningKey } from "../nats/keys.ts";
+import { Accepted, Offer, type PeerKnowledge, type Peers, UNKNOWN_PEER } from "./agreement.ts";
+import type { PeerPosition } from "./apply.ts";
+import { openMessage, sealMessage } from "./envelope.ts";
+
+/** Asked again at this pace, and at once when either side changes. */
+const SYNC_EVERY_MS = 2000;
+const ANSWER_WITHIN_MS = 2000;
+
+const SyncBody = z.strictObject({ accepted: z.array(Accepted) });
+const SyncAnswer = z.strictObject({ offers: z.array(Offer).nullable() });
+const PositionBody = z.strictObject({ tenant: z.string(), stream: z.string() });
+const PositionAnswer = z.strictObject({ attached: z.boolean(), sequence: z.number().int().nonnegative() });
+const Refusal = z.strictObject({ error: z.string() });
+
+/** What this site answers to its peers. */
+export interface PeeringHost {
+  readonly site: string;
+  peers(): readonly Peer[];
+  accepted(peer: string): readonly Accepted[];
+  /** `null`: not known yet, the peer keeps what it has. */
+  offers(peer: string): readonly Offer[] | null;
+  /** How far this site has stored a stream of the peer. */
+  position(peer: string, tenant: string, stream: string): Promise<PeerPosition>;
+  /** Something that a peer said has changed what must be done. */
+  changed(peer: string): void;
+}
+
+/** What is known of one peer, and the last thing that went wrong with it. */
+interface PeerState {
+  readonly key: string;
+  knowledge: PeerKnowledge;
+  /** Why the peer was refused or does not answer; `null` after a good answer. */
+  why: string | null;
+  syncing: boolean;
+  again: boolean;
+}
+
+/** Asks and answers the sidecars of the peers. */
+export class Peering implements AsyncDisposable {
+  readonly #nc: NatsConnection;
+  readonly #key: SigningKey;
+  readonly #host: PeeringHost;
+  readonly #states = new Map<string, PeerState>();
+  readonly #subscription: Subscription;
+  readonly #timer: ReturnType<typeof setInterval>;
+
+  constructor(nc: NatsConnection, key: SigningKey, host: PeeringHost) {
+    this.#nc = nc;
+    this.#key = key;
+    this.#host = host;
+    this.#subscription = nc.subscribe(rpcSubject(host.site, "*", "*"), {
+      callback: (error, message) => {
+        if (error === null) void this.#answer(message);
+      },
+    });
+    this.#timer = setInterval(() => this.syncAll(), SYNC_EVERY_MS);
+  }
+
+  /** What is known of each peer now. */
+  knowledge(): Peers {
+    return new Map(this.#host.peers().map((peer) => [peer.name, this.#state(peer).knowledge]));
+  }
+
+  /** Why a peer was refused or does not answer; `null` when it does. */
+  why(peer: string): string | null {
+    return this.#states.get(peer)?.why ?? null;
+  }
+
+  /** Asks every peer for its offers, and tells it what we accept. */
+  syncAll(): void {
+    for (const peer of this.#host.peers()) void this.#sync(peer);
+  }
+
+  /** Tells a peer to ask again: what we offer or accept has changed. */
+  poke(name: string): void {
+    const peer = this.#host.peers().find((one) => one.name === name);
+    if (peer === undefined) return;
+    void this.#sync(peer);
+    this.#request(peer, "poke", {}).catch(() => {
+      // The peer asks again by itself within seconds.
+    });
+  }
+
+  /** @throws {LeafmeshError} `peer_unreachable` or `peer_refused`. */
+  async position(name: string, tenant: string, stream: string): Promise<PeerPosition> {
+    const peer = this.#host.peers().find((one) => one.name === name);
+    if (peer === undefined) throw new LeafmeshError("peer_unreachable", `${name} is not a peer`);
+    return PositionAnswer.parse(await this.#request(peer, "position", { tenant, stream }));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#timer);
+    this.#subscription.unsubscribe();
+  }
+
+  #state(peer: Peer): PeerState {
+    const there = this.#states.get(peer.name);
+    if (there !== undefined && there.key === peer.key) return there;
+    const state: PeerState = {
+      key: peer.key,
+      knowledge: UNKNOWN_PEER,
+      why: null,
+      syncing: false,
+      again: false,
+    };
+    this.#states.set(peer.name, state);
+    return state;
+  }
+
+  async #sync(peer: Peer): Promise<void> {
+    const state = this.#state(peer);
+    if (state.syncing) {
+      state.again = true;
+      return;
+    }
+    state.syncing = true;
+    try {
+      do {
+        state.again = false;
+        await this.#syncOnce(peer, state);
+      } while (state.again);
+    } finally {
+      state.syncing = false;
+    }
+  }
+
+  async #syncOnce(peer: Peer, state: PeerState): Promise<void> {
+    try {
+      const body = { accepted: this.#host.accepted(peer.name) };
+      const { offers } = SyncAnswer.parse(await this.#request(peer, "sync", body));
+      this.#learn(peer, state, { verified: "yes", ...(offers === null ? {} : { offered: offers }) });
+      state.why = null;
+    } catch (error) {
+      state.why = errorText(error);
+      if (error instanceof LeafmeshError && error.code === "peer_refused")
+        this.#learn(peer, state, { verified: "no" });
+    }
+  }
+
+  #learn(peer: Peer, state: PeerState, news: Partial<PeerKnowledge>): void {
+    const before = JSON.stringify(state.knowledge);
+    state.knowledge = { ...state.knowledge, ...news };
+    if (JSON.stringify(state.knowledge) !== before) this.#host.changed(peer.name);
+  }
+
+  async #request(peer: Peer, verb: string, body: unknown): Promise<unknown> {
+    const nonce = randomBytes(16).toString("hex");
+    const { site } = this.#host;
+    const sealed = sealMessage({ version: 1, from: site, to: peer.name, nonce, verb, body }, this.#key);
+    let answer: Msg;
+    try {
+      answer = await this.#nc.request(rpcSubject(peer.name, site, verb), sealed, {
+        timeout: ANSWER_WITHIN_MS,
+      });
+    } catch (error) {
+      throw new LeafmeshError("peer_unreachable", whySilent(peer.name, error), { cause: error });
+    }
+    const sender =
+      peer.dial === undefined ? `the site that dialled as ${peer.name}` : `the site at ${peer.dial}`;
+    const opened = openMessage(answer.string(), { from: peer.name, to: site, key: peer.key, sender, nonce });
+    const refusal = Refusal.safeParse(opened.body);
+    if (refusal.success) throw new LeafmeshError("peer_unreachable", `${peer.name}: ${refusal.data.error}`);
+    return opened.body;
+  }
+
+  async #answer(request: Msg): Promise<void> {
+    const [, , , from, verb] = request.subject.split(".");
+    const peer = this.#host.peers().find((one) => one.name === from);
+    if (peer === undefined || verb === undefined) return;
+    const { site } = this.#host;
+    const reply = (nonce: string, body: unknown) =>
+      request.respond(
+        sealMessage({ version: 1, from: site, to: peer.name, nonce, verb: "answer", body }, this.#key),
+      );
+    let nonce = "0".repeat(32);
+    try {
+      const sender = `the site that speaks as ${peer.name}`;
+      const message = openMessage(request.string(), { from: peer.name, to: site, key: peer.key, sender });
+      nonce = message.nonce;
+      reply(nonce, await this.#handle(peer, verb, message.body));
+    } catch (error) {
+      if (error instanceof LeafmeshError && error.code === "peer_refused") {
+        const state = this.#state(peer);
+        state.why = error.message;
+        this.#learn(peer, state, { verified: "no" });
+      }
+      reply(nonceOf(request) ?? nonce, { error: `${site} refused: ${errorText(error)}` });
+    }
+  }
+
+  async #handle(peer: Peer, verb: string, body: unknown): Promise<unknown> {
+    switch (verb) {
+      case "sync": {
+        const { accepted } = SyncBody.parse(body);
+        this.#learn(peer, this.#state(peer), { accepted });
+        return { offers: this.#host.offers(peer.name) };
+      }
+      case "position": {
+        const { tenant, stream } = PositionBody.parse(body);
+        return await this.#host.position(peer.name, tenant, stream);
+      }
+      case "poke":
+        void this.#sync(peer);
+        return {};
+      default:
+        throw new LeafmeshError("request_invalid", `there is no verb '${verb}'`);
+    }
+  }
+}
+
+/** The nonce of a request that could not be opened, so that the asker can tie the refusal to its question. */
+function nonceOf(request: Msg): string | null {
+  try {
+    const { message } = JSON.parse(request.string()) as { message: string };
+    const { nonce } = JSON.parse(message) as { nonce: unknown };
+    return typeof nonce === "string" && nonce.length >= 16 && nonce.length <= 64 ? nonce : null;
+  } catch {
+    return null;
+  }
+}
+
+function whySilent(peer: string, error: unknown): string {
+  if (
+    error instanceof errors.NoRespondersError ||
+    (error instanceof errors.RequestError && error.isNoResponders())
+  ) {
+    return `the sidecar of ${peer} does not answer: no link, or it is not running`;
+  }
+  if (error instanceof errors.TimeoutError)
+    return `the sidecar of ${peer} did not answer within ${ANSWER_WITHIN_MS} ms`;
+  return `the sidecar of ${peer} could not be asked: ${errorText(error)}`;
+}

@@ -1,0 +1,112 @@
+/** The site's nats-server as the reconciler sees it: which configuration is wanted, which is in force, who is linked. */
+import { z } from "zod";
+import type { DesiredState } from "../model/desired.ts";
+import { linkAccount } from "../model/names.ts";
+import { retiredTenants, type SystemApi } from "../nats/system_api.ts";
+import type { PlanInput } from "./plan.ts";
+
+const LINK_PREFIX = linkAccount("");
+const Leafs = z.object({ leafs: z.array(z.object({ account: z.string() })).nullish() });
+
+export interface SiteServerOptions {
+  readonly system: SystemApi;
+  /** The configuration that a state asks for, with the accounts that must stay until the server restarts. */
+  readonly render: (state: DesiredState, retired: readonly string[]) => string;
+  /** Lets nats-server check a configuration and puts it where the server reads it; not in force yet. */
+  readonly write: (text: string) => Promise<void>;
+  /** Keeps what the next start renders its first configuration from. */
+  readonly remember: (state: DesiredState, retired: readonly string[]) => Promise<void>;
+  /** The state that the configuration now in force was rendered from. */
+  readonly inForce: { readonly state: DesiredState; readonly retired: readonly string[] };
+}
+
+export class SiteServer {
+  readonly #options: SiteServerOptions;
+  #inForce: { readonly state: DesiredState; readonly retired: readonly string[]; readonly text: string };
+
+  constructor(options: SiteServerOptions) {
+    this.#options = options;
+    const { state, retired } = options.inForce;
+    this.#inForce = { state, retired, text: options.render(state, retired) };
+  }
+
+  /** What differs between the configuration that `state` asks for and the one in force; empty: nothing. */
+  changes(state: DesiredState): readonly string[] {
+    if (this.#options.render(state, this.#retired(state)) === this.#inForce.text) return [];
+    const said = describeChanges(this.#inForce.state, state);
+    return said.length > 0 ? said : ["settings"];
+  }
+
+  /** Brings the configuration of `state` into force and cuts the links of peers that are gone or have another key. */
+  async configure(state: DesiredState): Promise<void> {
+    const { system } = this.#options;
+    const before = this.#inForce.state;
+    const retired = [
+      ...new Set([
+        ...this.#retired(state),
+        ...retiredTenants(
+          await system.accounts(),
+          state.tenants.map((tenant) => tenant.name),
+        ),
+      ]),
+    ].sort();
+    const text = this.#options.render(state, retired);
+    // Remembered first: a start between here and the reload renders at least what is in force then.
+    await this.#options.remember(state, retired);
+    await this.#options.write(text);
+    await system.reload();
+    this.#inForce = { state, retired, text };
+    for (const peer of before.peers) {
+      const now = state.peers.find((one) => one.name === peer.name);
+      if (now === undefined || now.key !== peer.key || now.dial !== peer.dial)
+        await system.kickLeaf(peer.name);
+    }
+  }
+
+  /** Leaf connections in the account of a peer that the state does not name. */
+  async strangers(state: DesiredState): Promise<PlanInput["strangers"]> {
+    const { leafs } = Leafs.parse(await this.#options.system.request("LEAFZ"));
+    const peers = new Set(state.peers.map((peer) => peer.name));
+    return [...new Set((leafs ?? []).map((leaf) => leaf.account))]
+      .filter((account) => account.startsWith(LINK_PREFIX))
+      .map((account) => account.slice(LINK_PREFIX.length))
+      .filter((peer) => !peers.has(peer))
+      .map((peer) => ({ peer, why: `${peer} is not a peer` }));
+  }
+
+  #retired(state: DesiredState): string[] {
+    const wanted = new Set(state.tenants.map((tenant) => tenant.name));
+    const gone = this.#inForce.state.tenants.map((tenant) => tenant.name).filter((name) => !wanted.has(name));
+    return [...new Set([...this.#inForce.retired.filter((name) => !wanted.has(name)), ...gone])].sort();
+  }
+}
+
+/** Each account and link that is added, removed or changed. */
+function describeChanges(before: DesiredState, after: DesiredState): string[] {
+  return [
+    ...describeNamed("tenant", before.tenants, after.tenants, (tenant) => [
+      tenant.users,
+      tenant.limits,
+      tenant.imports,
+    ]),
+    ...describeNamed("peer", before.peers, after.peers, (peer) => peer),
+  ];
+}
+
+function describeNamed<T extends { readonly name: string }>(
+  what: string,
+  before: readonly T[],
+  after: readonly T[],
+  part: (one: T) => unknown,
+): string[] {
+  const said: string[] = [];
+  for (const one of after) {
+    const old = before.find((other) => other.name === one.name);
+    if (old === undefined) said.push(`+ ${what} ${one.name}`);
+    else if (JSON.stringify(part(old)) !== JSON.stringify(part(one))) said.push(`~ ${what} ${one.name}`);
+  }
+  for (const old of before) {
+    if (!after.some((one) => one.name === old.name)) said.push(`- ${what} ${old.name}`);
+  }
+  return said;
+}

@@ -1,0 +1,326 @@
+/**
+ * The desired state, kept in a JetStream key-value bucket of MESH: versioned, watched, its history the trail of changes.
+ * One document is one key. Every write is checked against the whole state that would result.
+ */
+
+import type { JetStreamClient } from "@nats-io/jetstream";
+import { type KV, type KvEntry, Kvm } from "@nats-io/kv";
+import { type DesiredState, desiredTenant } from "../model/desired.ts";
+import { LeafmeshError, type Problem } from "../model/errors.ts";
+import { STATE_BUCKET, stateKey } from "../model/names.ts";
+import { ExportPolicy, ImportPolicy } from "../model/schema/policy.ts";
+import { Peer, type SiteFile } from "../model/schema/site.ts";
+import { type TenantDocument, TenantSettings } from "../model/schema/tenant.ts";
+import type { StateStore } from "./api.ts";
+import {
+  parseResourceKey,
+  type ResourceRef,
+  type ResourceType,
+  type ResourceValue,
+  type ResourceValues,
+  resourceKey,
+  resourceLabel,
+  type Versioned,
+} from "./resource.ts";
+
+const HISTORY = 64;
+const SCHEMAS = { peer: Peer, tenant: TenantSettings, export: ExportPolicy, import: ImportPolicy } as const;
+
+/** What is wrong with a whole state; empty: nothing. */
+export type CheckState = (
+  site: string,
+  documents: readonly TenantDocument[],
+  peers: readonly Peer[],
+) => readonly Problem[];
+
+interface Stored {
+  readonly ref: ResourceRef;
+  readonly document: Versioned<ResourceValues[ResourceType]>;
+}
+
+/** The documents by key. */
+type Documents = Map<string, Stored>;
+
+export class KvStateStore implements StateStore, AsyncDisposable {
+  readonly #site: string;
+  readonly #kv: KV;
+  readonly #check: CheckState;
+  readonly #onChange: () => void;
+  #documents: Documents = new Map();
+  #revision = 0;
+  #assembled: DesiredState | null = null;
+  #stop: (() => void) | null = null;
+  #writes: Promise<unknown> = Promise.resolve();
+
+  private constructor(site: string, kv: KV, check: CheckState, onChange: () => void) {
+    this.#site = site;
+    this.#kv = kv;
+    this.#check = check;
+    this.#onChange = onChange;
+  }
+
+  /**
+   * Opens the bucket, makes and fills it from `seed` on the first start, and follows it.
+   * @throws {LeafmeshError} `conflict` when the bucket belongs to another site.
+   */
+  static async open(options: {
+    readonly site: string;
+    readonly js: JetStreamClient;
+    readonly seed: SiteFile;
+    readonly check: CheckState;
+    readonly onChange: () => void;
+  }): Promise<KvStateStore> {
+    const kv = await new Kvm(options.js).create(STATE_BUCKET, { history: HISTORY });
+    const store = new KvStateStore(options.site, kv, options.check, options.onChange);
+    const mark = await kv.get(stateKey.site);
+    if (mark === null) await store.#seed(options.seed);
+    else {
+      const { site } = mark.json<{ site: string }>();
+      if (site !== options.site) {
+        throw new LeafmeshError(
+          "conflict",
+          `The data folder holds the state of site ${site}, not of ${options.site}`,
+        );
+      }
+    }
+    await store.#follow();
+    return store;
+  }
+
+  desired(): { readonly state: DesiredState; readonly revision: number } {
+    this.#assembled ??= assemble(this.#site, this.#documents);
+    return { state: this.#assembled, revision: this.#revision };
+  }
+
+  get<R extends ResourceRef>(ref: R): Versioned<ResourceValue<R>> | null {
+    const stored = this.#documents.get(resourceKey(ref));
+    return stored === undefined ? null : (stored.document as Versioned<ResourceValue<R>>);
+  }
+
+  list<T extends ResourceType>(type: T, tenant?: string) {
+    return [...this.#documents.entries()]
+      .filter(
+        ([, { ref }]) =>
+          ref.type === type && (tenant === undefined || !("tenant" in ref) || ref.tenant === tenant),
+      )
+      .sort(([left], [right]) => (left < right ? -1 : 1))
+      .map(([, stored]) => ({
+        ref: stored.ref as Extract<ResourceRef, { type: T }>,
+        document: stored.document as Versioned<ResourceValues[T]>,
+      }));
+  }
+
+  async put<R extends ResourceRef>(
+    ref: R,
+    value: ResourceValue<R>,
+    expected: number | null | undefined,
+  ): Promise<number> {
+    return await this.#serial(async () => {
+      const key = resourceKey(ref);
+      this.#requireRevision(ref, expected);
+      this.#requireTenant(ref);
+      const after = new Map(this.#documents);
+      after.set(key, { ref, document: { value, revision: 0 } });
+      this.#requireValid(ref, after);
+      const current = this.#documents.get(key)?.document.revision;
+      const text = JSON.stringify(value);
+      try {
+        const revision = await this.#kv.put(key, text, {
+          previousSeq: current ?? (await this.#lastRevision(key)),
+        });
+        this.#take(key, ref, value, revision);
+        return revision;
+      } catch (error) {
+        throw raced(ref, error);
+      }
+    });
+  }
+
+  async remove(ref: ResourceRef, expected: number | undefined): Promise<void> {
+    await this.#serial(async () => {
+      if (!this.#documents.has(resourceKey(ref)))
+        throw new LeafmeshError("not_found", `There is no ${resourceLabel(ref)}`);
+      this.#requireRevision(ref, expected);
+      const keys = [...this.#documents.entries()]
+        .filter(([, one]) => belongsTo(one.ref, ref))
+        .map(([key]) => key);
+      const after = new Map([...this.#documents].filter(([key]) => !keys.includes(key)));
+      this.#requireValid(ref, after);
+      // The document itself goes last: what is left of a removal that was cut short is removed by the next one.
+      for (const key of keys.sort((left, right) =>
+        left === resourceKey(ref) ? 1 : right === resourceKey(ref) ? -1 : 0,
+      )) {
+        await this.#kv.delete(key);
+        this.#documents.delete(key);
+      }
+      this.#changed(this.#revision + keys.length);
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop?.();
+    await this.#writes.catch(() => undefined);
+  }
+
+  /** Writes come one after another: each is checked against what the one before it left. */
+  #serial<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#writes.then(work, work);
+    this.#writes = result.catch(() => undefined);
+    return result;
+  }
+
+  #requireRevision(ref: ResourceRef, expected: number | null | undefined): void {
+    const current = this.#documents.get(resourceKey(ref))?.document.revision ?? null;
+    if (expected === undefined || expected === current) return;
+    const wanted = expected === null ? "to be new" : `at revision ${expected}`;
+    const there = current === null ? "it does not exist" : `it is at revision ${current}`;
+    throw new LeafmeshError("precondition_failed", `Expected ${resourceLabel(ref)} ${wanted}, but ${there}`);
+  }
+
+  #requireTenant(ref: ResourceRef): void {
+    if (ref.type !== "export" && ref.type !== "import") return;
+    if (!this.#documents.has(stateKey.tenant(ref.tenant))) {
+      throw new LeafmeshError("not_found", `There is no tenant ${ref.tenant}`);
+    }
+  }
+
+  #requireValid(ref: ResourceRef, after: Documents): void {
+    const problems = this.#check(this.#site, tenantDocuments(after), valuesOf(after, "peer"));
+    if (problems.length === 0) return;
+    const text = problems.map((problem) => `${problem.path}: ${problem.message}`).join("; ");
+    const code = ref.type === "export" || ref.type === "import" ? "policy_invalid" : "config_invalid";
+    throw new LeafmeshError(code, `${resourceLabel(ref)} cannot be changed so: ${text}`, { problems });
+  }
+
+  /** The revision of a key's delete marker, or 0. */
+  async #lastRevision(key: string): Promise<number> {
+    return (await this.#kv.get(key))?.revision ?? 0;
+  }
+
+  async #seed(file: SiteFile): Promise<void> {
+    const problems = this.#check(this.#site, file.tenants ?? [], file.peers ?? []);
+    if (problems.length > 0) {
+      throw new LeafmeshError("config_invalid", "The site file is not valid", { problems });
+    }
+    const put = async (ref: ResourceRef, value: unknown) => {
+      await this.#kv.put(resourceKey(ref), JSON.stringify(value));
+    };
+    for (const peer of file.peers ?? []) await put({ type: "peer", peer: peer.name }, peer);
+    for (const { tenant, exports, imports, ...settings } of file.tenants ?? []) {
+      await put({ type: "tenant", tenant }, settings);
+      for (const policy of exports ?? []) await put({ type: "export", tenant, name: policy.name }, policy);
+      for (const policy of imports ?? []) await put(importRef(tenant, policy), policy);
+    }
+    // Last: a start that is cut short before here seeds again.
+    await this.#kv.put(stateKey.site, JSON.stringify({ site: this.#site, version: 1 }));
+  }
+
+  /** Reads all documents, then follows changes made by others. */
+  async #follow(): Promise<void> {
+    const watch = await this.#kv.watch();
+    this.#stop = () => watch.stop();
+    // The mark of the site is always there, so there is a last one of the entries that exist now.
+    await new Promise<void>((resolve) => {
+      void (async () => {
+        for await (const entry of watch) {
+          this.#takeEntry(entry);
+          if (entry.delta === 0) resolve();
+        }
+      })();
+    });
+  }
+
+  #takeEntry(entry: KvEntry): void {
+    if (entry.revision <= this.#revisionOf(entry.key)) return;
+    const ref = parseResourceKey(entry.key);
+    if (ref === null) return;
+    if (entry.operation === "PUT") {
+      const parsed = SCHEMAS[ref.type].safeParse(entry.json());
+      if (parsed.success) this.#take(entry.key, ref, parsed.data, entry.revision);
+      return;
+    }
+    if (this.#documents.delete(entry.key)) this.#changed(entry.revision);
+  }
+
+  #revisionOf(key: string): number {
+    return this.#documents.get(key)?.document.revision ?? 0;
+  }
+
+  #take(key: string, ref: ResourceRef, value: unknown, revision: number): void {
+    this.#documents.set(key, { ref, document: { value: value as ResourceValues[ResourceType], revision } });
+    this.#changed(revision);
+  }
+
+  #changed(revision: number): void {
+    this.#revision = Math.max(this.#revision, revision);
+    this.#assembled = null;
+    this.#onChange();
+  }
+}
+
+/** The reference of an import as a tenant's document holds it. */
+export function importRef(tenant: string, policy: ImportPolicy): ResourceRef {
+  const origin =
+    policy.origin === undefined || policy.origin === policy.from ? {} : { origin: policy.origin };
+  return { type: "import", tenant, from: policy.from, ...origin };
+}
+
+function belongsTo(ref: ResourceRef, owner: ResourceRef): boolean {
+  if (resourceKey(ref) === resourceKey(owner)) return true;
+  return (
+    owner.type === "tenant" && (ref.type === "export" || ref.type === "import") && ref.tenant === owner.tenant
+  );
+}
+
+function raced(ref: ResourceRef, error: unknown): unknown {
+  const code = typeof error === "object" && error !== null && "code" in error ? error.code : null;
+  if (code !== 10_071) return error;
+  return new LeafmeshError("precondition_failed", `${resourceLabel(ref)} was changed at the same time`, {
+    cause: error,
+  });
+}
+
+function valuesOf<T extends ResourceType>(documents: Documents, type: T): ResourceValues[T][] {
+  return [...documents.values()]
+    .filter(({ ref }) => ref.type === type)
+    .map(({ document }) => document.value as ResourceValues[T]);
+}
+
+/** The tenants' documents in the shape of the site file, sorted by name. */
+export function tenantDocuments(documents: ReadonlyMap<string, Stored>): TenantDocument[] {
+  const sorted = [...documents.entries()]
+    .sort(([left], [right]) => (left < right ? -1 : 1))
+    .map(([, stored]) => stored);
+  return sorted.flatMap(({ ref, document }) => {
+    if (ref.type !== "tenant") return [];
+    const policies = <T extends "export" | "import">(type: T) =>
+      sorted
+        .filter((one) => one.ref.type === type && "tenant" in one.ref && one.ref.tenant === ref.tenant)
+        .map((one) => one.document.value as ResourceValues[T]);
+    return [
+      {
+        tenant: ref.tenant,
+        ...(document.value as TenantSettings),
+        exports: policies("export"),
+        imports: policies("import"),
+      },
+    ];
+  });
+}
+
+function assemble(site: string, documents: Documents): DesiredState {
+  return {
+    site,
+    peers: valuesOf(documents, "peer").sort((left, right) => (left.name < right.name ? -1 : 1)),
+    tenants: tenantDocuments(documents).map(desiredTenant),
+  };
+}
+
+/** The desired state that a site file describes. */
+export function desiredOfFile(file: SiteFile): DesiredState {
+  return {
+    site: file.site,
+    peers: [...(file.peers ?? [])].sort((left, right) => (left.name < right.name ? -1 : 1)),
+    tenants: (file.tenants ?? []).map(desiredTenant).sort((left, right) => (left.name < right.name ? -1 : 1)),
+  };
+}
