@@ -1,5 +1,4 @@
 /** HTTP servers of the runtime that this process runs in. Everything else that differs goes through `node:` modules. */
-import { errorText, LeafmeshError } from "../model/errors.ts";
 
 export interface ServeOptions {
   readonly hostname: string;
@@ -16,6 +15,12 @@ export interface HttpServer extends AsyncDisposable {
   stop(graceMs?: number): Promise<void>;
 }
 
+/** How it went; this layer knows none of the project's errors, so the caller names them. */
+export type ServeResult =
+  | { readonly type: "serving"; readonly server: HttpServer }
+  | { readonly type: "in_use"; readonly address: string; readonly cause: unknown }
+  | { readonly type: "unusable"; readonly address: string; readonly cause: unknown };
+
 /** What a runtime's file has to offer. */
 export interface ServeModule {
   listen(options: ServeOptions): Listener;
@@ -31,15 +36,18 @@ export interface Listener {
 
 const GRACE_MS = 1000;
 
-/**
- * Starts an HTTP server.
- *
- * @throws LeafmeshError `port_taken` naming the address, `config_invalid` when the address cannot be listened at
- */
-export async function serve(options: ServeOptions): Promise<HttpServer> {
+/** Starts an HTTP server, or says why it cannot listen at the address. */
+export async function serve(options: ServeOptions): Promise<ServeResult> {
   const runtime: ServeModule =
     "Deno" in globalThis ? await import("./serve_deno.ts") : await import("./serve_bun.ts");
-  const listener = listen(runtime, options);
+  let listener: Listener;
+  try {
+    listener = runtime.listen(options);
+  } catch (cause) {
+    const { hostname, port } = options;
+    const address = `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+    return { type: isInUse(cause) ? "in_use" : "unusable", address, cause };
+  }
   const stop = async (graceMs = GRACE_MS) => {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const grace = new Promise<void>((resolve) => {
@@ -49,21 +57,13 @@ export async function serve(options: ServeOptions): Promise<HttpServer> {
     clearTimeout(timer);
     await listener.cut();
   };
-  return { hostname: options.hostname, port: listener.port, stop, [Symbol.asyncDispose]: () => stop() };
+  const { hostname } = options;
+  const server = { hostname, port: listener.port, stop, [Symbol.asyncDispose]: () => stop() };
+  return { type: "serving", server };
 }
 
-function listen(runtime: ServeModule, options: ServeOptions): Listener {
-  try {
-    return runtime.listen(options);
-  } catch (thrown) {
-    const address = `${options.hostname.includes(":") ? `[${options.hostname}]` : options.hostname}:${options.port}`;
-    const code = thrown instanceof Error && "code" in thrown ? thrown.code : undefined;
-    throw code === "EADDRINUSE" || (thrown instanceof Error && thrown.name === "AddrInUse")
-      ? new LeafmeshError("port_taken", `${address} is in use: another sidecar? Stop it, or set api.listen`, {
-          cause: thrown,
-        })
-      : new LeafmeshError("config_invalid", `Cannot listen at ${address}: ${errorText(thrown)}`, {
-          cause: thrown,
-        });
-  }
+/** Bun and Node give a system error its code; Deno has a class for it. */
+function isInUse(thrown: unknown): boolean {
+  if (!(thrown instanceof Error)) return false;
+  return ("code" in thrown && thrown.code === "EADDRINUSE") || thrown.name === "AddrInUse";
 }
