@@ -1,0 +1,76 @@
+/** Waiting between attempts, and what ends it early. */
+import type { NatsConnection } from "@nats-io/transport-node";
+
+/** Resolves after `ms`, or at once when `signal` is aborted; never rejects. */
+export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted === true) {
+      resolve();
+      return;
+    }
+    const done = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal?.addEventListener("abort", done, { once: true });
+  });
+}
+
+const FIRST_MS = 100;
+const MOST_MS = 5_000;
+
+/** Doubles from 100 ms to 5 s, each time with up to a half of chance. */
+export class Backoff {
+  readonly #random: () => number;
+  #nextMs = FIRST_MS;
+  #wake: (() => void) | null = null;
+
+  constructor(random: () => number = Math.random) {
+    this.#random = random;
+  }
+
+  nextMs(): number {
+    const base = this.#nextMs;
+    this.#nextMs = Math.min(MOST_MS, base * 2);
+    return base * (1 + this.#random() / 2);
+  }
+
+  reset(): void {
+    this.#nextMs = FIRST_MS;
+  }
+
+  /** Waits, until `wake` is called at the latest. */
+  async pause(ms: number): Promise<void> {
+    const abort = new AbortController();
+    this.#wake = () => abort.abort();
+    await sleep(ms, abort.signal);
+    this.#wake = null;
+  }
+
+  /** Ends a running pause. */
+  wake(): void {
+    this.#wake?.();
+  }
+}
+
+/** Tells when a connection goes down and comes back. */
+export function watchConnection(
+  nc: NatsConnection,
+  on: { readonly onDisconnect: () => void; readonly onReconnect: () => void },
+): { readonly stop: () => void } {
+  const statuses = nc.status();
+  const read = async () => {
+    for await (const status of statuses) {
+      if (status.type === "disconnect" || status.type === "close") on.onDisconnect();
+      else if (status.type === "reconnect") on.onReconnect();
+    }
+  };
+  void read();
+  return {
+    stop: () => {
+      if ("stop" in statuses && typeof statuses.stop === "function") statuses.stop();
+    },
+  };
+}

@@ -1,0 +1,124 @@
+/**
+ * The events between decision and acknowledgement, in the order of the source. Only a prefix that is dealt with, stored,
+ * dropped or dead-lettered, may be acknowledged.
+ */
+
+/** What became of an event; its number stands in the ledger's columns. */
+export const OUTCOME = { forwarded: 0, denied: 1, noRule: 2, quarantined: 3 } as const;
+export type Outcome = (typeof OUTCOME)[keyof typeof OUTCOME];
+
+/** Counts of one worker since it started. */
+export interface FlowCounts {
+  forwarded: number;
+  /** Forwarded events with redactions, and the values that were redacted in them. */
+  redacted: number;
+  redactedValues: number;
+  denied: number;
+  noRule: number;
+  quarantined: number;
+}
+
+/** Counts at zero. */
+export function newFlowCounts(): FlowCounts {
+  return { forwarded: 0, redacted: 0, redactedValues: 0, denied: 0, noRule: 0, quarantined: 0 };
+}
+
+const WAITING = Number.POSITIVE_INFINITY;
+
+export class Ledger {
+  readonly #capacity: number;
+  readonly #sequences: Float64Array;
+  /** Number of the view message that must be stored; 0 for none; infinite while a dead letter is on its way. */
+  readonly #ordinals: Float64Array;
+  readonly #outcomes: Uint8Array;
+  readonly #redactions: Uint32Array;
+  readonly #replies: Array<Uint8Array | undefined>;
+  #head = 0;
+  #tail = 0;
+
+  /** Source sequence up to which all is dealt with. */
+  position: number;
+  /** Acknowledgement subject of the last event that is dealt with. */
+  reply: Uint8Array | null = null;
+
+  /** @param capacity events at most; a power of two */
+  constructor(capacity: number, position: number) {
+    this.#capacity = capacity;
+    this.position = position;
+    this.#sequences = new Float64Array(capacity);
+    this.#ordinals = new Float64Array(capacity);
+    this.#outcomes = new Uint8Array(capacity);
+    this.#redactions = new Uint32Array(capacity);
+    this.#replies = new Array<Uint8Array | undefined>(capacity).fill(undefined);
+  }
+
+  get size(): number {
+    return this.#head - this.#tail;
+  }
+  get full(): boolean {
+    return this.size >= this.#capacity;
+  }
+
+  /** Enters an event. @returns its number, for `settle` */
+  push(
+    sequence: number,
+    reply: Uint8Array,
+    outcome: Outcome,
+    ordinal: number | "waiting",
+    redactions: number,
+  ): number {
+    const entry = this.#head++;
+    const at = entry & (this.#capacity - 1);
+    this.#sequences[at] = sequence;
+    this.#ordinals[at] = ordinal === "waiting" ? WAITING : ordinal;
+    this.#outcomes[at] = outcome;
+    this.#redactions[at] = redactions;
+    this.#replies[at] = reply;
+    return entry;
+  }
+
+  /** The dead letter of entry `entry` is stored. */
+  settle(entry: number): void {
+    if (entry >= this.#tail) this.#ordinals[entry & (this.#capacity - 1)] = 0;
+  }
+
+  /** Moves the position over all that is dealt with and counts it. @returns how many events that were */
+  advance(storedOrdinal: number, counts: FlowCounts): number {
+    const from = this.#tail;
+    while (this.#tail < this.#head) {
+      const at = this.#tail & (this.#capacity - 1);
+      if ((this.#ordinals[at] as number) > storedOrdinal) break;
+      this.#count(at, counts);
+      this.position = this.#sequences[at] as number;
+      this.reply = this.#replies[at] ?? null;
+      this.#replies[at] = undefined;
+      this.#tail++;
+    }
+    return this.#tail - from;
+  }
+
+  #count(at: number, counts: FlowCounts): void {
+    switch (this.#outcomes[at]) {
+      case OUTCOME.forwarded: {
+        counts.forwarded++;
+        const values = this.#redactions[at] as number;
+        if (values > 0) {
+          counts.redacted++;
+          counts.redactedValues += values;
+        }
+        break;
+      }
+      case OUTCOME.denied:
+        counts.denied++;
+        break;
+      case OUTCOME.noRule:
+        counts.noRule++;
+        break;
+      case OUTCOME.quarantined:
+        counts.quarantined++;
+        break;
+      default:
+        break;
+    }
+  }
+}

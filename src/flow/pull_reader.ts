@@ -1,0 +1,138 @@
+/**
+ * Reads a pull consumer with its own MSG.NEXT requests: two are outstanding at most, each bounded in messages and bytes,
+ * so memory is bounded whatever the backlog, and no promise is made for a message.
+ */
+import { createInbox, type Msg, type NatsConnection, type Subscription } from "@nats-io/transport-node";
+import { errorText } from "../model/errors.ts";
+import { nanos } from "../model/units.ts";
+import { type RawMessage, rawMessage } from "../nats/raw.ts";
+
+export interface PullReaderOptions {
+  readonly nc: NatsConnection;
+  readonly stream: string;
+  readonly consumer: string;
+  /** Messages of one request. */
+  readonly batch: number;
+  /** Bytes of one request; must be more than the largest message. */
+  readonly maxBytes: number;
+  /** Messages that were delivered and that the owner has not dealt with yet. */
+  readonly buffered: () => number;
+  readonly onMessage: (message: RawMessage) => void;
+  /** The reading has ended and does not go on by itself. */
+  readonly onEnd: (reason: string) => void;
+}
+
+const EXPIRES_MS = 30_000;
+const HEARTBEAT_MS = 5_000;
+const REQUESTS = 2;
+
+/** One request at a time, on a subscription of its own: what a delivery is charged to is known by it. */
+interface Slot {
+  readonly inbox: string;
+  subscription: Subscription | null;
+  /** Number of the running request; statuses of earlier ones are late. */
+  request: number;
+  messages: number;
+  bytes: number;
+}
+
+export class PullReader {
+  readonly #options: PullReaderOptions;
+  readonly #slots: readonly Slot[];
+  readonly #subject: string;
+  readonly #request: string;
+  readonly #watch: ReturnType<typeof setInterval>;
+  #heardAt = performance.now();
+  #stopped = false;
+
+  /** Subscribes and asks for the first messages. */
+  constructor(options: PullReaderOptions) {
+    this.#options = options;
+    this.#subject = `$JS.API.CONSUMER.MSG.NEXT.${options.stream}.${options.consumer}`;
+    this.#request = JSON.stringify({
+      batch: options.batch,
+      max_bytes: options.maxBytes,
+      expires: nanos(EXPIRES_MS),
+      idle_heartbeat: nanos(HEARTBEAT_MS),
+    });
+    this.#slots = Array.from({ length: REQUESTS }, () => this.#slot());
+    this.#watch = setInterval(() => this.#check(), HEARTBEAT_MS);
+    this.refill();
+  }
+
+  /** Asks for more when less than one request's worth waits at the owner. Cheap: call it often. */
+  refill(): void {
+    for (const slot of this.#slots) {
+      if (this.#stopped) return;
+      if (slot.messages > 0 || this.#options.buffered() >= this.#options.batch) continue;
+      slot.request++;
+      slot.messages = this.#options.batch;
+      slot.bytes = this.#options.maxBytes;
+      this.#options.nc.publish(this.#subject, this.#request, { reply: `${slot.inbox}.${slot.request}` });
+    }
+  }
+
+  /** Takes no more messages. */
+  stop(): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    clearInterval(this.#watch);
+    for (const slot of this.#slots) slot.subscription?.unsubscribe();
+  }
+
+  #slot(): Slot {
+    const slot: Slot = { inbox: createInbox(), subscription: null, request: 0, messages: 0, bytes: 0 };
+    slot.subscription = this.#options.nc.subscribe(`${slot.inbox}.*`, {
+      callback: (error, message) => {
+        if (error !== null) this.#end(errorText(error));
+        else if (!this.#stopped) this.#hear(slot, message);
+      },
+    });
+    return slot;
+  }
+
+  #hear(slot: Slot, message: Msg): void {
+    this.#heardAt = performance.now();
+    const raw = rawMessage(message);
+    if (raw.reply.length === 0) {
+      this.#status(slot, message.subject, raw.headers);
+      return;
+    }
+    // As the server counts: nats-server `server/consumer.go`, loopAndGatherMsgs. At zero bytes a request ends unsaid.
+    slot.messages--;
+    slot.bytes -= raw.subject.length + raw.reply.length + raw.headers.length + raw.data.length;
+    if (slot.bytes <= 0) slot.messages = 0;
+    this.#options.onMessage(raw);
+  }
+
+  /** Status messages of pull requests. Source: nats-server `server/consumer.go`, processWaiting and nextWaiting. */
+  #status(slot: Slot, subject: string, headers: Uint8Array): void {
+    const end = headers.indexOf(13);
+    const line = new TextDecoder().decode(headers.subarray(9, end < 0 ? headers.length : end));
+    const status = Number.parseInt(line, 10);
+    if (status === 100) return;
+    const full = line.includes("Batch Completed") || line.includes("Exceeds MaxBytes");
+    if (status === 408 || (status === 409 && full)) {
+      if (subject === `${slot.inbox}.${slot.request}`) slot.messages = 0;
+      this.refill();
+      return;
+    }
+    this.#end(`pull request ended: ${line}`);
+  }
+
+  #check(): void {
+    const asked = this.#slots.some((slot) => slot.messages > 0);
+    if (asked && performance.now() - this.#heardAt > 2 * HEARTBEAT_MS + 1000) {
+      this.#end("the server sends no heartbeats");
+    } else if (!asked) {
+      this.#heardAt = performance.now();
+      this.refill();
+    }
+  }
+
+  #end(reason: string): void {
+    if (this.#stopped) return;
+    this.stop();
+    this.#options.onEnd(reason);
+  }
+}

@@ -1,0 +1,96 @@
+/** Finds where a view stands in its source. The view itself is the record: no second store can disagree with it. */
+import type { JetStreamManager, StreamInfo } from "@nats-io/jetstream";
+import type { NatsConnection } from "@nats-io/transport-node";
+import { LeafmeshError } from "../model/errors.ts";
+import { POSITION_HEADER } from "../model/names.ts";
+
+export interface ViewPosition {
+  /** Last sequence of the source stream that the view has dealt with. */
+  readonly position: number;
+  /** Last sequence of the view stream: the fence of the next write. */
+  readonly lastSequence: number;
+  /** Bytes of header and payload that the view takes in one message. */
+  readonly maxMsgBytes: number;
+  /** Duplicate window of the source stream; 0 when it has none. */
+  readonly sourceWindowMs: number;
+  /** Tells one life of the source stream from the next one of the same name. */
+  readonly sourceEpoch: string;
+  /** What is odd about it, for the log. */
+  readonly note: string | null;
+}
+
+export interface ViewStreams {
+  readonly sourceStream: string;
+  readonly viewStream: string;
+  readonly consumer: string;
+}
+
+/**
+ * Reads the position: that of the view's last message, or the consumer's ack floor when that is further on (what was
+ * dropped after it). The view is read before the source, so its position can only be behind the source's end, unless the
+ * source was rolled back or is another stream of the same name: then the events it now holds are new.
+ * @throws when a stream or the consumer is missing or the server does not answer
+ */
+export async function readViewPosition(jsm: JetStreamManager, streams: ViewStreams): Promise<ViewPosition> {
+  const view = await jsm.streams.info(streams.viewStream);
+  const last = await lastPosition(jsm, view);
+  const consumer = await jsm.consumers.info(streams.sourceStream, streams.consumer);
+  const source = await jsm.streams.info(streams.sourceStream);
+
+  let fromView = last?.position ?? 0;
+  let note: string | null = null;
+  const end = source.state.last_seq;
+  if (last !== null && last.storedMs < Date.parse(source.created)) {
+    note = `The view's last event is from an earlier stream '${streams.sourceStream}': starting from the consumer's place`;
+    fromView = 0;
+  } else if (fromView > end) {
+    note = `The view is at ${fromView}, its source ends at ${end}: the source was rolled back`;
+    fromView = end;
+  }
+  const maxPayload = view.config.max_msg_size;
+  return {
+    position: Math.max(fromView, Math.min(consumer.ack_floor.stream_seq, end)),
+    lastSequence: view.state.last_seq,
+    maxMsgBytes: maxPayload > 0 ? maxPayload : Number.POSITIVE_INFINITY,
+    sourceWindowMs: (source.config.duplicate_window ?? 0) / 1e6,
+    sourceEpoch: Math.floor(Date.parse(source.created)).toString(36),
+    note,
+  };
+}
+
+async function lastPosition(
+  jsm: JetStreamManager,
+  view: StreamInfo,
+): Promise<{ readonly position: number; readonly storedMs: number } | null> {
+  if (view.state.messages === 0) return null;
+  const message = await jsm.streams.getMessage(view.config.name, { last_by_subj: ">" });
+  if (message === null) return null;
+  const text = message.header.get(POSITION_HEADER);
+  const position = Number.parseInt(text, 10);
+  if (!Number.isSafeInteger(position) || position < 1) {
+    throw new LeafmeshError(
+      "conflict",
+      `Message ${message.seq} of stream '${view.config.name}' has no position: header ${POSITION_HEADER} is '${text}', expected a sequence. Someone else writes to the view`,
+    );
+  }
+  return { position, storedMs: message.time.getTime() };
+}
+
+/**
+ * Sets the consumer to deliver what follows `position` next, and forgets what it has delivered before.
+ * Source: nats-server `server/consumer.go`, processResetReq (since 2.14).
+ * @throws LeafmeshError `apply_failed` when the server refuses it
+ */
+export async function resetConsumer(
+  nc: NatsConnection,
+  streams: ViewStreams,
+  position: number,
+  timeoutMs: number,
+): Promise<void> {
+  const subject = `$JS.API.CONSUMER.RESET.${streams.sourceStream}.${streams.consumer}`;
+  const answer = await nc.request(subject, JSON.stringify({ seq: position + 1 }), { timeout: timeoutMs });
+  const body: unknown = answer.data.length === 0 ? null : answer.json();
+  if (typeof body === "object" && body !== null && !("error" in body)) return;
+  const text = body === null ? "no answer" : JSON.stringify(body);
+  throw new LeafmeshError("apply_failed", `Consumer '${streams.consumer}' cannot be reset: ${text}`);
+}

@@ -1,0 +1,357 @@
+/**
+ * One attempt at moving events from a source into a view: from a position that was read to the first thing that goes
+ * wrong. It retries nothing; the worker starts the next session from what the view then holds.
+ */
+import type { NatsConnection } from "@nats-io/transport-node";
+import { errorText } from "../model/errors.ts";
+import type { Decision, MeshEvent } from "../model/event.ts";
+import { originOf, tenantSubjectOf, viewSubject } from "../model/names.ts";
+import { FastIngest } from "../nats/fast_ingest.ts";
+import type { FastIngestFailure } from "../nats/fast_ingest_reply.ts";
+import type { RawMessage } from "../nats/raw.ts";
+import { type Delivery, newDelivery, readAckSubject } from "./ack_subject.ts";
+import { type DeadLetterEntry, writeDeadLetter } from "./dead_letter_writer.ts";
+import { IdGuard } from "./id_guard.ts";
+import { type FlowCounts, Ledger, OUTCOME } from "./ledger.ts";
+import { PullReader } from "./pull_reader.ts";
+import { type ViewMessage, viewMessage } from "./view_message.ts";
+import type { ViewPosition, ViewStreams } from "./view_position.ts";
+
+/** How an event is decided, from one position on. */
+export interface Decider {
+  readonly decide: (event: MeshEvent) => Decision;
+  /** Version of the policy, safe in a header. */
+  readonly version: string;
+}
+
+/** Why a session has ended. */
+export type SessionEnd =
+  | { readonly type: "stopped" }
+  | { readonly type: "ingest"; readonly failure: FastIngestFailure }
+  | { readonly type: "dead_letter"; readonly message: string }
+  /** Deliveries are missing: they went to another worker, or were lost with a connection. */
+  | { readonly type: "deliveries_missing"; readonly message: string }
+  | { readonly type: "reader"; readonly message: string };
+
+export interface SessionOptions extends ViewStreams {
+  readonly nc: NatsConnection;
+  readonly site: string;
+  readonly tenant: string;
+  readonly policy: string;
+  readonly start: ViewPosition;
+  readonly decider: () => Decider;
+  readonly counts: FlowCounts;
+  /** Messages of one pull request; twice as many wait in memory at most. */
+  readonly pullBatch: number;
+  /** Bytes of one pull request; twice as many wait in memory at most. */
+  readonly pullBytes: number;
+  /** Something was dealt with. */
+  readonly onProgress: (position: number) => void;
+  readonly onEnd: (end: SessionEnd) => void;
+}
+
+const LEDGER = 16_384;
+const DEAD_LETTERS_AT_ONCE = 64;
+const DEAD_LETTER_TIMEOUT_MS = 5_000;
+const ACK_EVENTS = 1_000;
+const ACK_MS = 50;
+const TEXT = new TextDecoder();
+/** Header blocks over this are refused by nats-server. Source: `server/stream.go`, math.MaxUint16. */
+const MAX_HEADER_BYTES = 65_535 - FastIngest.overheadBytes;
+
+type Decided =
+  | { readonly type: "forward"; readonly message: ViewMessage; readonly redactions: number }
+  | { readonly type: "drop"; readonly outcome: typeof OUTCOME.denied | typeof OUTCOME.noRule }
+  | { readonly type: "quarantine"; readonly entry: DeadLetterEntry };
+
+export class ViewSession {
+  readonly #options: SessionOptions;
+  readonly #ledger: Ledger;
+  readonly #guard: IdGuard;
+  readonly #ingest: FastIngest;
+  readonly #reader: PullReader;
+  readonly #delivery: Delivery = newDelivery();
+  readonly #maxMsgBytes: number;
+  /** Delivered and not yet decided. */
+  #queue: RawMessage[] = [];
+  #queueAt = 0;
+  /** The head of the queue, decided but not yet passed on. */
+  #held: { readonly event: MeshEvent; readonly reply: Uint8Array; readonly decided: Decided } | null = null;
+  #decidedPosition: number;
+  #consumerSequence = 0;
+  #deadLetters = 0;
+  #unacknowledged = 0;
+  #ackTimer: ReturnType<typeof setTimeout> | undefined;
+  #ended = false;
+  #stopping = false;
+  #whenQuiet: (() => void) | null = null;
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+    const { start, nc } = options;
+    this.#decidedPosition = start.position;
+    this.#ledger = new Ledger(LEDGER, start.position);
+    this.#guard = new IdGuard(start.sourceWindowMs);
+    const maxPayload = nc.info?.max_payload ?? 1024 * 1024;
+    this.#maxMsgBytes = Math.min(start.maxMsgBytes, maxPayload) - FastIngest.overheadBytes;
+    this.#ingest = new FastIngest({
+      nc,
+      lastSequence: start.lastSequence,
+      commitSubject: viewSubject(options.site, options.policy, `${options.tenant}.commit`),
+      onStored: (ordinal) => this.#stored(ordinal),
+      onReady: () => this.#pump(),
+      onFailed: (failure) => this.#end({ type: "ingest", failure }),
+    });
+    this.#reader = new PullReader({
+      nc,
+      stream: options.sourceStream,
+      consumer: options.consumer,
+      batch: options.pullBatch,
+      // A request that the largest message does not fit into would never be answered.
+      maxBytes: Math.max(options.pullBytes, maxPayload + 64 * 1024),
+      buffered: () => this.#queue.length - this.#queueAt,
+      onMessage: (message) => this.#take(message),
+      onEnd: (message) => this.#end({ type: "reader", message }),
+    });
+  }
+
+  /** Source sequence up to which all is decided. */
+  get decidedPosition(): number {
+    return this.#decidedPosition;
+  }
+
+  /** Decides no more, waits until what is decided is stored and acknowledges it. */
+  async stop(): Promise<void> {
+    if (this.#ended) return;
+    this.#stopping = true;
+    this.#reader.stop();
+    this.#queue = [];
+    this.#queueAt = 0;
+    this.#held = null;
+    await this.#ingest.drain();
+    if (this.#deadLetters > 0 && !this.#ended) {
+      await new Promise<void>((resolve) => {
+        this.#whenQuiet = resolve;
+      });
+    }
+    this.#end({ type: "stopped" });
+  }
+
+  /** Ends the session at once, without waiting for what is in flight. */
+  fail(end: SessionEnd): void {
+    this.#end(end);
+  }
+
+  #end(end: SessionEnd): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#reader.stop();
+    this.#settle();
+    this.#acknowledge();
+    this.#ingest.close();
+    clearTimeout(this.#ackTimer);
+    this.#queue = [];
+    this.#held = null;
+    this.#whenQuiet?.();
+    this.#options.onEnd(end);
+  }
+
+  #take(message: RawMessage): void {
+    if (this.#stopping || this.#ended) return;
+    this.#queue.push(message);
+    this.#pump();
+  }
+
+  /** Decides and passes on as much as can be passed on now. */
+  #pump(): void {
+    if (this.#stopping) return;
+    while (!this.#ended && !this.#ledger.full) {
+      if (this.#held !== null) {
+        if (!this.#pass(this.#held.event, this.#held.reply, this.#held.decided)) break;
+        this.#held = null;
+        continue;
+      }
+      const message = this.#queue[this.#queueAt];
+      if (message === undefined) break;
+      // Deciding waits until the outcome can be passed on: a new policy then takes effect as early as it can.
+      if (!this.#ingest.ready) break;
+      this.#queueAt++;
+      this.#decide(message);
+    }
+    if (this.#queueAt === this.#queue.length) {
+      this.#queue.length = 0;
+      this.#queueAt = 0;
+    } else if (this.#queueAt > 4096) {
+      this.#queue = this.#queue.slice(this.#queueAt);
+      this.#queueAt = 0;
+    }
+    if (!this.#ended) this.#reader.refill();
+  }
+
+  #decide(message: RawMessage): void {
+    const delivery = this.#delivery;
+    if (!readAckSubject(message.reply, delivery)) {
+      this.#end({
+        type: "reader",
+        message: `Unknown acknowledgement subject '${TEXT.decode(message.reply)}'`,
+      });
+      return;
+    }
+    if (delivery.consumerSequence !== this.#consumerSequence + 1) {
+      const message = `Delivery ${delivery.consumerSequence} came after ${this.#consumerSequence}`;
+      this.#end({ type: "deliveries_missing", message });
+      return;
+    }
+    this.#consumerSequence = delivery.consumerSequence;
+    if (delivery.streamSequence <= this.#decidedPosition) {
+      // Delivered again: dealt with already or about to be. What is dealt with is acknowledged again.
+      this.#unacknowledged = Math.max(1, this.#unacknowledged);
+      this.#scheduleAck();
+      return;
+    }
+    const stored = TEXT.decode(message.subject);
+    const event: MeshEvent = {
+      subject: tenantSubjectOf(stored),
+      headers: message.headers,
+      data: message.data,
+      origin: originOf(stored),
+      timeMs: delivery.timeMs,
+      sequence: delivery.streamSequence,
+    };
+    const decided = this.#decided(event, message.subject);
+    if (!this.#pass(event, message.reply, decided)) this.#held = { event, reply: message.reply, decided };
+  }
+
+  /** Fails closed: whatever goes wrong in deciding puts the event aside. */
+  #decided(event: MeshEvent, storedSubject: Uint8Array): Decided {
+    const { decide, version } = this.#options.decider();
+    let decision: Decision;
+    try {
+      decision = decide(event);
+    } catch (error) {
+      const rule = { policy: this.#options.policy, index: -1, name: "(none)" };
+      return {
+        type: "quarantine",
+        entry: { event, rule, reason: "redaction_failed", error: errorText(error), version },
+      };
+    }
+    switch (decision.type) {
+      case "drop":
+        return { type: "drop", outcome: decision.reason === "denied" ? OUTCOME.denied : OUTCOME.noRule };
+      case "quarantine": {
+        const { rule, reason, error } = decision;
+        return { type: "quarantine", entry: { event, rule, reason, error, version } };
+      }
+      case "forward": {
+        const { site, policy, sourceStream, start } = this.#options;
+        const message = viewMessage(event, storedSubject, decision, this.#guard, {
+          site,
+          policy,
+          sourceStream,
+          sourceEpoch: start.sourceEpoch,
+          version,
+        });
+        const headerBytes = message.headerHead.length + message.headerTail.length;
+        if (headerBytes <= MAX_HEADER_BYTES && headerBytes + message.data.length <= this.#maxMsgBytes) {
+          return { type: "forward", message, redactions: decision.redactions };
+        }
+        const error = `Header block of ${headerBytes} and payload of ${message.data.length} bytes are more than the view takes (${this.#maxMsgBytes})`;
+        return {
+          type: "quarantine",
+          entry: { event, rule: decision.rule, reason: "payload_too_large", error, version },
+        };
+      }
+      default: {
+        const never: never = decision;
+        throw new Error(`Unhandled decision ${String(never)}`);
+      }
+    }
+  }
+
+  /** @returns whether the event went on its way; if not, it must wait for room or for dead letters before it */
+  #pass(event: MeshEvent, reply: Uint8Array, decided: Decided): boolean {
+    const { sequence } = event;
+    switch (decided.type) {
+      case "forward": {
+        // A later position in the view would hide a dead letter that is not stored yet.
+        if (this.#deadLetters > 0 || !this.#ingest.ready) return false;
+        this.#ingest.append(decided.message);
+        const ordinal = this.#ingest.appended;
+        if (decided.message.idHash !== null) this.#guard.sent(decided.message.idHash, event.timeMs, ordinal);
+        this.#ledger.push(sequence, reply, OUTCOME.forwarded, ordinal, decided.redactions);
+        break;
+      }
+      case "drop":
+        this.#ledger.push(sequence, reply, decided.outcome, 0, 0);
+        break;
+      case "quarantine": {
+        if (this.#deadLetters >= DEAD_LETTERS_AT_ONCE) return false;
+        const entry = this.#ledger.push(sequence, reply, OUTCOME.quarantined, "waiting", 0);
+        this.#putAside(decided.entry, entry);
+        break;
+      }
+      default: {
+        const never: never = decided;
+        throw new Error(`Unhandled outcome ${String(never)}`);
+      }
+    }
+    this.#decidedPosition = sequence;
+    if (decided.type === "drop") this.#settleSoon();
+    return true;
+  }
+
+  #putAside(letter: DeadLetterEntry, entry: number): void {
+    this.#deadLetters++;
+    writeDeadLetter(this.#options.nc, letter, { timeoutMs: DEAD_LETTER_TIMEOUT_MS }).then(
+      () => {
+        this.#deadLetters--;
+        this.#ledger.settle(entry);
+        if (this.#ended) return;
+        this.#settle();
+        if (this.#deadLetters === 0) this.#whenQuiet?.();
+        this.#pump();
+      },
+      (error: unknown) => {
+        this.#deadLetters--;
+        this.#end({ type: "dead_letter", message: errorText(error) });
+      },
+    );
+  }
+
+  #stored(ordinal: number): void {
+    this.#guard.stored(ordinal);
+    this.#settle();
+  }
+
+  /** Drops alone change nothing that an acknowledgement of the view would report. */
+  #settleSoon(): void {
+    if (++this.#unacknowledged >= ACK_EVENTS) this.#settle();
+    else this.#scheduleAck();
+  }
+
+  #settle(): void {
+    const moved = this.#ledger.advance(this.#ingest.stored, this.#options.counts);
+    if (moved === 0) return;
+    this.#unacknowledged += moved;
+    this.#options.onProgress(this.#ledger.position);
+    if (this.#unacknowledged >= ACK_EVENTS) this.#acknowledge();
+    else this.#scheduleAck();
+  }
+
+  #scheduleAck(): void {
+    this.#ackTimer ??= setTimeout(() => {
+      this.#ackTimer = undefined;
+      this.#settle();
+      this.#acknowledge();
+    }, ACK_MS);
+  }
+
+  /** One acknowledgement stands for all events before it (ack policy all). */
+  #acknowledge(): void {
+    const { nc } = this.#options;
+    const { reply } = this.#ledger;
+    if (reply === null || this.#unacknowledged === 0 || nc.isClosed() || nc.isDraining()) return;
+    this.#unacknowledged = 0;
+    nc.publish(TEXT.decode(reply));
+  }
+}

@@ -1,0 +1,293 @@
+/**
+ * Keeps a view filled: one session after the other, each from the position that the view itself holds, with back-off in
+ * between and a word about why.
+ */
+import type { JetStreamManager } from "@nats-io/jetstream";
+import type { NatsConnection } from "@nats-io/transport-node";
+import { errorText } from "../model/errors.ts";
+import type { Decision, MeshEvent } from "../model/event.ts";
+import { outStream, viewConsumer, viewStream } from "../model/names.ts";
+import { Backoff, sleep, watchConnection } from "./backoff.ts";
+import { singleLine } from "./header_block.ts";
+import { type FlowCounts, newFlowCounts } from "./ledger.ts";
+import { readViewPosition, resetConsumer, type ViewStreams } from "./view_position.ts";
+import { type Decider, type SessionEnd, ViewSession } from "./view_session.ts";
+
+export interface ViewOptions {
+  /** Connection as the user of the MESH account. The worker does not close it. */
+  readonly nc: NatsConnection;
+  readonly jsm: JetStreamManager;
+  readonly site: string;
+  readonly tenant: string;
+  /** Name of the export policy. */
+  readonly policy: string;
+  readonly decide: (event: MeshEvent) => Decision;
+  /** Version of the policy; stands in every event of the view. */
+  readonly version: string;
+  /** Default: the names that src/model/names.ts gives. */
+  readonly sourceStream?: string;
+  readonly viewStream?: string;
+  readonly consumer?: string;
+  readonly limits?: {
+    /** Messages of one pull request; at most twice as many wait in memory. Default 2000. */
+    readonly pullBatch?: number;
+    /** Bytes of one pull request; at most twice as many wait in memory. Default 4 MiB. */
+    readonly pullBytes?: number;
+  };
+  readonly log?: (message: string) => void;
+  /** Stops the worker as `stop` does. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * - `starting`: reads its position or waits for the server
+ * - `running`: moves events, or waits for new ones
+ * - `stalled`: cannot go on, and lets nothing pass, until `lastError` is gone; it tries again by itself
+ * - `standby`: another worker is at it; takes over when that one goes away
+ * - `stopped`
+ */
+export type ViewState = "starting" | "running" | "stalled" | "standby" | "stopped";
+
+export interface ViewStats extends Readonly<FlowCounts> {
+  readonly state: ViewState;
+  /** Sequence of the source stream up to which every event is stored in the view, dropped or dead-lettered. */
+  readonly position: number;
+  /** Why the last session ended; `null` when none has, or since events move again. */
+  readonly lastError: string | null;
+  readonly version: string;
+  /** How often the worker has had to start again. */
+  readonly restarts: number;
+}
+
+export interface View extends AsyncDisposable {
+  readonly stats: () => ViewStats;
+  /**
+   * Decides all later events with another policy. Nothing is lost or repeated.
+   * @returns source sequence of the last event that is decided by the policy before it, if its storing does not fail
+   */
+  readonly setDecider: (decide: (event: MeshEvent) => Decision, version: string) => number;
+  /** Stores and acknowledges what is decided. @returns source sequence up to which all is dealt with */
+  readonly stop: () => Promise<number>;
+}
+
+const SETUP_TIMEOUT_MS = 5_000;
+const STOP_TIMEOUT_MS = 10_000;
+/** Two workers that disturb each other within this time are at the same view. */
+const CONTENTION_MS = 10_000;
+/** Longer than the view's duplicate window and the server's delay in purging it. */
+const DUPLICATE_PAUSE_MS = 300;
+
+/** Starts to fill a view. The streams and the consumer may come later: until then the worker is `stalled`. */
+export function startView(options: ViewOptions): View {
+  const worker = new ViewWorker(options);
+  worker.start();
+  return {
+    stats: () => worker.stats(),
+    setDecider: (decide, version) => worker.setDecider(decide, version),
+    stop: () => worker.stop(),
+    [Symbol.asyncDispose]: async () => {
+      await worker.stop();
+    },
+  };
+}
+
+class ViewWorker {
+  readonly #options: ViewOptions;
+  readonly #streams: ViewStreams;
+  readonly #counts = newFlowCounts();
+  readonly #backoff = new Backoff();
+  readonly #abort = new AbortController();
+  #decider: Decider;
+  #state: ViewState = "starting";
+  #position = 0;
+  #lastError: string | null = null;
+  #restarts = 0;
+  #session: ViewSession | null = null;
+  #contentions = 0;
+  #contendedAt = 0;
+  #running: Promise<void> = Promise.resolve();
+  #stopped: Promise<number> | null = null;
+
+  constructor(options: ViewOptions) {
+    this.#options = options;
+    this.#streams = {
+      sourceStream: options.sourceStream ?? outStream(options.tenant),
+      viewStream: options.viewStream ?? viewStream(options.tenant, options.policy),
+      consumer: options.consumer ?? viewConsumer(options.policy),
+    };
+    this.#decider = { decide: options.decide, version: singleLine(options.version, 128) };
+  }
+
+  start(): void {
+    const { signal } = this.#options;
+    const stop = () => void this.stop();
+    if (signal?.aborted === true) stop();
+    else signal?.addEventListener("abort", stop, { once: true, signal: this.#abort.signal });
+    if (!this.#abort.signal.aborted) this.#running = this.#run();
+  }
+
+  stats(): ViewStats {
+    return {
+      ...this.#counts,
+      state: this.#state,
+      position: this.#position,
+      lastError: this.#lastError,
+      version: this.#decider.version,
+      restarts: this.#restarts,
+    };
+  }
+
+  setDecider(decide: (event: MeshEvent) => Decision, version: string): number {
+    this.#decider = { decide, version: singleLine(version, 128) };
+    return this.#session?.decidedPosition ?? this.#position;
+  }
+
+  stop(): Promise<number> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async #stop(): Promise<number> {
+    const session = this.#session;
+    if (session !== null) {
+      const late = sleep(STOP_TIMEOUT_MS, this.#abort.signal).then(() => session.fail({ type: "stopped" }));
+      await Promise.race([session.stop(), late]);
+    }
+    this.#abort.abort();
+    await this.#running;
+    this.#state = "stopped";
+    const { nc } = this.#options;
+    if (!nc.isClosed()) await Promise.race([nc.flush().catch(() => {}), sleep(1_000)]);
+    return this.#position;
+  }
+
+  get #stopping(): boolean {
+    return this.#stopped !== null;
+  }
+
+  async #run(): Promise<void> {
+    const { nc } = this.#options;
+    const connection = watchConnection(nc, {
+      onDisconnect: () => {
+        const failure = { type: "connection_lost", message: "connection to the server was lost" } as const;
+        this.#session?.fail({ type: "ingest", failure });
+      },
+      onReconnect: () => this.#backoff.wake(),
+    });
+    this.#abort.signal.addEventListener("abort", () => this.#backoff.wake(), { once: true });
+    while (!this.#stopping) {
+      let pauseMs: number;
+      try {
+        const end = await this.#attempt();
+        if (end.type === "stopped") break;
+        pauseMs = this.#after(end);
+      } catch (error) {
+        this.#fault(nc.isClosed() ? "starting" : "stalled", errorText(error));
+        pauseMs = this.#backoff.nextMs();
+      }
+      this.#restarts++;
+      if (!this.#stopping) await this.#backoff.pause(pauseMs);
+    }
+    connection.stop();
+  }
+
+  /** One session, from reading the position to its end. */
+  async #attempt(): Promise<SessionEnd> {
+    const { nc, jsm, site, tenant, policy, limits, log } = this.#options;
+    if (this.#contentions > 1 && (await this.#otherIsLive())) {
+      return { type: "deliveries_missing", message: "another worker fills this view" };
+    }
+    const start = await readViewPosition(jsm, this.#streams);
+    if (start.note !== null) log?.(start.note);
+    await resetConsumer(nc, this.#streams, start.position, SETUP_TIMEOUT_MS);
+    if (this.#stopping) return { type: "stopped" };
+    this.#position = start.position;
+    return await new Promise<SessionEnd>((resolve) => {
+      this.#session = new ViewSession({
+        ...this.#streams,
+        nc,
+        site,
+        tenant,
+        policy,
+        start,
+        decider: () => this.#decider,
+        counts: this.#counts,
+        pullBatch: limits?.pullBatch ?? 2_000,
+        pullBytes: limits?.pullBytes ?? 4 * 1024 * 1024,
+        onProgress: (position) => this.#progress(position),
+        onEnd: (end) => {
+          this.#session = null;
+          resolve(end);
+        },
+      });
+      this.#state = "running";
+    });
+  }
+
+  #progress(position: number): void {
+    this.#position = position;
+    if (this.#lastError === null) return;
+    this.#lastError = null;
+    this.#backoff.reset();
+  }
+
+  #fault(state: ViewState, message: string): void {
+    this.#state = state;
+    if (this.#lastError !== message) this.#options.log?.(`View '${this.#options.policy}': ${message}`);
+    this.#lastError = message;
+  }
+
+  /** What a session's end means for the worker. @returns milliseconds to wait */
+  #after(end: Exclude<SessionEnd, { type: "stopped" }>): number {
+    switch (end.type) {
+      case "dead_letter":
+        this.#fault("stalled", `Dead letter is not stored: ${end.message}`);
+        return this.#backoff.nextMs();
+      case "reader":
+        this.#fault("starting", `Source is not read: ${end.message}`);
+        return this.#backoff.nextMs();
+      case "deliveries_missing":
+        return this.#contended(end.message);
+      case "ingest":
+        switch (end.failure.type) {
+          case "fenced":
+            return this.#contended(`View was written by another worker: ${end.failure.message}`);
+          case "connection_lost":
+            this.#fault("starting", end.failure.message);
+            return this.#backoff.nextMs();
+          default:
+            this.#fault("stalled", `View is not written (${end.failure.type}): ${end.failure.message}`);
+            return this.#backoff.nextMs();
+        }
+      default: {
+        const never: never = end;
+        throw new Error(`Unhandled end ${String(never)}`);
+      }
+    }
+  }
+
+  /** The first time it may be our own past, a late frame of a lost connection: only then is the pause short. */
+  #contended(message: string): number {
+    const now = performance.now();
+    this.#contentions = now - this.#contendedAt < CONTENTION_MS ? this.#contentions + 1 : 1;
+    this.#contendedAt = now;
+    if (this.#contentions === 1) {
+      this.#fault("starting", message);
+      return DUPLICATE_PAUSE_MS;
+    }
+    this.#fault("standby", `Another worker fills this view: ${message}`);
+    return this.#backoff.nextMs() + DUPLICATE_PAUSE_MS;
+  }
+
+  /** Whether someone else waits for events of the consumer, or writes to the view. Our own session is over. */
+  async #otherIsLive(): Promise<boolean> {
+    const { jsm } = this.#options;
+    const { sourceStream, consumer, viewStream: view } = this.#streams;
+    const before = await jsm.streams.info(view);
+    const waitingBefore = (await jsm.consumers.info(sourceStream, consumer)).num_waiting;
+    await sleep(500, this.#abort.signal);
+    const after = await jsm.streams.info(view);
+    const waitingAfter = (await jsm.consumers.info(sourceStream, consumer)).num_waiting;
+    return after.state.last_seq !== before.state.last_seq || (waitingBefore > 0 && waitingAfter > 0);
+  }
+}
