@@ -144,6 +144,8 @@ export const DLQ_HEADERS = {
   position: "Leafmesh-Dlq-Position",
   /** The event's own header block, base64. */
   headers: "Leafmesh-Dlq-Headers",
+  /** Only on a dead letter that the whole event does not fit into: bytes of its header block and its payload. */
+  truncated: "Leafmesh-Dlq-Truncated",
 } as const;
 
 // ── keys of the state bucket ──
