@@ -52,17 +52,15 @@ export async function resolveAddresses(
 ): Promise<ServerAddresses> {
   const wanted = { listen: settings.listen ?? DEFAULT_LISTEN, leaf: settings.leaf ?? DEFAULT_LEAF };
   const before = await remembered(folder);
-  const pick = async (name: keyof ServerAddresses, other: string | undefined): Promise<string> => {
+  const pick = async (name: keyof ServerAddresses, taken?: string): Promise<string> => {
     const { host, port } = parseAddress(wanted[name]);
     if (port !== 0) return wanted[name];
     const last = before?.[name];
-    if (last !== undefined && parseAddress(last).host === host && last !== other) return last;
-    for (;;) {
-      const address = formatAddress({ host, port: await freePort(host) });
-      if (address !== other) return address;
-    }
+    if (last !== undefined && parseAddress(last).host === host) return last;
+    const free = (await freePorts(host, 2)).map((found) => formatAddress({ host, port: found }));
+    return free.find((address) => address !== taken) ?? wanted[name];
   };
-  const listen = await pick("listen", undefined);
+  const listen = await pick("listen");
   const addresses = { listen, leaf: await pick("leaf", listen) };
   await writeSecretFile(folder.file("ports"), `${JSON.stringify(addresses)}\n`, "replace");
   return addresses;
@@ -95,15 +93,15 @@ export async function requireFree(addresses: ServerAddresses): Promise<void> {
   }
 }
 
-/** A port of `host` that nothing listens at. */
-export async function freePort(host: string): Promise<number> {
-  const server = await listen({ host, port: 0 });
-  const address = server.address();
-  await close(server);
-  if (address === null || typeof address === "string") {
-    throw new LeafmeshError("internal", `No port for a listener at ${host}`);
-  }
-  return address.port;
+/** Ports of `host` that nothing listens at, no two the same. */
+export async function freePorts(host: string, count: number): Promise<number[]> {
+  const servers = await Promise.all(Array.from({ length: count }, () => listen({ host, port: 0 })));
+  const ports = servers.map((server) => {
+    const address = server.address();
+    return address === null || typeof address === "string" ? 0 : address.port;
+  });
+  await Promise.all(servers.map(close));
+  return ports;
 }
 
 async function remembered(folder: DataFolder): Promise<ServerAddresses | null> {
