@@ -8,9 +8,10 @@ import type { QuarantineReason } from "../../model/event.ts";
 import type { PseudonymKey } from "../../model/keys.ts";
 import type { Redaction } from "../../model/schema/policy.ts";
 import { buildAutomaton, deadState, type PathState, type PathTarget } from "./automaton.ts";
+import { DEFAULT_MAX_BYTES, DEFAULT_MAX_DEPTH, failure } from "./limits.ts";
 import { parsePath } from "./path.ts";
 import { compileReplace, type Replace, strengthOf } from "./replace.ts";
-import { type Edit, FAULT, type Fault, Scanner } from "./scan.ts";
+import { type Edit, FAULT, Scanner } from "./scan.ts";
 import { Workspace } from "./workspace.ts";
 
 export interface RedactorOptions {
@@ -38,9 +39,6 @@ export interface Redactor {
   /** Redacts a payload. Never throws; errors never hold anything of the payload. */
   apply(data: Uint8Array): Redacted;
 }
-
-const DEFAULT_MAX_DEPTH = 128;
-const DEFAULT_MAX_BYTES = 8 * 1024 * 1024;
 
 /** What is wrong with redactions: one problem for each path that does not parse, with `[n].path` as its path. */
 export function redactionProblems(redactions: readonly Redaction[]): Problem[] {
@@ -130,26 +128,5 @@ class CompiledRedactor implements Redactor {
       const kind = thrown instanceof Error ? thrown.name : "unknown";
       return { type: "failed", reason: "redaction_failed", error: `Redaction failed unexpectedly (${kind})` };
     }
-  }
-}
-
-function failure(fault: Fault, at: number): Redacted {
-  switch (fault) {
-    case FAULT.tooDeep:
-      return { type: "failed", reason: "payload_too_deep", error: `Payload nests too deep at byte ${at}` };
-    case FAULT.tooLarge:
-      return { type: "failed", reason: "payload_too_large", error: "Payload is too large to redact" };
-    case FAULT.brokenText:
-      return {
-        type: "failed",
-        reason: "redaction_failed",
-        error: `Payload has half a surrogate pair in a name or a selected value at byte ${at}`,
-      };
-    default:
-      return {
-        type: "failed",
-        reason: "payload_not_json",
-        error: at < 0 ? "Payload is not valid UTF-8" : `Payload is not JSON at byte ${at}`,
-      };
   }
 }

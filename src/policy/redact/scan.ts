@@ -29,6 +29,8 @@ const ARRAY_END = 0x5d;
 export class Scanner {
   /** Where the last pass stopped, in bytes. */
   at = 0;
+  /** How many members all objects of the last text have together. */
+  members = 0;
 
   readonly #workspace: Workspace;
   readonly #maxDepth: number;
@@ -76,6 +78,7 @@ export class Scanner {
     let actionDepth = 0;
     let actionFrom = 0;
     let actionStart = 0;
+    let members = 0;
 
     value: for (;;) {
       // A member, an element or the whole text begins.
@@ -84,6 +87,7 @@ export class Scanner {
       start = at;
       if (closer === OBJECT_END) {
         if (byte !== QUOTE) return this.#fail(at, FAULT.notJson);
+        members++;
         at = plainEnd(bytes, at + 1);
         if (bytes[at] === QUOTE) {
           state = parent.dead ? parent : nameStep(parent, bytes, start + 1, at);
@@ -164,6 +168,7 @@ export class Scanner {
         byte = bytes[at] as number;
         while (isBlank(byte)) byte = bytes[++at] as number;
         if (depth === 0) {
+          this.members = members;
           return at === length ? FAULT.ok : this.#fail(at, FAULT.notJson);
         }
         if (byte === COMMA) {

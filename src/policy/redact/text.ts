@@ -23,7 +23,7 @@ export function plainEnd(bytes: Uint8Array, from: number): number {
  * The place behind the closing quote of the string whose content goes on at `from`, or -1 when it is no valid string.
  * `bytes` ends with a zero, `words` is the same memory. That its bytes are UTF-8 is checked elsewhere, for the whole payload.
  */
-export function stringEnd(bytes: Uint8Array, words: Int32Array, from: number): number {
+export function stringEnd(bytes: Uint8Array, _words: Int32Array, from: number): number {
   let at = from;
   for (;;) {
     while (PLAIN[bytes[at] as number] === 1) at++;

@@ -1,0 +1,120 @@
+/** Compiles an export policy to what `decide` runs. */
+import { createHash } from "node:crypto";
+import { LeafmeshError, type Problem } from "../model/errors.ts";
+import type { RuleRef } from "../model/event.ts";
+import type { PseudonymKey } from "../model/keys.ts";
+import type { ExportPolicy, Rule } from "../model/schema/policy.ts";
+import { HeaderCursor } from "./header_block.ts";
+import { type CompiledHeaders, compileHeaderRules, headerProblems } from "./headers.ts";
+import { SubjectMatcher } from "./match.ts";
+import { PayloadParser } from "./payload.ts";
+import { compilePredicate, type Predicate, predicateProblem } from "./predicate.ts";
+import { compileRedactor, type Redactor, redactionProblems } from "./redact/mod.ts";
+import { Workspace } from "./redact/workspace.ts";
+
+export interface CompiledRule {
+  readonly ref: RuleRef;
+  readonly subjects: readonly SubjectMatcher[];
+  readonly when: Predicate | null;
+  readonly deny: boolean;
+  readonly redactor: Redactor | null;
+  readonly headers: CompiledHeaders;
+  /** The rule looks into the payload, which therefore must be plain JSON. */
+  readonly readsPayload: boolean;
+}
+
+/** A policy ready to decide events, one at a time: it reuses its scratch memory from event to event. */
+export interface CompiledPolicy {
+  readonly tenant: string;
+  readonly policy: string;
+  /** Changes whenever the policy's meaning may have changed. */
+  readonly version: string;
+  readonly rules: readonly CompiledRule[];
+  /** Scratch. */
+  readonly cursor: HeaderCursor;
+}
+
+export interface CompileOptions {
+  readonly tenant: string;
+  readonly policy: ExportPolicy;
+  /** For `with: pseudonym`. */
+  readonly pseudonymKey?: PseudonymKey | undefined;
+}
+
+/**
+ * Compiles a policy.
+ * @throws {LeafmeshError} `policy_invalid` with every problem, its path within the policy
+ */
+export function compilePolicy({ tenant, policy, pseudonymKey }: CompileOptions): CompiledPolicy {
+  const problems = policy.rules.flatMap((rule, index) => ruleProblems(rule, `rules[${index}]`));
+  if (problems.length > 0) {
+    throw new LeafmeshError(
+      "policy_invalid",
+      `Policy '${policy.name}' of tenant '${tenant}' does not compile`,
+      {
+        problems,
+      },
+    );
+  }
+  const workspace = new Workspace();
+  const payloads = new PayloadParser(workspace);
+  const redactorOptions = { workspace, ...(pseudonymKey === undefined ? {} : { pseudonymKey }) };
+  const rules = policy.rules.map((rule, index): CompiledRule => {
+    const when = rule.when === undefined ? null : compilePredicate(rule.when, payloads);
+    const redactor = rule.redact === undefined ? null : compileRedactor(rule.redact, redactorOptions);
+    return {
+      ref: ruleRef(policy, index),
+      subjects: rule.subjects.map((pattern) => new SubjectMatcher(pattern)),
+      when,
+      deny: rule.deny === true,
+      redactor,
+      headers: compileHeaderRules(rule.headers),
+      readsPayload: redactor !== null || when?.readsData === true,
+    };
+  });
+  return { tenant, policy: policy.name, version: policyVersion(policy), rules, cursor: new HeaderCursor() };
+}
+
+/** The rule at `index` as reports name it. */
+export function ruleRef(policy: ExportPolicy, index: number): RuleRef {
+  return { policy: policy.name, index, name: policy.rules[index]?.name ?? `#${index + 1}` };
+}
+
+/** What does not compile in a rule: its condition, its paths, its headers. Paths begin with `at`. */
+export function ruleProblems(rule: Rule, at: string): Problem[] {
+  const problems: Problem[] = [];
+  if (rule.when !== undefined) {
+    const problem = predicateProblem(rule.when);
+    if (problem !== null) {
+      problems.push({ path: `${at}.when`, message: `Condition '${rule.when}' does not compile: ${problem}` });
+    }
+  }
+  for (const problem of redactionProblems(rule.redact ?? [])) {
+    problems.push({ ...problem, path: `${at}.redact${problem.path}` });
+  }
+  for (const problem of headerProblems(rule.headers ?? {})) {
+    problems.push({ ...problem, path: `${at}.headers.${problem.path}` });
+  }
+  return problems;
+}
+
+/**
+ * Twelve hexadecimal digits that stay the same as long as the policy's rules do: names of keys in any order, names of rules,
+ * peers and where a route starts do not count.
+ */
+export function policyVersion(policy: ExportPolicy): string {
+  const meaning = {
+    origin: policy.origin ?? null,
+    rules: policy.rules.map(({ name: _, ...rule }) => rule),
+  };
+  return createHash("sha256").update(canonical(meaning)).digest("hex").slice(0, 12);
+}
+
+/** JSON with sorted keys. */
+function canonical(value: unknown): string {
+  return JSON.stringify(value, (_key, inner: unknown) =>
+    typeof inner === "object" && inner !== null && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).toSorted(([a], [b]) => (a < b ? -1 : 1)))
+      : inner,
+  );
+}

@@ -1,0 +1,70 @@
+/** What the policy says of one event. Any doubt is a quarantine, never a pass. */
+import type { Decision, MeshEvent, QuarantineReason } from "../model/event.ts";
+import type { CompiledPolicy, CompiledRule } from "./compile.ts";
+import { forwardHeaders } from "./headers.ts";
+import { payloadObstacle } from "./payload.ts";
+
+const NO_RULE: Decision = { type: "drop", rule: null, reason: "no_rule" };
+
+/** What one rule says of an event whose subject it matches; `null` when its condition is false. */
+export type RuleVerdict = Decision | null;
+
+/**
+ * Decides one event: the first rule whose subjects and condition match is the one that counts, and where none does, nothing
+ * leaves. Never throws.
+ */
+export function decide(policy: CompiledPolicy, event: MeshEvent): Decision {
+  const rules = policy.rules;
+  for (let i = 0; i < rules.length; i++) {
+    const rule = rules[i] as CompiledRule;
+    if (!matchesSubject(rule, event.subject)) continue;
+    const verdict = applyRule(policy, rule, event);
+    if (verdict !== null) return verdict;
+  }
+  return NO_RULE;
+}
+
+/** Whether one of the rule's patterns holds the subject. */
+export function matchesSubject(rule: CompiledRule, subject: string): boolean {
+  const subjects = rule.subjects;
+  for (let i = 0; i < subjects.length; i++) if (subjects[i]?.matches(subject)) return true;
+  return false;
+}
+
+/** Applies a rule whose subjects match: condition, then payload, then headers. Never throws. */
+export function applyRule(policy: CompiledPolicy, rule: CompiledRule, event: MeshEvent): RuleVerdict {
+  // What a step would be blamed for if it threw.
+  let step: QuarantineReason = "header_invalid";
+  try {
+    if (rule.readsPayload) {
+      const obstacle = payloadObstacle(event.headers, event.data, policy.cursor);
+      if (obstacle !== null) return quarantine(rule, obstacle.reason, obstacle.error);
+    }
+    if (rule.when !== null) {
+      step = "predicate_failed";
+      const result = rule.when.evaluate(event);
+      if (result.type === "failed") return quarantine(rule, result.reason, result.error);
+      if (!result.value) return null;
+    }
+    if (rule.deny) return { type: "drop", rule: rule.ref, reason: "denied" };
+
+    step = "header_invalid";
+    const headers = forwardHeaders(event.headers, rule.headers, policy.cursor);
+    if (headers === null) return quarantine(rule, "header_invalid", "Header block is malformed");
+
+    step = "redaction_failed";
+    if (rule.redactor === null) {
+      return { type: "forward", rule: rule.ref, headers, data: event.data, redactions: 0 };
+    }
+    const redacted = rule.redactor.apply(event.data);
+    if (redacted.type === "failed") return quarantine(rule, redacted.reason, redacted.error);
+    return { type: "forward", rule: rule.ref, headers, data: redacted.data, redactions: redacted.count };
+  } catch (thrown) {
+    // Its message might repeat a part of the event.
+    return quarantine(rule, step, `Unexpected ${thrown instanceof Error ? thrown.name : "failure"}`);
+  }
+}
+
+function quarantine(rule: CompiledRule, reason: QuarantineReason, error: string): Decision {
+  return { type: "quarantine", rule: rule.ref, reason, error };
+}

@@ -1,0 +1,134 @@
+/** Whether a rule that looks into payloads may look into this one, and the parsed payload for conditions. */
+import { isUtf8 } from "node:buffer";
+import type { QuarantineReason } from "../model/event.ts";
+import { ascii, type HeaderCursor } from "./header_block.ts";
+import { deadState } from "./redact/automaton.ts";
+import { DEFAULT_MAX_BYTES, DEFAULT_MAX_DEPTH, failure } from "./redact/limits.ts";
+import { FAULT, Scanner } from "./redact/scan.ts";
+import { Workspace } from "./redact/workspace.ts";
+
+export interface PayloadFailure {
+  readonly type: "failed";
+  readonly reason: QuarantineReason;
+  /** Holds nothing of the payload. */
+  readonly error: string;
+}
+
+const CONTENT_ENCODING = ascii("content-encoding");
+const CONTENT_TYPE = ascii("content-type");
+const JSON_TYPE = /^(?:application\/(?:[\w!#$&^.+-]+\+)?json|text\/json)[ \t]*(?:;|$)/i;
+
+/** Why a payload cannot be looked into, by its headers and first bytes; `null` when nothing speaks against JSON. */
+export function payloadObstacle(
+  block: Uint8Array,
+  data: Uint8Array,
+  cursor: HeaderCursor,
+): PayloadFailure | null {
+  cursor.start(block);
+  while (cursor.next()) {
+    if (cursor.isNamedLike(CONTENT_ENCODING)) {
+      if (cursor.value().toLowerCase() !== "identity") {
+        return failed("payload_compressed", "Header Content-Encoding says that the payload is encoded");
+      }
+    } else if (cursor.isNamedLike(CONTENT_TYPE) && !JSON_TYPE.test(cursor.value())) {
+      return failed("content_type_unsupported", "Header Content-Type says that the payload is not JSON");
+    }
+  }
+  if (cursor.invalid) return failed("header_invalid", "Header block is malformed");
+  const gzip = data[0] === 0x1f && data[1] === 0x8b;
+  const zstd = data[0] === 0x28 && data[1] === 0xb5 && data[2] === 0x2f && data[3] === 0xfd;
+  return gzip || zstd ? failed("payload_compressed", "Payload begins as gzip or zstd data does") : null;
+}
+
+function failed(reason: QuarantineReason, error: string): PayloadFailure {
+  return { type: "failed", reason, error };
+}
+
+export type ParsedPayload = { readonly type: "ok"; readonly value: unknown } | PayloadFailure;
+
+/** Member names that the engine of conditions would take for a part of JavaScript. */
+const SPECIAL_NAMES = new Set(["constructor", "__proto__", "prototype"]);
+
+/**
+ * Parses payloads for conditions. An object with two members of one name is refused: receivers differ in which one they
+ * take, so a condition on it proves nothing. Integers too large for a double become `bigint` where 64 bits hold them.
+ */
+export class PayloadParser {
+  readonly #scanner: Scanner;
+  readonly #workspace: Workspace;
+  readonly #dead = deadState();
+  readonly #decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+  constructor(workspace: Workspace = new Workspace()) {
+    this.#workspace = workspace;
+    this.#scanner = new Scanner(workspace, { maxDepth: DEFAULT_MAX_DEPTH, maxBytes: DEFAULT_MAX_BYTES });
+  }
+
+  /** @returns the value, or why there is none. May throw where the runtime's own parser does. */
+  parse(data: Uint8Array): ParsedPayload {
+    if (data.length > DEFAULT_MAX_BYTES) return failure(FAULT.tooLarge, 0);
+    if (!isUtf8(data)) return failure(FAULT.notJson, -1);
+    this.#workspace.load(data);
+    const fault = this.#scanner.scan(data.length, this.#dead, this.#dead, () => "broken");
+    if (fault !== FAULT.ok) return failure(fault, this.#scanner.at);
+    const text = this.#decoder.decode(data);
+    const holder = { value: JSON.parse(text) as unknown };
+    let seen = inspect(holder);
+    if (seen.members !== this.#scanner.members) {
+      return failed("predicate_failed", "An object of the payload has two members of one name");
+    }
+    if (seen.hasLargeInteger) {
+      holder.value = JSON.parse(
+        text,
+        exactInteger as (this: unknown, key: string, value: unknown) => unknown,
+      );
+      seen = inspect(holder);
+    }
+    return { type: "ok", value: holder.value };
+  }
+}
+
+/** Reviver with the source text of a number (ECMAScript 2026, `JSON.parse` source text access). */
+function exactInteger(_key: string, value: unknown, context?: { readonly source?: string }): unknown {
+  if (typeof value !== "number" || !isLargeInteger(value)) return value;
+  const source = context?.source ?? "";
+  if (!/^-?[0-9]+$/.test(source)) return value;
+  const exact = BigInt(source);
+  return BigInt.asIntN(64, exact) === exact ? exact : value;
+}
+
+function isLargeInteger(value: number): boolean {
+  return Number.isInteger(value) && !Number.isSafeInteger(value);
+}
+
+/** Walks over a parsed value without recursion; objects with a special member name are replaced by maps. */
+function inspect(holder: { value: unknown }): { members: number; hasLargeInteger: boolean } {
+  let members = 0;
+  let hasLargeInteger = false;
+  const open: object[] = [];
+  const visit = (value: unknown): unknown => {
+    if (typeof value === "number") hasLargeInteger ||= isLargeInteger(value);
+    if (typeof value !== "object" || value === null) return value;
+    let entered = value;
+    if (!Array.isArray(value) && !(value instanceof Map)) {
+      const names = Object.keys(value);
+      members += names.length;
+      if (names.some((name) => SPECIAL_NAMES.has(name))) entered = new Map(Object.entries(value));
+    }
+    open.push(entered);
+    return entered;
+  };
+  holder.value = visit(holder.value);
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    if (Array.isArray(next)) for (let i = 0; i < next.length; i++) next[i] = visit(next[i]);
+    else if (next instanceof Map) for (const [name, value] of next) next.set(name, visit(value));
+    else {
+      const object = next as Record<string, unknown>;
+      for (const name of Object.keys(object)) {
+        const value = object[name];
+        if (typeof value === "object" || typeof value === "number") object[name] = visit(value);
+      }
+    }
+  }
+  return { members, hasLargeInteger };
+}

@@ -1,0 +1,33 @@
+/** Bounds of payloads that are looked into, and how a fault of the pass over one is reported. */
+import type { QuarantineReason } from "../../model/event.ts";
+import { FAULT, type Fault } from "./scan.ts";
+
+/** Deepest nesting of objects and arrays. */
+export const DEFAULT_MAX_DEPTH = 128;
+/** Largest payload, before and after redaction, in bytes. */
+export const DEFAULT_MAX_BYTES = 8 * 1024 * 1024;
+
+/** A fault as a reason for quarantine. The text names places in bytes, and nothing of what is there. */
+export function failure(
+  fault: Fault,
+  at: number,
+): { readonly type: "failed"; readonly reason: QuarantineReason; readonly error: string } {
+  switch (fault) {
+    case FAULT.tooDeep:
+      return { type: "failed", reason: "payload_too_deep", error: `Payload nests too deep at byte ${at}` };
+    case FAULT.tooLarge:
+      return { type: "failed", reason: "payload_too_large", error: "Payload is too large to redact" };
+    case FAULT.brokenText:
+      return {
+        type: "failed",
+        reason: "redaction_failed",
+        error: `Payload has half a surrogate pair in a name or a selected value at byte ${at}`,
+      };
+    default:
+      return {
+        type: "failed",
+        reason: "payload_not_json",
+        error: at < 0 ? "Payload is not valid UTF-8" : `Payload is not JSON at byte ${at}`,
+      };
+  }
+}
