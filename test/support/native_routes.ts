@@ -1,0 +1,95 @@
+/** The streams and consumers of native routes, made by hand: what the sidecars' plan makes, for tests below it. */
+import { jetstreamManager } from "@nats-io/jetstream";
+import {
+  deliverSubject,
+  inStream,
+  LOG_API_PREFIX,
+  LOG_CONSUMER,
+  logDeliverSubject,
+  logStream,
+  outStream,
+  peerConsumer,
+  siteApiPrefix,
+  storedSubject,
+  tenantApiPrefix,
+  tenantSubjects,
+} from "../../src/model/names.ts";
+import type { TestSite } from "./sites.ts";
+
+/** The out, in and log streams of a tenant at one site. */
+export async function makeTenantStreams(site: TestSite, tenant: string): Promise<void> {
+  const mesh = await jetstreamManager(site.mesh);
+  const halves = [outStream(tenant), inStream(tenant, true)];
+  await mesh.streams.add({
+    name: outStream(tenant),
+    subjects: [storedSubject(site.name, tenantSubjects(tenant))],
+    duplicate_window: 120e9,
+    allow_batched: true,
+  });
+  await mesh.streams.add({
+    name: inStream(tenant, true),
+    sources: [],
+    republish: { src: `*.${tenantSubjects(tenant)}`, dest: tenantSubjects(tenant) },
+  });
+  for (const half of halves) {
+    await mesh.consumers.add(half, sourced(LOG_CONSUMER, logDeliverSubject(tenant, half)));
+  }
+  const log = await jetstreamManager(site.mesh, { apiPrefix: tenantApiPrefix(tenant), checkAPI: false });
+  await log.streams.add({
+    name: logStream(tenant),
+    sources: halves.map((name) => ({
+      name,
+      external: { api: LOG_API_PREFIX, deliver: "" },
+      consumer: { name: LOG_CONSUMER, deliver_subject: logDeliverSubject(tenant, name) },
+    })),
+  });
+}
+
+/** Lets `to` have the subjects of `tenant` that `filters` names (tenant subjects). */
+export async function makeExport(
+  from: TestSite,
+  to: string,
+  tenant: string,
+  filters: readonly string[],
+): Promise<void> {
+  const mesh = await jetstreamManager(from.mesh);
+  const deliver = deliverSubject(from.name, to, outStream(tenant));
+  await mesh.consumers.add(outStream(tenant), {
+    ...sourced(peerConsumer(to), deliver),
+    filter_subjects: filters.map((filter) => storedSubject(from.name, filter)),
+  });
+}
+
+/** Has `at` source the tenant's events from each of `peers`, under their own origin whatever they send. */
+export async function makeImport(at: TestSite, peers: readonly string[], tenant: string): Promise<void> {
+  const mesh = await jetstreamManager(at.mesh);
+  const { config } = await mesh.streams.info(inStream(tenant, true));
+  config.sources = peers.map((peer) => ({
+    name: outStream(tenant),
+    external: { api: siteApiPrefix(peer), deliver: "" },
+    consumer: {
+      name: peerConsumer(at.name),
+      deliver_subject: deliverSubject(peer, at.name, outStream(tenant)),
+    },
+    subject_transforms: [
+      { src: "*.*.>", dest: `${peer}.${tenant}.>` },
+      { src: "*.*", dest: `${peer}.${tenant}._two` },
+      { src: "*", dest: `${peer}.${tenant}._one` },
+    ],
+  }));
+  await mesh.streams.update(inStream(tenant, true), config);
+}
+
+/** A durable push consumer that another stream sources from (ADR-60). */
+function sourced(name: string, deliver: string) {
+  return {
+    durable_name: name,
+    deliver_subject: deliver,
+    // The client's types do not know this policy yet.
+    ack_policy: "flow_control" as "explicit",
+    flow_control: true,
+    idle_heartbeat: 1e9,
+    max_ack_pending: 65_536,
+    max_deliver: -1,
+  };
+}
