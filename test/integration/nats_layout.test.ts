@@ -43,7 +43,7 @@ afterAll(async () => await sites?.[Symbol.asyncDispose]());
 function listen(connection: NatsConnection, subject: string): string[] {
   const got: string[] = [];
   connection.subscribe(subject, {
-    callback: (_, message) => got.push(`${message.subject} ${message.string()}`),
+    callback: (_, message) => void got.push(`${message.subject} ${message.string()}`),
   });
   return got;
 }
