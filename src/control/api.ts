@@ -1,6 +1,5 @@
 /** What the sidecar offers to its HTTP API: the state, the plan, and reports of what runs. */
 import type { DesiredState } from "../model/desired.ts";
-import type { Decision } from "../model/event.ts";
 import type { ResourceRef, ResourceType, ResourceValue, ResourceValues, Versioned } from "./resource.ts";
 
 /** The desired state, one document at a time. Every write validates the whole state that would result. */
@@ -44,6 +43,8 @@ export interface StepReport {
 export interface PlanReport {
   readonly revision: number;
   readonly steps: readonly StepReport[];
+  /** What a person must decide. */
+  readonly notes: readonly string[];
   /** How each export runs, and why: `native`, or `view` with the rules that need one. */
   readonly routes: readonly {
     readonly tenant: string;
@@ -158,7 +159,6 @@ export interface ExplainPeer {
   } | null;
   /** Whether the peer accepts the subject: `yes`, `no`, `unknown` (it has not said yet). */
   readonly accepted: "yes" | "no" | "unknown";
-  readonly decision: Decision["type"];
 }
 
 export interface ExplainReport {

@@ -32,7 +32,7 @@ export interface ApplyContext {
   readonly site: string;
   readonly mesh: JetStreamManager;
   /** JetStream of a tenant's account. */
-  readonly tenant: (tenant: string) => JetStreamManager;
+  readonly tenant: (tenant: string) => Promise<JetStreamManager>;
   /** Writes, checks and reloads the server's configuration. */
   readonly configure: () => Promise<void>;
   readonly kickLeaf: (peer: string) => Promise<void>;
@@ -53,13 +53,13 @@ export async function applyStep(context: ApplyContext, step: Step): Promise<void
   const { mesh } = context;
   switch (step.type) {
     case "create-stream":
-      await jsm(context, step.account).streams.add(step.spec as StreamConfig);
+      await (await jsm(context, step.account)).streams.add(step.spec as StreamConfig);
       return;
     case "update-stream":
-      await updateStream(jsm(context, step.account), step.spec);
+      await updateStream(await jsm(context, step.account), step.spec);
       return;
     case "delete-stream":
-      await ignoreGone(jsm(context, step.account).streams.delete(step.stream));
+      await ignoreGone((await jsm(context, step.account)).streams.delete(step.stream));
       return;
     case "create-consumer": {
       const after = await startAfter(context, step.stream, step.start);
@@ -106,8 +106,8 @@ export async function applyStep(context: ApplyContext, step: Step): Promise<void
   }
 }
 
-function jsm(context: ApplyContext, account: StreamAccount): JetStreamManager {
-  return account.type === "mesh" ? context.mesh : context.tenant(account.tenant);
+async function jsm(context: ApplyContext, account: StreamAccount): Promise<JetStreamManager> {
+  return account.type === "mesh" ? context.mesh : await context.tenant(account.tenant);
 }
 
 /** Updates the fields that we own and leaves the others as they are. */

@@ -56,6 +56,11 @@ function retention(tenant: DesiredTenant): Partial<StreamConfig> {
   } as Partial<StreamConfig>;
 }
 
+/** A stream that is full refuses, so that nothing is lost, or drops its oldest event, so that publishing goes on. */
+function discardOf(tenant: DesiredTenant): StreamConfig["discard"] {
+  return (tenant.limits.whenFull === "refuse" ? "new" : "old") as StreamConfig["discard"];
+}
+
 /** `out_<tenant>`: what apps at this site publish. */
 export function outSpec(site: string, tenant: DesiredTenant): StreamSpec {
   return {
@@ -64,7 +69,7 @@ export function outSpec(site: string, tenant: DesiredTenant): StreamSpec {
     subjects: [storedSubject(site, tenantSubjects(tenant.name))],
     max_msg_size: tenant.limits.maxMsgBytes,
     duplicate_window: nanos(Math.min(tenant.dedupe.windowMs, tenant.limits.maxAgeMs)),
-    discard: tenant.limits.whenFull === "refuse" ? "new" : "old",
+    discard: discardOf(tenant),
     allow_batched: true,
   } as StreamSpec;
 }
@@ -104,6 +109,7 @@ export function viewSpec(site: string, plan: ExportPlan): StreamSpec {
     name: viewStream(plan.tenant.name, plan.policy.name),
     subjects: [viewSubject(site, plan.policy.name, tenantSubjects(plan.tenant.name))],
     max_msg_size: plan.tenant.limits.maxMsgBytes + HEADER_ROOM_BYTES,
+    discard: discardOf(plan.tenant),
     // Position and fence make a view exactly-once; ids must not swallow events that differ. 100 ms is the least.
     duplicate_window: nanos(100),
     allow_batched: true,
@@ -116,8 +122,9 @@ export function viewConsumerSpec(plan: ExportPlan): ConsumerSpec {
   return {
     durable_name: viewConsumer(plan.policy.name),
     ack_policy: "all",
-    ack_wait: nanos(30_000),
-    max_ack_pending: -1,
+    ack_wait: nanos(60_000),
+    max_ack_pending: 16_384,
+    max_waiting: 64,
     max_deliver: -1,
     filter_subjects: plan.route.subjects.map((pattern) => storedSubject(plan.origin, pattern)),
   } as ConsumerSpec;

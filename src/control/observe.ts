@@ -11,6 +11,33 @@ import { LOG_CONSUMER, logStream, parseStreamName } from "../model/names.ts";
 export const VIEW_SOURCE = "leafmesh-source";
 export const VIEW_AFTER = "leafmesh-after";
 
+/** What nats-server 2.15 says of a source or mirror. The client's own type lacks some of it. */
+export interface SourceReport {
+  readonly name: string;
+  readonly lag: number;
+  /** Nanoseconds since the origin was heard; -1 for never. */
+  readonly active: number;
+  /** Last sequence of the origin that is stored. */
+  readonly seq?: number;
+  readonly external?: { readonly api: string } | null;
+  readonly error?: { readonly description?: string } | null;
+}
+
+/** The sources of a stream as the server reports them. */
+export function sourceReports(info: StreamInfo): readonly SourceReport[] {
+  return (info.sources ?? []) as unknown as SourceReport[];
+}
+
+/** The mirror of a stream as the server reports it. */
+export function mirrorReport(info: StreamInfo): SourceReport | undefined {
+  return info.mirror as unknown as SourceReport | undefined;
+}
+
+/** When a time of JetStream's API is one; the server gives none, or the year 1, for "never". */
+export function apiTime(time: unknown): string | null {
+  return typeof time === "string" && !time.startsWith("0001") ? time : null;
+}
+
 export interface ObservedStream {
   readonly info: StreamInfo;
   readonly consumers: ReadonlyMap<string, ConsumerInfo>;

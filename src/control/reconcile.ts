@@ -25,7 +25,7 @@ export interface ReconcilerOptions {
   readonly versionOf: (plan: ExportPlan) => string;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
   /** After each plan: what may be offered to peers has perhaps changed. */
-  readonly onPlan?: (plan: Plan, observed: Observed) => void;
+  readonly onPlan?: (planned: Planned) => void;
 }
 
 /** The plan with what it was made from. */
@@ -43,6 +43,7 @@ export class Reconciler implements AsyncDisposable {
   #ended = false;
   #last: Planned | null = null;
   #converged = false;
+  #failures: readonly string[] = [];
   /** What was said last of a failure, so that a lasting one is logged once. */
   #said = "";
 
@@ -58,6 +59,11 @@ export class Reconciler implements AsyncDisposable {
   /** Whether the last pass left nothing to do. */
   get converged(): boolean {
     return this.#converged;
+  }
+
+  /** What failed in the last pass; steps that wait for a peer are no failures. */
+  get failures(): readonly string[] {
+    return this.#failures;
   }
 
   /** Asks for a pass soon; several requests make one pass. */
@@ -116,7 +122,7 @@ export class Reconciler implements AsyncDisposable {
       versionOf: this.#options.versionOf,
     });
     this.#last = { plan, observed, revision };
-    this.#options.onPlan?.(plan, observed);
+    this.#options.onPlan?.(this.#last);
     return this.#last;
   }
 
@@ -160,6 +166,7 @@ export class Reconciler implements AsyncDisposable {
 
   #done(report: ApplyReport): ApplyReport {
     this.#converged = report.converged;
+    this.#failures = report.failed.filter((one) => !one.waiting).map((one) => `${one.text}: ${one.error}`);
     const said = report.failed.map((one) => `${one.text}: ${one.error}`).join("\n");
     if (said !== this.#said) {
       for (const one of report.failed) {

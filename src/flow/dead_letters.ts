@@ -22,12 +22,14 @@ export interface DeadLetter {
   readonly error: string;
   /** Whether only a part of the event is here: it was too large for a dead letter. */
   readonly truncated: boolean;
+  /** The event's raw header block; empty when it had none. */
+  readonly headers: Uint8Array;
+  /** Bytes of the payload that is kept. */
+  readonly sizeBytes: number;
 }
 
 /** A dead letter with the event itself. */
-export interface DeadLetterDetail extends DeadLetter {
-  /** The event's raw header block; empty when it had none. */
-  readonly headers: Uint8Array;
+export interface DeadLetterDetail extends Omit<DeadLetter, "sizeBytes"> {
   readonly data: Uint8Array;
 }
 
@@ -128,6 +130,6 @@ function decodeDeadLetter(message: StoredMsg): DeadLetterDetail {
 }
 
 function summary(letter: DeadLetterDetail): DeadLetter {
-  const { headers: _headers, data: _data, ...rest } = letter;
-  return rest;
+  const { data, ...rest } = letter;
+  return { ...rest, sizeBytes: data.length };
 }

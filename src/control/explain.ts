@@ -1,0 +1,121 @@
+/** What would happen to one event, peer by peer, and why. Nothing is published. */
+import { unreachable } from "../model/errors.ts";
+import type { Decision, MeshEvent } from "../model/event.ts";
+import type { PseudonymKey } from "../model/keys.ts";
+import type { ExportPolicy } from "../model/schema/policy.ts";
+import { matches } from "../model/subject.ts";
+import { type Explanation, explainEvent } from "../policy/explain.ts";
+import type { Peers } from "./agreement.ts";
+import type { ExplainPeer, ExplainReport, ExplainRequest } from "./api.ts";
+import { headerBlock, headerRecord } from "./header_text.ts";
+
+export interface ExplainInput {
+  readonly site: string;
+  readonly tenant: string;
+  /** The tenant's exports. */
+  readonly exports: readonly ExportPolicy[];
+  readonly peers: readonly string[];
+  readonly knowledge: Peers;
+  readonly pseudonymKey: PseudonymKey;
+  readonly request: ExplainRequest;
+}
+
+/** Explains an event for every peer of the site. */
+export function explainForPeers(input: ExplainInput): ExplainReport {
+  const { request, tenant, site } = input;
+  const origin = request.origin ?? site;
+  const event: MeshEvent = {
+    subject: request.subject,
+    headers: headerBlock(request.headers),
+    data: request.data,
+    origin,
+    timeMs: Date.now(),
+    sequence: 0,
+  };
+  const explanations = explainEvent(
+    { site, tenant, exports: input.exports, pseudonymKey: input.pseudonymKey },
+    event,
+  );
+  return {
+    tenant,
+    subject: request.subject,
+    peers: input.peers.map((peer) => {
+      const found = explanations.find((one) => one.peer === peer);
+      return found === undefined ? noExport(peer, tenant, origin) : describe(input, found, origin);
+    }),
+  };
+}
+
+function noExport(peer: string, tenant: string, origin: string): ExplainPeer {
+  return {
+    peer,
+    policy: null,
+    kind: null,
+    outcome: "drop",
+    rule: null,
+    reason: `no export of ${tenant} (origin ${origin}) goes to ${peer}`,
+    steps: [],
+    result: null,
+    accepted: "unknown",
+  };
+}
+
+function describe(input: ExplainInput, found: Explanation, origin: string): ExplainPeer {
+  const { peer, policy, route, decision, steps } = found;
+  const { subject } = input.request;
+  const accepted = acceptedBy(input, peer, origin, subject);
+  return {
+    peer,
+    policy,
+    kind: route,
+    outcome: decision.type,
+    rule: decision.rule?.name ?? null,
+    reason: reasonOf(decision, accepted, peer),
+    steps: steps.map((step) => ({ rule: step.rule.name, outcome: step.outcome })),
+    accepted,
+    result:
+      decision.type === "forward"
+        ? {
+            subject,
+            headers: headerRecord(decision.headers),
+            data: decision.data,
+            redactions: decision.redactions,
+          }
+        : null,
+  };
+}
+
+function acceptedBy(
+  input: ExplainInput,
+  peer: string,
+  origin: string,
+  subject: string,
+): "yes" | "no" | "unknown" {
+  const accepted = input.knowledge.get(peer)?.accepted;
+  if (!accepted) return "unknown";
+  return accepted.some(
+    (one) =>
+      one.tenant === input.tenant &&
+      one.origin === origin &&
+      one.subjects.some((pattern) => matches(pattern, subject)),
+  )
+    ? "yes"
+    : "no";
+}
+
+function reasonOf(decision: Decision, accepted: "yes" | "no" | "unknown", peer: string): string {
+  switch (decision.type) {
+    case "forward":
+      return accepted === "no"
+        ? `the policy forwards it, but ${peer} does not accept its subject`
+        : "the rule forwards it";
+    case "drop":
+      return decision.reason === "denied"
+        ? "the rule denies it"
+        : "no rule matches: what is not allowed stays";
+    case "quarantine":
+      return `${decision.reason}: ${decision.error}`;
+    default:
+      return unreachable(decision);
+  }
+}

@@ -1,0 +1,61 @@
+/** How far this site has stored a stream of a peer: what the peer's own acknowledgement floor may lag behind. */
+import type { JetStreamManager } from "@nats-io/jetstream";
+import { mirrorStream, siteApiPrefix, storedSubject } from "../model/names.ts";
+import type { PeerPosition } from "./apply.ts";
+import { isMessageNotFound, type ObservedStreams, sourceReports } from "./observe.ts";
+import type { InRoute } from "./routes.ts";
+
+/** Header that the server gives a sourced message: `<stream>:<hashes> <sequence> …` */
+const SOURCE_HEADER = "Nats-Stream-Source";
+
+/** Answers for one stream of a peer, from what the server has now. */
+export async function importPosition(
+  mesh: JetStreamManager,
+  streams: ObservedStreams,
+  imports: readonly InRoute[],
+  ask: { readonly peer: string; readonly tenant: string; readonly stream: string },
+): Promise<PeerPosition> {
+  const api = siteApiPrefix(ask.peer);
+  const mirror = streams.get(mirrorStream(ask.tenant, ask.peer));
+  if (mirror?.info.config.mirror?.name === ask.stream) {
+    return { attached: true, sequence: mirror.info.state.last_seq };
+  }
+  let sequence = 0;
+  for (const [name, { info }] of streams) {
+    const source = info.config.sources?.find((one) => one.external?.api === api && one.name === ask.stream);
+    if (source === undefined) continue;
+    const now = sourceReports(info).find((one) => one.name === ask.stream && one.external?.api === api);
+    return { attached: true, sequence: now?.seq ?? (await lastStored(mesh, name, ask, imports)) };
+  }
+  for (const name of streams.keys()) {
+    if (!/^(in|quiet)_/.test(name) || !name.endsWith(`_${ask.tenant}`)) continue;
+    sequence = Math.max(sequence, await lastStored(mesh, name, ask, imports));
+  }
+  return { attached: false, sequence };
+}
+
+/** Sequence, in the peer's stream, of the last message that came from it; 0 when there is none any more. */
+async function lastStored(
+  mesh: JetStreamManager,
+  stream: string,
+  ask: { readonly peer: string; readonly tenant: string; readonly stream: string },
+  imports: readonly InRoute[],
+): Promise<number> {
+  const origins = new Set([ask.peer]);
+  for (const route of imports) {
+    if (route.peer === ask.peer && route.tenant.name === ask.tenant) origins.add(route.origin);
+  }
+  let sequence = 0;
+  for (const origin of origins) {
+    try {
+      const message = await mesh.streams.getMessage(stream, {
+        last_by_subj: storedSubject(origin, `${ask.tenant}.>`),
+      });
+      const [source, position] = (message?.header.get(SOURCE_HEADER) ?? "").split(" ");
+      if (source?.split(":")[0] === ask.stream) sequence = Math.max(sequence, Number(position) || 0);
+    } catch (error) {
+      if (!isMessageNotFound(error)) throw error;
+    }
+  }
+  return sequence;
+}

@@ -1,0 +1,161 @@
+/** For each link and each route: connected, active, lag, last event, and why it does not flow. Pure. */
+import type { ConsumerInfo, StreamInfo } from "@nats-io/jetstream";
+import { inStream, mirrorStream, siteApiPrefix } from "../model/names.ts";
+import type { Peer } from "../model/schema/site.ts";
+import type { LeafStatus } from "../nats/system_api.ts";
+import { type PeerKnowledge, UNKNOWN_PEER } from "./agreement.ts";
+import type { LinkReport, RouteReport, ViewReport } from "./api.ts";
+import { apiTime, mirrorReport, type ObservedStreams, sourceReports } from "./observe.ts";
+import type { Plan } from "./plan.ts";
+import type { InRoute, OutRoute } from "./routes.ts";
+import { viewKey } from "./step.ts";
+
+/** A source that has not heard of its origin for this long is not active; heartbeats come every second. */
+const SILENT_AFTER_MS = 5000;
+
+export interface LinkInput {
+  readonly plan: Plan;
+  readonly streams: ObservedStreams;
+  readonly peers: readonly Peer[];
+  readonly knowledge: ReadonlyMap<string, PeerKnowledge>;
+  readonly leafs: readonly LeafStatus[];
+  /** Why a peer was refused or does not answer. */
+  readonly why: (peer: string) => string | null;
+  readonly views: ReadonlyMap<string, ViewReport>;
+}
+
+/** Reports all links. */
+export function reportLinks(input: LinkInput): LinkReport[] {
+  return input.peers.map((peer) => {
+    const leaf = input.leafs.find((one) => one.peer === peer.name) ?? {
+      type: "down" as const,
+      peer: peer.name,
+    };
+    const connected = leaf.type === "up";
+    const knowledge = input.knowledge.get(peer.name) ?? UNKNOWN_PEER;
+    return {
+      peer: peer.name,
+      direction: peer.dial === undefined ? "accept" : "dial",
+      address: peer.dial ?? (leaf.type === "up" ? `${leaf.ip}:${leaf.port}` : null),
+      connected,
+      verified: knowledge.verified,
+      rttMs: leaf.type === "up" ? leaf.rttMs : null,
+      why: whyLink(peer, connected, knowledge, input.why(peer.name)),
+      routes: [
+        ...input.plan.out
+          .filter((route) => route.peer === peer.name)
+          .map((route) => reportOut(input, route, connected)),
+        ...input.plan.in
+          .filter((route) => route.peer === peer.name)
+          .map((route) => reportIn(input, route, connected)),
+      ],
+    };
+  });
+}
+
+function whyLink(
+  peer: Peer,
+  connected: boolean,
+  knowledge: PeerKnowledge,
+  said: string | null,
+): string | null {
+  if (knowledge.verified === "no") return said;
+  if (connected) return said;
+  return peer.dial === undefined
+    ? `${peer.name} has not dialled us, or with another key than ${peer.key}`
+    : `no leaf connection to ${peer.dial}: the site is down, the address is wrong, or it does not know our key`;
+}
+
+function reportOut(input: LinkInput, route: OutRoute, connected: boolean): RouteReport {
+  const { stream, tenant, policy, origin, route: compiled } = route.export;
+  const observed = input.streams.get(stream);
+  const consumer = observed?.consumers.get(route.peer);
+  const why = whyOut(input, route, consumer, connected);
+  return {
+    direction: "out",
+    tenant: tenant.name,
+    origin,
+    policy: policy.name,
+    kind: compiled.type,
+    stream,
+    subjects: route.subjects,
+    active: why === null,
+    lag: consumer === undefined ? 0 : consumer.num_pending + consumer.num_ack_pending,
+    position: consumer?.ack_floor.stream_seq ?? 0,
+    lastEvent: apiTime(consumer?.delivered.last_active),
+    lost: consumer === undefined || observed === undefined ? 0 : lostBefore(consumer, observed.info),
+    why,
+    view: input.views.get(viewKey(route.export)) ?? null,
+  };
+}
+
+/** Events that retention dropped between what the peer has and what is left; those that no filter matches count too. */
+function lostBefore(consumer: ConsumerInfo, stream: StreamInfo): number {
+  const from = Math.max(consumer.ack_floor.stream_seq + 1, consumer.config.opt_start_seq ?? 1);
+  return Math.max(0, stream.state.first_seq - from);
+}
+
+function whyOut(
+  input: LinkInput,
+  route: OutRoute,
+  consumer: ConsumerInfo | undefined,
+  connected: boolean,
+): string | null {
+  if (route.hold !== null) return route.hold;
+  if (consumer === undefined) return "the route is being set up";
+  if (!connected) return "the link is down";
+  if (consumer.paused) {
+    const { verified } = input.knowledge.get(route.peer) ?? UNKNOWN_PEER;
+    return verified === "yes"
+      ? "held while the route changes"
+      : `held until ${route.peer} has proved its key`;
+  }
+  if (!consumer.push_bound)
+    return `${route.peer} does not take it: no import there, or it is still attaching`;
+  const view = input.views.get(viewKey(route.export));
+  if (view !== undefined && view.state !== "running")
+    return `the view's worker is ${view.state}: ${view.lastError ?? ""}`;
+  return null;
+}
+
+function reportIn(input: LinkInput, route: InRoute, connected: boolean): RouteReport {
+  const { policy, tenant, offer } = route;
+  const stream = policy.mirror
+    ? mirrorStream(tenant.name, route.peer)
+    : inStream(tenant.name, policy.live ?? true);
+  const info = input.streams.get(stream)?.info;
+  const now =
+    info === undefined
+      ? undefined
+      : policy.mirror
+        ? mirrorReport(info)
+        : sourceReports(info).find(
+            (one) => one.external?.api === siteApiPrefix(route.peer) && one.name === offer?.stream,
+          );
+  const silent = now === undefined || now.active < 0 || now.active > SILENT_AFTER_MS * 1e6;
+  const why =
+    route.why ??
+    (!connected
+      ? "the link is down"
+      : now?.error
+        ? (now.error.description ?? "the source reports an error")
+        : silent
+          ? `nothing is heard from ${route.peer}: attaching, or held there`
+          : null);
+  return {
+    direction: "in",
+    tenant: tenant.name,
+    origin: route.origin,
+    policy: offer?.policy ?? null,
+    kind: policy.mirror ? "mirror" : (offer?.kind ?? "native"),
+    stream,
+    subjects: policy.subjects,
+    active: why === null,
+    lag: now?.lag ?? 0,
+    position: now?.seq ?? (policy.mirror ? (info?.state.last_seq ?? 0) : 0),
+    lastEvent: apiTime(info?.state.last_ts),
+    lost: 0,
+    why,
+    view: null,
+  };
+}

@@ -1,0 +1,39 @@
+/** What the next start renders its first configuration from, before the state bucket can be read. No secrets. */
+import { readFile, rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { DesiredState } from "../model/desired.ts";
+import { errorText, LeafmeshError } from "../model/errors.ts";
+
+/** A state with the tenants that are gone but whose account the server must keep until it restarts. */
+export interface Remembered {
+  readonly state: DesiredState;
+  readonly retired: readonly string[];
+}
+
+const fileOf = (folder: string): string => join(folder, "desired.json");
+
+/** What was remembered last; `null` on the first start. @throws {LeafmeshError} `data_folder_unusable`. */
+export async function loadRemembered(folder: string): Promise<Remembered | null> {
+  const path = fileOf(folder);
+  try {
+    return JSON.parse(await readFile(path, "utf8")) as Remembered;
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
+    throw new LeafmeshError("data_folder_unusable", `${path} cannot be read: ${errorText(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+/** Replaces the file as a whole. @throws {LeafmeshError} `data_folder_unusable`. */
+export async function rememberState(folder: string, remembered: Remembered): Promise<void> {
+  const path = fileOf(folder);
+  try {
+    await writeFile(`${path}.new`, JSON.stringify(remembered), { mode: 0o600, flush: true });
+    await rename(`${path}.new`, path);
+  } catch (error) {
+    throw new LeafmeshError("data_folder_unusable", `${path} cannot be written: ${errorText(error)}`, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,220 @@
+/** The control plane of one site: joins state, peers, server and reconciler, and answers what the API asks. */
+import type { JetStreamManager } from "@nats-io/jetstream";
+import type { NatsConnection } from "@nats-io/transport-node";
+import type { DesiredState, DesiredTenant } from "../model/desired.ts";
+import { LeafmeshError } from "../model/errors.ts";
+import type { PseudonymKey } from "../model/keys.ts";
+import type { SigningKey } from "../nats/keys.ts";
+import type { SystemApi } from "../nats/system_api.ts";
+import type {
+  ApplyReport,
+  Control,
+  ExplainReport,
+  ExplainRequest,
+  LinkReport,
+  PlanReport,
+  SiteReport,
+  ViewReport,
+} from "./api.ts";
+import type { ViewRunner } from "./apply.ts";
+import { explainForPeers } from "./explain.ts";
+import { importPosition } from "./import_position.ts";
+import { reportLinks } from "./link_report.ts";
+import { type Observed, observeLog, observeMesh } from "./observe.ts";
+import { offersTo } from "./offers.ts";
+import { Peering } from "./peering.ts";
+import { type Planned, Reconciler } from "./reconcile.ts";
+import { acceptedOf, type ExportPlan, planInRoutes } from "./routes.ts";
+import type { SiteServer } from "./site_server.ts";
+import type { KvStateStore } from "./state_store.ts";
+import { describeStep } from "./step.ts";
+
+export interface SiteControlOptions {
+  readonly site: string;
+  readonly key: SigningKey;
+  readonly nc: NatsConnection;
+  readonly mesh: JetStreamManager;
+  /** JetStream of a tenant's account, called from MESH. */
+  readonly tenant: (tenant: string) => Promise<JetStreamManager>;
+  readonly system: SystemApi;
+  readonly server: SiteServer;
+  readonly state: KvStateStore;
+  readonly views: ViewRunner;
+  readonly viewReports: () => ReadonlyMap<string, ViewReport>;
+  readonly versionOf: (plan: ExportPlan) => string;
+  readonly deadLetters: Control["deadLetters"];
+  readonly about: () => Promise<Omit<SiteReport, "site" | "key" | "revision" | "converged">>;
+  readonly renderMetrics: (control: SiteControl) => Promise<string>;
+  readonly pseudonymKeyOf: (tenant: string) => Promise<PseudonymKey>;
+  readonly log: (level: "info" | "warn" | "error", message: string) => void;
+}
+
+export class SiteControl implements Control, AsyncDisposable {
+  readonly state: KvStateStore;
+  readonly #options: SiteControlOptions;
+  readonly #peering: Peering;
+  readonly #reconciler: Reconciler;
+  /** What each peer was offered last, as text. */
+  readonly #offered = new Map<string, string>();
+
+  constructor(options: SiteControlOptions) {
+    const { site, nc, key, mesh, views, log } = options;
+    this.#options = options;
+    this.state = options.state;
+    this.#peering = new Peering(nc, key, {
+      site,
+      peers: () => this.#desired().peers,
+      accepted: (peer) => acceptedOf(this.#desired(), peer),
+      offers: (peer) => (this.#reconciler.last === null ? null : offersTo(peer, this.#reconciler.last)),
+      position: async (peer, tenant, stream) => {
+        const imports = planInRoutes(this.#desired(), this.#peering.knowledge());
+        return await importPosition(mesh, await observeMesh(mesh), imports, { peer, tenant, stream });
+      },
+      changed: () => this.#reconciler.trigger(),
+    });
+    this.#reconciler = new Reconciler({
+      state: options.state,
+      observe: () => this.#observe(),
+      peers: () => this.#peering.knowledge(),
+      configChanges: () => options.server.changes(this.#desired()),
+      strangers: () => options.server.strangers(this.#desired()),
+      versionOf: options.versionOf,
+      log,
+      context: {
+        site,
+        mesh,
+        tenant: options.tenant,
+        configure: () => options.server.configure(this.#desired()),
+        kickLeaf: async (peer) => {
+          await options.system.kickLeaf(peer);
+        },
+        views,
+        peerPosition: (peer, tenant, stream) => this.#peering.position(peer, tenant, stream),
+        poke: (peer) => this.#peering.poke(peer),
+      },
+      onPlan: (planned) => this.#tellPeers(planned),
+    });
+  }
+
+  /** Something has changed: makes a pass soon, and lets the peers know. */
+  changed(): void {
+    this.#reconciler.trigger();
+    for (const peer of this.#desired().peers) this.#peering.poke(peer.name);
+  }
+
+  async site(): Promise<SiteReport> {
+    const { revision } = this.state.desired();
+    return {
+      site: this.#options.site,
+      key: this.#options.key.publicKey,
+      revision,
+      converged: this.#reconciler.converged,
+      ...(await this.#options.about()),
+    };
+  }
+
+  async plan(): Promise<PlanReport> {
+    const { plan, revision } = await this.#reconciler.plan();
+    return {
+      revision,
+      steps: plan.steps.map(describeStep),
+      routes: plan.exports.map((one) => ({
+        tenant: one.tenant.name,
+        policy: one.policy.name,
+        kind: one.route.type,
+        why: one.route.type === "view" ? one.route.why : [],
+      })),
+      notes: plan.notes,
+    };
+  }
+
+  async apply(): Promise<ApplyReport> {
+    return await this.#reconciler.apply();
+  }
+
+  async links(): Promise<readonly LinkReport[]> {
+    const { peers } = this.#desired();
+    const planned = this.#reconciler.last ?? (await this.#reconciler.plan());
+    return reportLinks({
+      plan: planned.plan,
+      streams: await observeMesh(this.#options.mesh),
+      peers,
+      knowledge: this.#peering.knowledge(),
+      leafs: await this.#options.system.leafs(peers.map((peer) => peer.name)),
+      why: (peer) => this.#peering.why(peer),
+      views: this.#options.viewReports(),
+    });
+  }
+
+  async explain(tenant: string, request: ExplainRequest): Promise<ExplainReport> {
+    const state = this.#desired();
+    const { exports } = this.#requireTenant(tenant);
+    return explainForPeers({
+      site: state.site,
+      tenant,
+      exports,
+      peers: state.peers.map((peer) => peer.name),
+      knowledge: this.#peering.knowledge(),
+      pseudonymKey: await this.#options.pseudonymKeyOf(tenant),
+      request,
+    });
+  }
+
+  async deadLetters(tenant: string, page: { readonly after: number; readonly limit: number }) {
+    this.#requireTenant(tenant);
+    return await this.#options.deadLetters(tenant, page);
+  }
+
+  async ready(): Promise<{ readonly ready: boolean; readonly reasons: readonly string[] }> {
+    const reasons: string[] = [];
+    const health = await this.#options.system
+      .health()
+      .catch((error: Error) => ({ ok: false, error: error.message }));
+    if (!health.ok) reasons.push(`nats-server: ${health.error}`);
+    if (this.#reconciler.last === null) reasons.push("the state has not been applied yet");
+    for (const text of this.#reconciler.failures) reasons.push(text);
+    return { ready: reasons.length === 0, reasons };
+  }
+
+  async metrics(): Promise<string> {
+    return await this.#options.renderMetrics(this);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#reconciler[Symbol.asyncDispose]();
+    await this.#peering[Symbol.asyncDispose]();
+  }
+
+  #desired(): DesiredState {
+    return this.state.desired().state;
+  }
+
+  #requireTenant(name: string): DesiredTenant {
+    const tenant = this.#desired().tenants.find((one) => one.name === name);
+    if (tenant === undefined) throw new LeafmeshError("not_found", `There is no tenant ${name}`);
+    return tenant;
+  }
+
+  async #observe(): Promise<Observed> {
+    const logs = new Map<string, NonNullable<Awaited<ReturnType<typeof observeLog>>> | null>();
+    const accounts = new Set(await this.#options.system.accounts());
+    await Promise.all(
+      this.#desired().tenants.map(async ({ name }) => {
+        if (!accounts.has(`T_${name}`)) return;
+        const info = await observeLog(await this.#options.tenant(name), name);
+        if (info !== undefined) logs.set(name, info);
+      }),
+    );
+    return { mesh: await observeMesh(this.#options.mesh), logs };
+  }
+
+  /** Pokes the peers whose offers have changed with this plan. */
+  #tellPeers(planned: Planned): void {
+    for (const { name } of this.#desired().peers) {
+      const text = JSON.stringify(offersTo(name, planned));
+      if (this.#offered.get(name) === text) continue;
+      this.#offered.set(name, text);
+      this.#peering.poke(name);
+    }
+  }
+}

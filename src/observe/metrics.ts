@@ -1,0 +1,95 @@
+/** The sidecar's numbers as Prometheus text. Set from reports at each scrape: nothing is counted twice. */
+import { Gauge, Registry } from "prom-client";
+
+/** What is measured of a route to or from a peer. */
+export interface RouteNumbers {
+  readonly direction: "out" | "in";
+  readonly tenant: string;
+  readonly origin: string;
+  readonly policy: string | null;
+  readonly kind: string;
+  readonly active: boolean;
+  readonly lag: number;
+  readonly position: number;
+  readonly lost: number;
+  readonly view: {
+    readonly forwarded: number;
+    readonly redacted: number;
+    readonly denied: number;
+    readonly quarantined: number;
+  } | null;
+}
+
+export interface LinkNumbers {
+  readonly peer: string;
+  readonly connected: boolean;
+  readonly verified: string;
+  readonly rttMs: number | null;
+  readonly routes: readonly RouteNumbers[];
+}
+
+export interface SiteNumbers {
+  readonly site: string;
+  readonly ready: boolean;
+  readonly revision: number;
+  readonly links: readonly LinkNumbers[];
+  /** Dead letters kept, by tenant. */
+  readonly deadLetters: ReadonlyMap<string, number>;
+}
+
+const LINK = ["site", "peer"] as const;
+const ROUTE = [...LINK, "direction", "tenant", "origin", "policy", "kind"] as const;
+
+/** Renders the numbers of a site. */
+export async function renderMetrics(numbers: SiteNumbers): Promise<string> {
+  const registry = new Registry();
+  const gauge = (name: string, help: string, labelNames: readonly string[]) =>
+    new Gauge({ name: `leafmesh_${name}`, help, labelNames, registers: [registry] });
+  const { site } = numbers;
+
+  gauge("ready", "1 when the server is up and the state is applied", ["site"]).set(
+    { site },
+    Number(numbers.ready),
+  );
+  gauge("state_revision", "Revision of the desired state", ["site"]).set({ site }, numbers.revision);
+  const letters = gauge("dead_letters", "Dead letters kept", ["site", "tenant"]);
+  for (const [tenant, count] of numbers.deadLetters) letters.set({ site, tenant }, count);
+
+  const connected = gauge("link_connected", "1 when the leaf link stands", LINK);
+  const verified = gauge("link_verified", "1 when the peer has proved its key", LINK);
+  const rtt = gauge("link_rtt_seconds", "Round trip of the leaf link", LINK);
+  const active = gauge("route_active", "1 when events can cross", ROUTE);
+  const lag = gauge("route_lag_events", "Events that wait to cross", ROUTE);
+  const position = gauge("route_position", "Sequence up to which events have crossed", ROUTE);
+  const lost = gauge(
+    "route_lost_events",
+    "Events that retention dropped before they crossed (upper bound)",
+    ROUTE,
+  );
+  const view = gauge("view_events", "Events that a view has decided since the sidecar started", [
+    "site",
+    "tenant",
+    "policy",
+    "outcome",
+  ]);
+  for (const link of numbers.links) {
+    const of = { site, peer: link.peer };
+    connected.set(of, Number(link.connected));
+    verified.set(of, Number(link.verified === "yes"));
+    if (link.rttMs !== null) rtt.set(of, link.rttMs / 1000);
+    for (const route of link.routes) {
+      const { direction, tenant, origin, kind } = route;
+      const labels = { ...of, direction, tenant, origin, kind, policy: route.policy ?? "" };
+      active.set(labels, Number(route.active));
+      lag.set(labels, route.lag);
+      position.set(labels, route.position);
+      lost.set(labels, route.lost);
+      if (route.view === null) continue;
+      const { forwarded, redacted, denied, quarantined } = route.view;
+      for (const [outcome, count] of Object.entries({ forwarded, redacted, denied, quarantined })) {
+        view.set({ site, tenant, policy: labels.policy, outcome }, count);
+      }
+    }
+  }
+  return await registry.metrics();
+}
