@@ -109,7 +109,7 @@ function remote(peer: Peer, url: string, leafCredential: string): ConfMap {
     include: leafCredential,
     ignore_discovered_servers: true,
     // The server lets every account ask it about all accounts; a peer must not.
-    deny_imports: ["$SYS.>", "$JS.API.>"],
-    deny_exports: ["$SYS.>", "$JS.API.>"],
+    deny_imports: ["$SYS.>", "$JS.API.>", "$JS.*.API.>"],
+    deny_exports: ["$SYS.>", "$JS.API.>", "$JS.*.API.>"],
   };
 }
