@@ -1,0 +1,76 @@
+/** `/v1/peers`: the sites that this one has a link with. */
+import { createRoute } from "@hono/zod-openapi";
+import { Peer } from "../src/model/schema/site.ts";
+import { BEARER } from "./auth.ts";
+import { refuseInvalid } from "./check.ts";
+import { listDocuments, readDocument, removeDocument, requireSame, writeDocument } from "./documents.ts";
+import type { Api, ApiOptions } from "./options.ts";
+import { jsonBody, PeerBody, PeerParams, ReadHeaders, WaitQuery, WriteHeaders } from "./schema/request.ts";
+import { listResponses, readResponses, removeResponses, writeResponses } from "./schema/response.ts";
+
+const path = "/v1/peers/{peer}";
+const common = { tags: ["peers"], security: BEARER };
+
+const list = createRoute({
+  ...common,
+  method: "get",
+  path: "/v1/peers",
+  operationId: "listPeers",
+  summary: "All peers",
+  responses: listResponses(Peer, "PeerList"),
+});
+const get = createRoute({
+  ...common,
+  method: "get",
+  path,
+  operationId: "getPeer",
+  summary: "One peer",
+  request: { params: PeerParams, headers: ReadHeaders },
+  responses: readResponses(Peer),
+});
+const put = createRoute({
+  ...common,
+  method: "put",
+  path,
+  operationId: "putPeer",
+  summary: "Links with a site, or changes how",
+  request: { params: PeerParams, query: WaitQuery, headers: WriteHeaders, body: jsonBody(PeerBody) },
+  responses: writeResponses(Peer),
+});
+const remove = createRoute({
+  ...common,
+  method: "delete",
+  path,
+  operationId: "deletePeer",
+  summary: "Cuts the link with a peer",
+  request: { params: PeerParams, query: WaitQuery, headers: WriteHeaders },
+  responses: removeResponses,
+});
+
+export function addPeers(app: Api, options: ApiOptions): void {
+  app.openapi(list, (c) => {
+    const items = listDocuments(options, "peer").map(({ revision, value }) => ({ revision, value }));
+    return c.json({ items }, 200);
+  });
+  app.openapi(
+    get,
+    (c) => readDocument(c, options, { type: "peer", ...c.req.valid("param") }),
+    refuseInvalid(get.request),
+  );
+  app.openapi(
+    put,
+    async (c) => {
+      const ref = { type: "peer", ...c.req.valid("param") } as const;
+      const peer = c.req.valid("json");
+      requireSame("name", ref.peer, peer.name);
+      const value = { ...peer, name: ref.peer };
+      return c.json(value, await writeDocument(c, options, ref, value));
+    },
+    refuseInvalid(put.request),
+  );
+  app.openapi(
+    remove,
+    (c) => removeDocument(c, options, { type: "peer", ...c.req.valid("param") }),
+    refuseInvalid(remove.request),
+  );
+}

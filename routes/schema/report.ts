@@ -1,0 +1,130 @@
+/**
+ * The reports of the sidecar as schemas. The types are those of src/control/api.ts: a field added there is a type error
+ * here until it is documented.
+ */
+import { z } from "@hono/zod-openapi";
+import type * as report from "../../src/control/api.ts";
+
+const StepReport = z
+  .object({
+    type: z.string().meta({ example: "create-stream" }),
+    target: z.string().meta({ example: "MESH/out_acme" }),
+    text: z.string(),
+  })
+  .meta({ id: "Step" });
+
+export const PlanReport: z.ZodType<report.PlanReport> = z
+  .object({
+    revision: z.int(),
+    steps: z.array(StepReport),
+    notes: z.array(z.string()).meta({ description: "What a person must decide" }),
+    routes: z.array(
+      z.object({
+        tenant: z.string(),
+        policy: z.string(),
+        kind: z.enum(["native", "view"]),
+        why: z.array(z.string()),
+      }),
+    ),
+  })
+  .meta({ id: "Plan", description: "What would be done, in order, and how each export runs" });
+
+export const ApplyReport: z.ZodType<report.ApplyReport> = z
+  .object({
+    revision: z.int(),
+    applied: z.array(StepReport),
+    failed: z.array(
+      StepReport.extend({
+        error: z.string(),
+        waiting: z.boolean().meta({ description: "Nothing is wrong: tried again when a peer has answered" }),
+      }).meta({ id: "FailedStep" }),
+    ),
+    converged: z.boolean().meta({ description: "Nothing is left to do" }),
+  })
+  .meta({ id: "Apply" });
+
+const ViewReport: z.ZodType<report.ViewReport> = z
+  .object({
+    state: z.string(),
+    version: z.string(),
+    position: z.int(),
+    forwarded: z.int(),
+    redacted: z.int(),
+    denied: z.int(),
+    quarantined: z.int(),
+    lastError: z.string().nullable(),
+  })
+  .meta({ id: "View", description: "What the view's worker did since it started" });
+
+const RouteReport: z.ZodType<report.RouteReport> = z
+  .object({
+    direction: z.enum(["out", "in"]),
+    tenant: z.string(),
+    origin: z.string(),
+    policy: z.string().nullable(),
+    kind: z.enum(["native", "view", "mirror"]),
+    stream: z.string(),
+    subjects: z.array(z.string()),
+    active: z.boolean(),
+    lag: z.int().meta({ description: "Events that wait to cross" }),
+    position: z.int(),
+    lastEvent: z.string().nullable().meta({ description: "When an event last crossed, RFC 3339" }),
+    lost: z.int().meta({ description: "Events that retention dropped before they crossed, an upper bound" }),
+    why: z.string().nullable().meta({ description: "Why nothing flows" }),
+    view: ViewReport.nullable(),
+  })
+  .meta({ id: "Route" });
+
+export const LinkReport: z.ZodType<report.LinkReport> = z
+  .object({
+    peer: z.string(),
+    direction: z.enum(["dial", "accept"]),
+    address: z.string().nullable(),
+    connected: z.boolean(),
+    verified: z.enum(["yes", "no", "unknown"]).meta({ description: "The peer proved its key" }),
+    rttMs: z.number().nullable(),
+    why: z.string().nullable(),
+    routes: z.array(RouteReport),
+  })
+  .meta({ id: "Link" });
+
+export const SiteReport: z.ZodType<report.SiteReport> = z
+  .object({
+    site: z.string(),
+    key: z.string().meta({ description: "Public site key, to give to peers" }),
+    version: z.string(),
+    runtime: z.string(),
+    revision: z.int(),
+    server: z.object({
+      mode: z.enum(["embedded", "external"]),
+      version: z.string(),
+      id: z.string(),
+      pid: z.int().nullable(),
+      listen: z.string(),
+      leaf: z.string(),
+      sync: z.string(),
+    }),
+    startedAt: z.string(),
+    converged: z.boolean(),
+  })
+  .meta({ id: "Site" });
+
+export const DeadLetter: z.ZodType<report.DeadLetter> = z
+  .object({
+    sequence: z.int(),
+    time: z.string(),
+    subject: z.string(),
+    origin: z.string(),
+    policy: z.string(),
+    policyVersion: z.string(),
+    rule: z.string(),
+    reason: z.string(),
+    error: z.string(),
+    position: z.int(),
+    headers: z.record(z.string(), z.array(z.string())),
+    sizeBytes: z.int(),
+  })
+  .meta({
+    id: "DeadLetter",
+    description: "An event that a policy could not decide; its payload is not shown",
+  });

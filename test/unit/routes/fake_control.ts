@@ -1,0 +1,159 @@
+/** A `Control` in memory, for tests of what calls it. */
+import type {
+  ApplyReport,
+  Control,
+  ExplainPeer,
+  ExplainRequest,
+  LinkReport,
+} from "../../../src/control/api.ts";
+import {
+  type ResourceRef,
+  type ResourceType,
+  type ResourceValue,
+  type ResourceValues,
+  resourceKey,
+  resourceLabel,
+  type Versioned,
+} from "../../../src/control/resource.ts";
+import { LeafmeshError } from "../../../src/model/errors.ts";
+
+interface Stored {
+  readonly ref: ResourceRef;
+  readonly value: ResourceValues[ResourceType];
+  readonly revision: number;
+}
+
+export interface FakeControl extends Control {
+  /** What was asked of it, for example `put tenant acme expecting null`. */
+  readonly calls: string[];
+  /** Runs before the next write: a place for somebody else's. */
+  beforeWrite: (() => void) | null;
+  applied: ApplyReport | LeafmeshError;
+  explained: ExplainRequest | null;
+  peers: readonly ExplainPeer[];
+  linked: readonly LinkReport[];
+  isReady: boolean;
+  /** Puts a document in without preconditions. */
+  seed(ref: ResourceRef, value: ResourceValues[ResourceType]): void;
+}
+
+export const SITE_KEY = "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4";
+
+export function createFakeControl(): FakeControl {
+  const documents = new Map<string, Stored>();
+  let revision = 0;
+  const calls: string[] = [];
+  const check = (ref: ResourceRef, expected: number | null | undefined) => {
+    fake.beforeWrite?.();
+    fake.beforeWrite = null;
+    const current = documents.get(resourceKey(ref))?.revision ?? null;
+    if (expected === undefined || expected === current) return;
+    throw new LeafmeshError("precondition_failed", `${resourceLabel(ref)} has revision ${current}`);
+  };
+  const sorted = () => [...documents].sort(([a], [b]) => a.localeCompare(b)).map(([, stored]) => stored);
+  const fake: FakeControl = {
+    calls,
+    beforeWrite: null,
+    applied: { revision: 1, applied: [], failed: [], converged: true },
+    explained: null,
+    peers: [],
+    linked: [],
+    isReady: true,
+    seed(ref, value) {
+      revision += 1;
+      documents.set(resourceKey(ref), { ref, value, revision });
+    },
+    state: {
+      desired: () => ({ state: { site: "berlin", peers: [], tenants: [] }, revision }),
+      get<R extends ResourceRef>(ref: R): Versioned<ResourceValue<R>> | null {
+        const found = documents.get(resourceKey(ref));
+        return found === undefined
+          ? null
+          : { value: found.value as ResourceValue<R>, revision: found.revision };
+      },
+      list<T extends ResourceType>(type: T, tenant?: string) {
+        return sorted()
+          .filter(
+            ({ ref }) =>
+              ref.type === type && (tenant === undefined || ("tenant" in ref && ref.tenant === tenant)),
+          )
+          .map(({ ref, value, revision: at }) => ({
+            ref: ref as Extract<ResourceRef, { type: T }>,
+            document: { value: value as ResourceValues[T], revision: at },
+          }));
+      },
+      async put(ref, value, expected) {
+        calls.push(`put ${resourceLabel(ref)} expecting ${expected}`);
+        check(ref, expected);
+        if ("tenant" in ref && ref.type !== "tenant" && !documents.has(`tenant.${ref.tenant}`)) {
+          throw new LeafmeshError("not_found", `There is no tenant '${ref.tenant}'`);
+        }
+        fake.seed(ref, value);
+        return revision;
+      },
+      async remove(ref, expected) {
+        calls.push(`remove ${resourceLabel(ref)} expecting ${expected}`);
+        check(ref, expected);
+        documents.delete(resourceKey(ref));
+        revision += 1;
+      },
+    },
+    site: async () => ({
+      site: "berlin",
+      key: SITE_KEY,
+      version: "0.1.0",
+      runtime: "bun 1.4.0",
+      revision,
+      server: {
+        mode: "embedded",
+        version: "2.15.1",
+        id: "NSERVER",
+        pid: 7,
+        listen: "127.0.0.1:4222",
+        leaf: "127.0.0.1:7422",
+        sync: "always",
+      },
+      startedAt: "2026-01-02T03:04:05Z",
+      converged: true,
+    }),
+    plan: async () => ({
+      revision,
+      steps: [
+        { type: "create-stream", target: "MESH/out_acme", text: "create stream out_acme for tenant acme" },
+      ],
+      notes: [],
+      routes: [{ tenant: "acme", policy: "eu-orders", kind: "view", why: ["rule #1 redacts"] }],
+    }),
+    async apply() {
+      calls.push("apply");
+      if (fake.applied instanceof LeafmeshError) throw fake.applied;
+      return fake.applied;
+    },
+    links: async () => fake.linked,
+    async explain(tenant, request) {
+      fake.explained = request;
+      return { tenant, subject: request.subject, peers: fake.peers };
+    },
+    async deadLetters(_tenant, { after, limit }) {
+      calls.push(`dlq after ${after} limit ${limit}`);
+      const letter = {
+        sequence: after + 1,
+        time: "2026-01-02T03:04:05Z",
+        subject: "acme.orders.created",
+        origin: "berlin",
+        policy: "eu-orders",
+        policyVersion: "v1",
+        rule: "#1",
+        reason: "payload_not_json",
+        error: "no JSON at byte 3",
+        position: 42,
+        headers: { region: ["EU"] },
+        sizeBytes: 12,
+      };
+      return { letters: [letter], next: null };
+    },
+    ready: async () => ({ ready: fake.isReady, reasons: fake.isReady ? [] : ["nats-server is down"] }),
+    metrics: async () => "# HELP x y\nx 1\n",
+  };
+  return fake;
+}
