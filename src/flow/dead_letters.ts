@@ -1,5 +1,10 @@
 /** Reads a tenant's dead letters: events that no policy could decide, kept at their own site. */
-import { JetStreamApiCodes, JetStreamApiError, type JetStreamManager, type StoredMsg } from "@nats-io/jetstream";
+import {
+  JetStreamApiCodes,
+  JetStreamApiError,
+  type JetStreamManager,
+  type StoredMsg,
+} from "@nats-io/jetstream";
 import { LeafmeshError } from "../model/errors.ts";
 import type { QuarantineReason } from "../model/event.ts";
 import { DLQ_HEADERS, dlqStream, dlqSubject, tenantSubjectOf, tenantSubjects } from "../model/names.ts";

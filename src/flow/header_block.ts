@@ -5,7 +5,6 @@ const LF = 10;
 const COLON = 58;
 const SPACE = 32;
 const MSG_ID = new TextEncoder().encode("Nats-Msg-Id");
-const EMPTY_TAIL = new TextEncoder().encode("\r\n");
 
 /** The line of the header `Nats-Msg-Id`: offsets into its block. */
 export interface IdLine {
@@ -24,27 +23,31 @@ function isId(block: Uint8Array, at: number): boolean {
 
 /** The first line named `Nats-Msg-Id`, case-sensitive as the server reads it; `null` when there is none with a value. */
 export function findMsgId(block: Uint8Array): IdLine | null {
-  let start = block.indexOf(LF) + 1;
-  while (start > 0 && start < block.length) {
-    const next = block.indexOf(LF, start) + 1;
-    if (next === 0) return null;
-    if (block[start] === 78 && isId(block, start)) {
-      let valueStart = start + MSG_ID.length + 1;
-      let valueEnd = next - 1;
-      while (valueStart < valueEnd && block[valueStart] === SPACE) valueStart++;
-      while (valueEnd > valueStart && (block[valueEnd - 1] === CR || block[valueEnd - 1] === SPACE))
-        valueEnd--;
-      return valueEnd > valueStart ? { start, end: next, valueStart, valueEnd } : null;
-    }
-    start = next;
+  let start = headerLinesStart(block);
+  if (start === 0) return null;
+  for (let at = start; at < block.length; at++) {
+    if (block[at] !== LF) continue;
+    if (block[start] === MSG_ID[0] && isId(block, start)) return idLine(block, start, at + 1);
+    start = at + 1;
   }
   return null;
 }
 
-/** What follows a block's first line: its header lines and the empty line. The empty line alone for an empty block. */
-export function headerLines(block: Uint8Array): Uint8Array {
-  const first = block.indexOf(LF) + 1;
-  return first === 0 || first >= block.length ? EMPTY_TAIL : block.subarray(first);
+function idLine(block: Uint8Array, start: number, end: number): IdLine | null {
+  let valueStart = start + MSG_ID.length + 1;
+  let valueEnd = end - 1;
+  while (valueStart < valueEnd && block[valueStart] === SPACE) valueStart++;
+  while (valueEnd > valueStart && (block[valueEnd - 1] === CR || block[valueEnd - 1] === SPACE)) valueEnd--;
+  return valueEnd > valueStart ? { start, end, valueStart, valueEnd } : null;
+}
+
+/** The header lines and the empty line of an event without headers. */
+export const NO_HEADER_LINES: Uint8Array = new TextEncoder().encode("\r\n");
+
+/** Where the lines after a block's first one start; 0 for an empty block. */
+export function headerLinesStart(block: Uint8Array): number {
+  // "NATS/1.0\r\n" but for the rare status line
+  return block.length > 9 && block[9] === LF ? 10 : block.indexOf(LF) + 1;
 }
 
 /** `block` without the bytes `from` to `to`. */

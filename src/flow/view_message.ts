@@ -2,7 +2,7 @@
 import type { Decision, MeshEvent } from "../model/event.ts";
 import { POLICY_HEADER, POSITION_HEADER, viewSubject } from "../model/names.ts";
 import type { IngestMessage } from "../nats/fast_ingest.ts";
-import { findMsgId, headerLines, withoutBytes } from "./header_block.ts";
+import { findMsgId, headerLinesStart, type IdLine, NO_HEADER_LINES, withoutBytes } from "./header_block.ts";
 import { hashId, type IdGuard } from "./id_guard.ts";
 
 export interface ViewMessageOptions {
@@ -10,8 +10,7 @@ export interface ViewMessageOptions {
   readonly policy: string;
   readonly sourceStream: string;
   readonly sourceEpoch: string;
-  /** Version of the policy; what a header cannot hold is already gone. */
-  readonly version: string;
+  readonly guard: IdGuard;
 }
 
 /** A view's message and the id it carries. */
@@ -20,44 +19,74 @@ export interface ViewMessage extends IngestMessage {
   readonly idHash: number | null;
 }
 
-/** Where the tenant's subject starts in a stored one. */
-function tail(storedSubject: Uint8Array): Uint8Array {
-  return storedSubject.subarray(storedSubject.indexOf(46) + 1);
-}
+const ID_NAME = new TextEncoder().encode("Nats-Msg-Id: ");
 
 /**
  * Our own headers come first, so they are what a reader finds even if the event brings headers of the same names.
  * The id is the producer's, or a deterministic one: never random, or a repetition could not be told from a new event.
  */
-export function viewMessage(
-  event: MeshEvent,
-  storedSubject: Uint8Array,
-  forward: Extract<Decision, { type: "forward" }>,
-  guard: IdGuard,
-  options: ViewMessageOptions,
-): ViewMessage {
-  const { site, policy, version } = options;
-  const position = `${POSITION_HEADER}: ${event.sequence}\r\n${POLICY_HEADER}: ${version}\r\n`;
-  const subjectHead = viewSubject(site, policy, "");
-  const subjectTail = tail(storedSubject);
-  const { headers, data } = forward;
-  const line = headers.length === 0 ? null : findMsgId(headers);
-  if (line === null) {
-    const id = `${site}.${options.sourceStream}.${options.sourceEpoch}.${event.sequence}`;
-    const headerHead = `${position}Nats-Msg-Id: ${id}\r\n`;
-    return { subjectHead, subjectTail, headerHead, headerTail: headerLines(headers), data, idHash: null };
+export class ViewMessageBuilder {
+  readonly #subjectHead: string;
+  readonly #idHead: string;
+  readonly #guard: IdGuard;
+  readonly #encoder = new TextEncoder();
+
+  constructor(options: ViewMessageOptions) {
+    this.#subjectHead = viewSubject(options.site, options.policy, "");
+    this.#idHead = `Nats-Msg-Id: ${options.site}.${options.sourceStream}.${options.sourceEpoch}.`;
+    this.#guard = options.guard;
   }
-  const idHash = hashId(headers, line.valueStart, line.valueEnd);
-  if (!guard.repeats(idHash, event.timeMs)) {
-    return { subjectHead, subjectTail, headerHead: position, headerTail: headerLines(headers), data, idHash };
+
+  /**
+   * @param version of the policy, safe in a header
+   * @param plain whether the event's subject holds only ASCII characters
+   */
+  build(
+    event: MeshEvent,
+    forward: Extract<Decision, { type: "forward" }>,
+    version: string,
+    plain: boolean,
+  ): ViewMessage {
+    const { headers, data } = forward;
+    const subject = this.#subjectHead + event.subject;
+    const headerHead = `${POSITION_HEADER}: ${event.sequence}\r\n${POLICY_HEADER}: ${version}\r\n`;
+    const line = headers.length === 0 ? null : findMsgId(headers);
+    if (line === null) {
+      const lines = headers.length === 0 ? NO_HEADER_LINES : headers;
+      return {
+        subject,
+        plain,
+        headerHead: `${headerHead}${this.#idHead}${event.sequence}\r\n`,
+        headerTail: lines,
+        headerFrom: headers.length === 0 ? 0 : headerLinesStart(headers),
+        data,
+        idHash: null,
+      };
+    }
+    const idHash = hashId(headers, line.valueStart, line.valueEnd);
+    const repeats = this.#guard.repeats(idHash, event.timeMs);
+    return {
+      subject,
+      plain,
+      headerHead,
+      headerTail: repeats ? this.#renamed(headers, line, event.sequence) : headers,
+      headerFrom: repeats ? 0 : headerLinesStart(headers),
+      data,
+      idHash: repeats ? null : idHash,
+    };
   }
-  // The same id again, and the origin says it is another event.
-  const rest = headerLines(withoutBytes(headers, line.start, line.end));
-  const id = headers.subarray(line.valueStart, line.valueEnd);
-  const headerTail = new Uint8Array(13 + id.length + 1 + String(event.sequence).length + 2 + rest.length);
-  headerTail.set(new TextEncoder().encode("Nats-Msg-Id: "));
-  headerTail.set(id, 13);
-  headerTail.set(new TextEncoder().encode(`~${event.sequence}\r\n`), 13 + id.length);
-  headerTail.set(rest, headerTail.length - rest.length);
-  return { subjectHead, subjectTail, headerHead: position, headerTail, data, idHash: null };
+
+  /** The header lines with `<id>~<sequence>`: the same id again, of which the origin says that it is another event. */
+  #renamed(headers: Uint8Array, line: IdLine, sequence: number): Uint8Array {
+    const rest = withoutBytes(headers, line.start, line.end);
+    const from = headerLinesStart(rest);
+    const id = headers.subarray(line.valueStart, line.valueEnd);
+    const suffix = this.#encoder.encode(`~${sequence}\r\n`);
+    const lines = new Uint8Array(ID_NAME.length + id.length + suffix.length + rest.length - from);
+    lines.set(ID_NAME);
+    lines.set(id, ID_NAME.length);
+    lines.set(suffix, ID_NAME.length + id.length);
+    lines.set(rest.subarray(from), lines.length - (rest.length - from));
+    return lines;
+  }
 }

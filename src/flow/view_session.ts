@@ -6,7 +6,7 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import { errorText } from "../model/errors.ts";
 import type { Decision, MeshEvent } from "../model/event.ts";
 import { originOf, tenantSubjectOf, viewSubject } from "../model/names.ts";
-import { FastIngest } from "../nats/fast_ingest.ts";
+import { FastIngest, ingestSize } from "../nats/fast_ingest.ts";
 import type { FastIngestFailure } from "../nats/fast_ingest_reply.ts";
 import type { RawMessage } from "../nats/raw.ts";
 import { type Delivery, newDelivery, readAckSubject } from "./ack_subject.ts";
@@ -14,7 +14,7 @@ import { type DeadLetterEntry, writeDeadLetter } from "./dead_letter_writer.ts";
 import { IdGuard } from "./id_guard.ts";
 import { type FlowCounts, Ledger, OUTCOME } from "./ledger.ts";
 import { PullReader } from "./pull_reader.ts";
-import { type ViewMessage, viewMessage } from "./view_message.ts";
+import { type ViewMessage, ViewMessageBuilder } from "./view_message.ts";
 import type { ViewPosition, ViewStreams } from "./view_position.ts";
 
 /** How an event is decided, from one position on. */
@@ -64,10 +64,21 @@ type Decided =
   | { readonly type: "drop"; readonly outcome: typeof OUTCOME.denied | typeof OUTCOME.noRule }
   | { readonly type: "quarantine"; readonly entry: DeadLetterEntry };
 
+/** A policy may hand out views on scratch memory that its next decision overwrites. */
+function keep(decided: Decided): Decided {
+  if (decided.type !== "forward") return decided;
+  const { message } = decided;
+  return {
+    ...decided,
+    message: { ...message, headerTail: message.headerTail.slice(), data: message.data.slice() },
+  };
+}
+
 export class ViewSession {
   readonly #options: SessionOptions;
   readonly #ledger: Ledger;
   readonly #guard: IdGuard;
+  readonly #builder: ViewMessageBuilder;
   readonly #ingest: FastIngest;
   readonly #reader: PullReader;
   readonly #delivery: Delivery = newDelivery();
@@ -92,12 +103,20 @@ export class ViewSession {
     this.#decidedPosition = start.position;
     this.#ledger = new Ledger(LEDGER, start.position);
     this.#guard = new IdGuard(start.sourceWindowMs);
+    const { site, policy, sourceStream } = options;
+    this.#builder = new ViewMessageBuilder({
+      site,
+      policy,
+      sourceStream,
+      sourceEpoch: start.sourceEpoch,
+      guard: this.#guard,
+    });
     const maxPayload = nc.info?.max_payload ?? 1024 * 1024;
     this.#maxMsgBytes = Math.min(start.maxMsgBytes, maxPayload) - FastIngest.overheadBytes;
     this.#ingest = new FastIngest({
       nc,
       lastSequence: start.lastSequence,
-      commitSubject: viewSubject(options.site, options.policy, `${options.tenant}.commit`),
+      commitSubject: viewSubject(site, policy, `${options.tenant}.commit`),
       onStored: (ordinal) => this.#stored(ordinal),
       onReady: () => this.#pump(),
       onFailed: (failure) => this.#end({ type: "ingest", failure }),
@@ -218,12 +237,15 @@ export class ViewSession {
       timeMs: delivery.timeMs,
       sequence: delivery.streamSequence,
     };
-    const decided = this.#decided(event, message.subject);
-    if (!this.#pass(event, message.reply, decided)) this.#held = { event, reply: message.reply, decided };
+    // A subject that is not all ASCII has fewer characters than bytes.
+    const decided = this.#decided(event, stored.length === message.subject.length);
+    if (!this.#pass(event, message.reply, decided)) {
+      this.#held = { event, reply: message.reply, decided: keep(decided) };
+    }
   }
 
   /** Fails closed: whatever goes wrong in deciding puts the event aside. */
-  #decided(event: MeshEvent, storedSubject: Uint8Array): Decided {
+  #decided(event: MeshEvent, plainSubject: boolean): Decided {
     const { decide, version } = this.#options.decider();
     let decision: Decision;
     try {
@@ -243,16 +265,10 @@ export class ViewSession {
         return { type: "quarantine", entry: { event, rule, reason, error, version } };
       }
       case "forward": {
-        const { site, policy, sourceStream, start } = this.#options;
-        const message = viewMessage(event, storedSubject, decision, this.#guard, {
-          site,
-          policy,
-          sourceStream,
-          sourceEpoch: start.sourceEpoch,
-          version,
-        });
-        const headerBytes = message.headerHead.length + message.headerTail.length;
-        if (headerBytes <= MAX_HEADER_BYTES && headerBytes + message.data.length <= this.#maxMsgBytes) {
+        const message = this.#builder.build(event, decision, version, plainSubject);
+        const size = ingestSize(message);
+        const headerBytes = size - message.data.length;
+        if (headerBytes <= MAX_HEADER_BYTES && size <= this.#maxMsgBytes) {
           return { type: "forward", message, redactions: decision.redactions };
         }
         const error = `Header block of ${headerBytes} and payload of ${message.data.length} bytes are more than the view takes (${this.#maxMsgBytes})`;

@@ -16,15 +16,23 @@ import { createInbox, type NatsConnection, type Subscription } from "@nats-io/tr
 import { errorText } from "../model/errors.ts";
 import { type BatchReply, type FastIngestFailure, failureOf, parseBatchReply } from "./fast_ingest_reply.ts";
 import { RawPublisher, rawMessage } from "./raw.ts";
-import type { RawFrame } from "./raw_frame.ts";
 
-/** A message to append. `headerHead` holds complete header lines (`Name: value\r\n`), `headerTail` more and the empty line. */
+/** A message to append; its header block without the first line. */
 export interface IngestMessage {
-  readonly subjectHead: string;
-  readonly subjectTail: Uint8Array;
+  readonly subject: string;
+  /** Whether `subject` holds only ASCII characters. */
+  readonly plain: boolean;
+  /** Complete header lines (`Name: value\r\n`), ASCII. */
   readonly headerHead: string;
+  /** More header lines and the empty line: the bytes of this block from `headerFrom` on. */
   readonly headerTail: Uint8Array;
+  readonly headerFrom: number;
   readonly data: Uint8Array;
+}
+
+/** Size of a message as `max_msg_size` counts it, without the fence. */
+export function ingestSize(message: IngestMessage): number {
+  return message.headerHead.length + message.headerTail.length - message.headerFrom + message.data.length;
 }
 
 export interface FastIngestOptions {
@@ -132,19 +140,21 @@ export class FastIngest {
 
   /** Sends one message; only while `ready`. Its bytes are copied before it returns. */
   append(message: IngestMessage): void {
-    const size = message.headerHead.length + message.headerTail.length + message.data.length;
+    const size = ingestSize(message);
     if (this.#state === "none") this.#open(size);
     this.#sent++;
     const operation = this.#sent === 1 ? "0" : "1";
-    const frame: RawFrame = {
-      subjectHead: message.subjectHead,
-      subjectTail: message.subjectTail,
+    this.#publisher.publish({
+      subject: message.subject,
+      plain: message.plain,
       reply: `${this.#replyHead}${this.#sent}.${operation}.$FI`,
-      headerHead: `NATS/1.0\r\nNats-Expected-Last-Sequence: ${this.#lastSequence}\r\n${message.headerHead}`,
+      headerHead: `NATS/1.0
+Nats-Expected-Last-Sequence: ${this.#lastSequence}
+${message.headerHead}`,
       headerTail: message.headerTail,
+      headerFrom: message.headerFrom,
       data: message.data,
-    };
-    this.#publisher.publish(frame);
+    });
     this.#lastSequence++;
     this.#appended++;
     this.#bytes += size;

@@ -1,0 +1,88 @@
+/** A nats-server for a benchmark, in a temporary folder on loopback. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { connect, type NatsConnection } from "@nats-io/transport-node";
+
+/** The nats-server to measure with. @throws Error when there is none */
+export function serverBinary(): string {
+  const places = [process.env.NATS_SERVER, join(import.meta.dir, "../../.tools/bin/nats-server")];
+  for (const place of places) if (place !== undefined && existsSync(place)) return place;
+  throw new Error("nats-server was not found: run scripts/setup, or set NATS_SERVER");
+}
+
+/** A port that is free now. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      server.close(() => {
+        if (typeof address === "object" && address !== null) resolve(address.port);
+        else reject(new Error("No port"));
+      });
+    });
+  });
+}
+
+/** A folder for the servers of a benchmark; gone at its end. */
+export function benchFolder(): { readonly path: string } & Disposable {
+  const path = mkdtempSync(join(tmpdir(), "leafmesh-bench-"));
+  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
+}
+
+export interface BenchServer extends AsyncDisposable {
+  readonly port: number;
+  readonly pid: number;
+  connect(user?: { readonly user: string; readonly pass: string }): Promise<NatsConnection>;
+}
+
+/** Starts a server with `config` and waits until it answers. */
+export async function startServer(
+  folder: string,
+  name: string,
+  port: number,
+  config: string,
+): Promise<BenchServer> {
+  const file = join(folder, `${name}.conf`);
+  writeFileSync(file, config);
+  const child: ChildProcess = spawn(serverBinary(), ["-c", file, "-l", join(folder, `${name}.log`)], {
+    stdio: "ignore",
+  });
+  const connections: NatsConnection[] = [];
+  const open = async (user?: { readonly user: string; readonly pass: string }) => {
+    const deadline = Date.now() + 20_000;
+    for (;;) {
+      try {
+        const nc = await connect({ servers: `127.0.0.1:${port}`, reconnect: false, ...user });
+        connections.push(nc);
+        return nc;
+      } catch (error) {
+        if (Date.now() > deadline) throw error;
+        await Bun.sleep(50);
+      }
+    }
+  };
+  return {
+    port,
+    pid: child.pid ?? 0,
+    connect: open,
+    [Symbol.asyncDispose]: async () => {
+      for (const nc of connections) await nc.close().catch(() => {});
+      const gone = new Promise((resolve) => child.once("exit", resolve));
+      child.kill("SIGKILL");
+      await gone;
+    },
+  };
+}
+
+/** The middle one, or the mean of the two middle ones. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const upper = sorted[middle] ?? Number.NaN;
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
+}
