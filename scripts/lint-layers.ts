@@ -21,7 +21,8 @@ const ARROWS: Readonly<Record<string, Arrows>> = {
   routes: { values: ["model"], types: ["policy", "nats", "control", "flow", "observe"] },
   cli: { values: ["model", "runtime"], types: ["routes"] },
   "cli/up.ts": { values: ["model", "runtime", "sidecar.ts"], types: ["routes"] },
-  "sidecar.ts": { values: ["model", "policy", "nats", "control", "flow", "observe", "runtime", "routes"] },
+  "sidecar.ts": { values: ["sidecar"] },
+  sidecar: { values: ["model", "policy", "nats", "control", "flow", "observe", "runtime", "routes"] },
 };
 const MAX_LINES = 400;
 const IMPORT =

@@ -1,0 +1,107 @@
+/** The seams between the parts of a sidecar: what one offers in the shape that the other asks for. */
+import process from "node:process";
+import type { JetStreamManager } from "@nats-io/jetstream";
+import type { ApiLog } from "../../routes/options.ts";
+import type { Control, ViewReport } from "../control/api.ts";
+import type { ViewRunner } from "../control/apply.ts";
+import { headerRecord } from "../control/header_text.ts";
+import { isStreamNotFound } from "../control/observe.ts";
+import type { ExportPlan } from "../control/routes.ts";
+import { viewKey } from "../control/step.ts";
+import { listDeadLetters } from "../flow/dead_letters.ts";
+import type { ViewWorkers } from "../flow/view_runner.ts";
+import type { ViewStats } from "../flow/view_worker.ts";
+import type { PseudonymKey } from "../model/keys.ts";
+import { dlqStream } from "../model/names.ts";
+import type { Log } from "../observe/log.ts";
+import { renderMetrics } from "../observe/metrics.ts";
+import { compilePolicy } from "../policy/compile.ts";
+import { decide } from "../policy/decide.ts";
+
+/** The control plane's view of the data plane: policies go in, deciders come out. */
+export function viewRunner(
+  workers: ViewWorkers,
+  keyOf: (tenant: string) => Promise<PseudonymKey>,
+): ViewRunner {
+  const set = async (plan: ExportPlan, version: string) => {
+    const tenant = plan.tenant.name;
+    const compiled = compilePolicy({ tenant, policy: plan.policy, pseudonymKey: await keyOf(tenant) });
+    const target = {
+      key: viewKey(plan),
+      tenant,
+      policy: plan.policy.name,
+      sourceStream: plan.source,
+      viewStream: plan.stream,
+    };
+    workers.set(target, version, (event) => decide(compiled, event));
+  };
+  return { running: () => workers.running(), start: set, change: set, stop: (key) => workers.stop(key) };
+}
+
+/** What a view's worker has done, as the API says it. */
+export function viewReport(stats: ViewStats): ViewReport {
+  const { state, version, position, forwarded, redacted, denied, noRule, quarantined, lastError } = stats;
+  return { state, version, position, forwarded, redacted, denied: denied + noRule, quarantined, lastError };
+}
+
+/** A page of a tenant's dead letters, without payloads. */
+export async function deadLetterPage(
+  mesh: JetStreamManager,
+  tenant: string,
+  page: { after: number; limit: number },
+) {
+  try {
+    const { letters, next } = await listDeadLetters(mesh, tenant, page);
+    return {
+      letters: letters.map(({ version, truncated: _truncated, headers, ...letter }) => ({
+        ...letter,
+        policyVersion: version,
+        headers: headerRecord(headers),
+      })),
+      next,
+    };
+  } catch (error) {
+    // A tenant without a view has no dead-letter stream, and no dead letters.
+    if (isStreamNotFound(error)) return { letters: [], next: null };
+    throw error;
+  }
+}
+
+/** The site's numbers as Prometheus text. */
+export async function siteMetrics(control: Control, mesh: JetStreamManager): Promise<string> {
+  const { state, revision } = control.state.desired();
+  const deadLetters = new Map<string, number>();
+  for (const { name } of state.tenants) {
+    const info = await mesh.streams.info(dlqStream(name)).catch(() => null);
+    if (info !== null) deadLetters.set(name, info.state.messages);
+  }
+  const { ready } = await control.ready();
+  return await renderMetrics({
+    site: state.site,
+    ready,
+    revision,
+    links: await control.links(),
+    deadLetters,
+  });
+}
+
+/** The sidecar's log as the API writes to it. */
+export function apiLog(log: Log): ApiLog {
+  const line = (level: "info" | "warn" | "error"): ApiLog["info"] => {
+    return (message, fields) => {
+      const pairs = Object.entries(fields).map(([name, value]) => `${name}=${String(value)}`);
+      log(level, "api", [message, ...pairs].join(" "));
+    };
+  };
+  return { info: line("info"), warn: line("warn"), error: line("error") };
+}
+
+/** The runtime with its version. */
+export function runtimeName(): string {
+  const { bun, deno } = process.versions;
+  return bun !== undefined
+    ? `bun ${bun}`
+    : deno !== undefined
+      ? `deno ${deno}`
+      : `node ${process.versions.node}`;
+}

@@ -1,0 +1,119 @@
+/** `leafmesh up`: the sidecar as a process, from the site file to the signal that ends it. */
+import { readFile } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import process from "node:process";
+import { checkState } from "../control/check_state.ts";
+import { errorText, exitCode, formatProblem, LeafmeshError } from "../model/errors.ts";
+import type { SiteFile } from "../model/schema/site.ts";
+import { locateProblems, parseLocatedSiteFile } from "../model/site_file.ts";
+import { createLog } from "../observe/log.ts";
+import { type Sidecar, startSidecar } from "./start.ts";
+
+/** Name of the site that starts without a site file. */
+const DEFAULT_SITE = "local-site";
+
+export interface RunOptions {
+  /** Path of `site.yaml`; without it a single site with the defaults starts. */
+  readonly siteFile?: string;
+  /** What the command line says wins over the site file. */
+  readonly overrides: {
+    readonly site?: string;
+    readonly data?: string;
+    /** `host:port` of the API, of apps, of peers. */
+    readonly api?: string;
+    readonly listen?: string;
+    readonly leaf?: string;
+  };
+  readonly log: "text" | "json";
+}
+
+/** Runs a sidecar until SIGINT or SIGTERM. @returns the exit code. */
+export async function runSidecar(options: RunOptions): Promise<number> {
+  const abort = new AbortController();
+  const signalled = new Promise<string>((resolve) => {
+    for (const name of ["SIGINT", "SIGTERM"] as const) {
+      process.on(name, () => {
+        abort.abort();
+        resolve(name);
+      });
+    }
+  });
+  let sidecar: Sidecar | null = null;
+  try {
+    const { file, base } = await loadSite(options);
+    const log = createLog({
+      format: options.log,
+      write: (line) => process.stderr.write(line),
+      now: () => new Date(),
+      site: file.site,
+    });
+    sidecar = await startSidecar({ file, base, log, env: process.env, signal: abort.signal });
+    process.stdout.write(welcome(sidecar));
+    log("info", "sidecar", `${await signalled}: stopping`);
+    await sidecar.stop();
+    return 0;
+  } catch (error) {
+    process.stderr.write(failure(error, options.siteFile));
+    return error instanceof LeafmeshError ? exitCode(error.code) : 1;
+  }
+}
+
+async function loadSite(options: RunOptions): Promise<{ readonly file: SiteFile; readonly base: string }> {
+  const { siteFile, overrides } = options;
+  const file = siteFile === undefined ? { site: overrides.site ?? DEFAULT_SITE } : await readSite(siteFile);
+  const base = siteFile === undefined ? process.cwd() : dirname(resolve(siteFile));
+  return { base, file: override(file, overrides) };
+}
+
+async function readSite(path: string): Promise<SiteFile> {
+  const text = await readFile(path, "utf8").catch((error: unknown) => {
+    throw new LeafmeshError("config_invalid", `${path} cannot be read: ${errorText(error)}`, {
+      cause: error,
+    });
+  });
+  const { value, source } = parseLocatedSiteFile(text, path);
+  const problems = locateProblems(source, checkState(value.site, value.tenants ?? [], value.peers ?? []));
+  if (problems.length > 0) {
+    throw new LeafmeshError("config_invalid", `${path} is not valid`, { problems });
+  }
+  return value;
+}
+
+function override(file: SiteFile, overrides: RunOptions["overrides"]): SiteFile {
+  const { site, data, api, listen, leaf } = overrides;
+  const server = {
+    ...file.server,
+    ...(listen === undefined ? {} : { listen }),
+    ...(leaf === undefined ? {} : { leaf }),
+  };
+  return {
+    ...file,
+    ...(site === undefined ? {} : { site }),
+    ...(data === undefined ? {} : { data: resolve(data) }),
+    ...(Object.keys(server).length === 0 ? {} : { server }),
+    ...(api === undefined ? {} : { api: { ...file.api, listen: api } }),
+  };
+}
+
+function welcome(sidecar: Sidecar): string {
+  const token =
+    sidecar.madeToken === null
+      ? `  token   in ${sidecar.tokenSource}`
+      : `  token   ${sidecar.madeToken}   (shown once; kept in ${sidecar.tokenSource})`;
+  return `${[
+    `leafmesh: site ${sidecar.site} is up`,
+    `  apps    nats://${sidecar.listen}`,
+    `  peers   nats-leaf://${sidecar.leaf}   site key ${sidecar.siteKey}`,
+    `  api     ${sidecar.apiUrl}   (OpenAPI at /openapi.json)`,
+    token,
+    `  data    ${sidecar.dataFolder}`,
+  ].join("\n")}\n`;
+}
+
+function failure(error: unknown, file: string | undefined): string {
+  if (!(error instanceof LeafmeshError)) {
+    return `leafmesh: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`;
+  }
+  const problems = error.problems.map((problem) => `  ${formatProblem(problem, file)}\n`);
+  return `leafmesh: ${error.message}\n${problems.join("")}`;
+}

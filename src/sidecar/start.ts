@@ -1,0 +1,236 @@
+/** Starts the sidecar of a site: builds the parts, joins them, and stops them in order. */
+import { join, resolve } from "node:path";
+import { jetstream, jetstreamManager } from "@nats-io/jetstream";
+import { createApi } from "../../routes/mod.ts";
+import { loadApiToken } from "../control/api_token.ts";
+import { checkState } from "../control/check_state.ts";
+import { loadRemembered, rememberState } from "../control/remembered.ts";
+import { SiteControl } from "../control/site_control.ts";
+import { SiteServer } from "../control/site_server.ts";
+import { desiredOfFile, KvStateStore } from "../control/state_store.ts";
+import { ViewWorkers } from "../flow/view_runner.ts";
+import type { DesiredState } from "../model/desired.ts";
+import { errorText, LeafmeshError } from "../model/errors.ts";
+import { tenantApiPrefix } from "../model/names.ts";
+import type { SiteFile } from "../model/schema/site.ts";
+import { parseDurationMs } from "../model/units.ts";
+import { formatAddress, localAddress, parseAddress, resolveAddresses } from "../nats/addresses.ts";
+import { renderConfig, renderLeafCredential } from "../nats/config.ts";
+import { ControlConnection } from "../nats/control_connection.ts";
+import { DATA_FILES, DataFolder } from "../nats/data_folder.ts";
+import { EmbeddedServer } from "../nats/embedded.ts";
+import { findServer } from "../nats/find.ts";
+import { loadPseudonymKey, loadSiteKeys, publicKeys } from "../nats/keys.ts";
+import type { Log } from "../observe/log.ts";
+import { policyVersion } from "../policy/compile.ts";
+import { serve } from "../runtime/serve.ts";
+import { apiLog, deadLetterPage, runtimeName, siteMetrics, viewReport, viewRunner } from "./adapters.ts";
+
+export const VERSION = "0.1.0";
+const DEFAULT_API = "127.0.0.1:7480";
+const DEFAULT_LINGER_MS = 60_000;
+
+export interface SidecarOptions {
+  readonly file: SiteFile;
+  /** Folder that relative paths of the site file start from. */
+  readonly base: string;
+  readonly log: Log;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Gives up the start. */
+  readonly signal?: AbortSignal;
+}
+
+/** A running sidecar. */
+export interface Sidecar extends AsyncDisposable {
+  readonly site: string;
+  /** Where the API answers, for example `http://127.0.0.1:7480`. */
+  readonly apiUrl: string;
+  /** Where apps connect, `host:port`. */
+  readonly listen: string;
+  readonly leaf: string;
+  readonly dataFolder: string;
+  readonly siteKey: string;
+  /** The admin token, when it was made in this start: to be shown once. */
+  readonly madeToken: string | null;
+  readonly tokenSource: string;
+  readonly control: SiteControl;
+  /** Stops in order: API, control, views, connections, server. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts the sidecar of a site, with its server.
+ * @throws {LeafmeshError} with the code of what is wrong; all that was started is stopped again.
+ */
+export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
+  await using stack = new AsyncDisposableStack();
+  const { file, log } = options;
+  const { site } = file;
+  const started = new Date();
+  const path = resolve(options.base, file.data ?? join("leafmesh-data", site));
+  const folder = stack.use(await DataFolder.open(path));
+  const keys = await loadSiteKeys(folder.path);
+  const token = await loadApiToken(folder.path, tokenSetting(file, options.base), options.env);
+  const settings = file.server ?? {};
+  if (settings.mode === "external") {
+    throw new LeafmeshError("config_invalid", "server.mode: external is not there yet; expected embedded");
+  }
+  const sync = settings.sync === undefined || settings.sync === "always" ? "always" : millis(settings.sync);
+  const addresses = await resolveAddresses(folder, settings);
+  const binary = await findServer({ explicit: settings.binary, env: options.env });
+  const remembered = (await loadRemembered(folder.path)) ?? { state: desiredOfFile(file), retired: [] };
+  const render = (state: DesiredState, retired: readonly string[]) =>
+    renderConfig({
+      desired: state,
+      keys: publicKeys(keys),
+      ...addresses,
+      sync,
+      paths: {
+        store: folder.file("store"),
+        log: folder.file("serverLog"),
+        leafCredential: DATA_FILES.leafCredential,
+      },
+      retiredTenants: retired,
+    });
+
+  const server = stack.use(
+    await EmbeddedServer.start({
+      folder,
+      binary,
+      site,
+      addresses,
+      config: render(remembered.state, remembered.retired),
+      leafCredential: renderLeafCredential(keys.site),
+      sys: keys.sys,
+      lingerMs: settings.linger === undefined ? DEFAULT_LINGER_MS : millis(settings.linger),
+      onEvent: (event) => {
+        if (event.type === "log") log(event.line.level, "nats", event.line.message);
+        else log("warn", "nats", `server ${event.type} ${JSON.stringify(event)}`);
+      },
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
+    }),
+  );
+  log(
+    "info",
+    "nats",
+    `${server.adopted ? "adopted" : "started"} nats-server ${binary.version} (${binary.source})`,
+  );
+
+  const connection = stack.use(
+    await ControlConnection.open({
+      site,
+      server: localAddress(addresses.listen),
+      keys,
+      onEvent: (event) => log("warn", "nats", `${event.account}: ${event.type}: ${event.message}`),
+    }),
+  );
+  const { mesh: nc, system } = connection;
+  const js = jetstream(nc);
+  const mesh = await jetstreamManager(nc, { checkAPI: false });
+  const tenantManager = (tenant: string) =>
+    jetstreamManager(nc, { apiPrefix: tenantApiPrefix(tenant), checkAPI: false });
+  const pseudonymKeyOf = rememberedBy((tenant: string) => loadPseudonymKey(folder.path, tenant));
+
+  // The state tells of changes before the control plane that hears them is there.
+  let changed = () => {};
+  const state = stack.use(
+    await KvStateStore.open({ site, js, seed: file, check: checkState, onChange: () => changed() }),
+  );
+  const workers = stack.use(
+    new ViewWorkers({ nc, jsm: mesh, site, log: (message) => log("info", "view", message) }),
+  );
+  const siteServer = new SiteServer({
+    system,
+    render,
+    write: async (text) => {
+      await server.writeConfig(text);
+    },
+    remember: (desired, retired) => rememberState(folder.path, { state: desired, retired }),
+    inForce: remembered,
+  });
+
+  const control = stack.use(
+    new SiteControl({
+      site,
+      key: keys.site,
+      nc,
+      mesh,
+      tenant: tenantManager,
+      system,
+      server: siteServer,
+      state,
+      views: viewRunner(workers, pseudonymKeyOf),
+      viewReports: () => new Map([...workers.stats()].map(([key, stats]) => [key, viewReport(stats)])),
+      versionOf: (plan) => policyVersion(plan.policy),
+      deadLetters: (tenant, page) => deadLetterPage(mesh, tenant, page),
+      about: async () => ({
+        version: VERSION,
+        runtime: runtimeName(),
+        startedAt: started.toISOString(),
+        server: {
+          mode: "embedded",
+          version: binary.version,
+          id: system.serverId,
+          pid: (await server.process())?.pid ?? null,
+          listen: addresses.listen,
+          leaf: addresses.leaf,
+          sync: String(sync),
+        },
+      }),
+      renderMetrics: (site) => siteMetrics(site, mesh),
+      pseudonymKeyOf,
+      log: (level, message) => log(level, "control", message),
+    }),
+  );
+  changed = () => control.changed();
+  await control.apply();
+
+  const api = createApi({ control, token: token.check, version: VERSION, log: apiLog(log) });
+  const { host: hostname, port } = parseAddress(file.api?.listen ?? DEFAULT_API);
+  const serving = await serve({ hostname, port, fetch: (request) => api.fetch(request) });
+  if (serving.type !== "serving") {
+    const what =
+      serving.type === "in_use" ? "is in use" : `cannot be listened at: ${errorText(serving.cause)}`;
+    throw new LeafmeshError(
+      "port_taken",
+      `The API's address ${serving.address} ${what}: set api.listen to another one`,
+    );
+  }
+  stack.use(serving.server);
+  const apiUrl = `http://${localAddress(formatAddress({ host: hostname, port: serving.server.port }))}`;
+  log("info", "api", `listening at ${apiUrl}`);
+
+  const parts = stack.move();
+  return {
+    site,
+    apiUrl,
+    ...addresses,
+    dataFolder: folder.path,
+    siteKey: keys.site.publicKey,
+    madeToken: token.made,
+    tokenSource: token.source,
+    control,
+    stop: () => parts.disposeAsync(),
+    [Symbol.asyncDispose]: () => parts.disposeAsync(),
+  };
+}
+
+function tokenSetting(file: SiteFile, base: string) {
+  const setting = file.api?.token;
+  return setting !== undefined && "file" in setting ? { file: resolve(base, setting.file) } : setting;
+}
+
+/** Milliseconds of a duration that the schema has checked. */
+function millis(text: string): number {
+  return parseDurationMs(text) ?? 0;
+}
+
+/** Asks once for each name. */
+function rememberedBy<T>(load: (name: string) => Promise<T>): (name: string) => Promise<T> {
+  const known = new Map<string, T>();
+  return async (name) => {
+    const value = known.get(name) ?? (await load(name));
+    known.set(name, value);
+    return value;
+  };
+}
