@@ -4,6 +4,7 @@ import { z } from "zod";
 import { errorText, LeafmeshError } from "../model/errors.ts";
 import { type DataFolder, readDataFile } from "./data_folder.ts";
 import { errorCode, writeSecretFile } from "./files.ts";
+import { readRunningProcess } from "./processes.ts";
 
 export const DEFAULT_LISTEN = "127.0.0.1:4222";
 export const DEFAULT_LEAF = "127.0.0.1:7422";
@@ -52,11 +53,13 @@ export async function resolveAddresses(
 ): Promise<ServerAddresses> {
   const wanted = { listen: settings.listen ?? DEFAULT_LISTEN, leaf: settings.leaf ?? DEFAULT_LEAF };
   const before = await remembered(folder);
+  const running = (await readRunningProcess(folder.file("serverPid"))) !== null;
   const pick = async (name: keyof ServerAddresses, taken?: string): Promise<string> => {
     const { host, port } = parseAddress(wanted[name]);
     if (port !== 0) return wanted[name];
     const last = before?.[name];
-    if (last !== undefined && parseAddress(last).host === host) return last;
+    if (last !== undefined && parseAddress(last).host === host && (running || (await isFree(last))))
+      return last;
     const free = (await freePorts(host, 2)).map((found) => formatAddress({ host, port: found }));
     return free.find((address) => address !== taken) ?? wanted[name];
   };
@@ -102,6 +105,16 @@ export async function freePorts(host: string, count: number): Promise<number[]> 
   });
   await Promise.all(servers.map(close));
   return ports;
+}
+
+async function isFree(address: string): Promise<boolean> {
+  return await listen(parseAddress(address)).then(
+    async (server) => {
+      await close(server);
+      return true;
+    },
+    () => false,
+  );
 }
 
 async function remembered(folder: DataFolder): Promise<ServerAddresses | null> {

@@ -24,5 +24,9 @@ export async function checkConfig(binary: string, file: string): Promise<void> {
       cause: result.error,
     });
   }
-  throw new LeafmeshError("server_config_refused", `nats-server refuses ${file}: ${words}`);
+  const places = words
+    .split("\n")
+    .filter((line) => line.trim() !== "")
+    .map((line) => (line.startsWith(`${file}:`) ? `line ${line.slice(file.length + 1)}` : line));
+  throw new LeafmeshError("server_config_refused", `nats-server refuses ${file}: ${places.join("; ")}`);
 }
