@@ -1,0 +1,25 @@
+/** Keys that stand for two users: nats-server tells users apart by their keys alone, and refuses such a configuration. */
+import type { DesiredState } from "../model/desired.ts";
+import type { Problem } from "../model/errors.ts";
+import type { PublicSiteKeys } from "./keys.ts";
+
+/** Every key that has an owner already, with its path in the site file; empty when all is well. */
+export function duplicateKeys(desired: DesiredState, own: PublicSiteKeys): Problem[] {
+  const owners = new Map([
+    [own.sys, "this sidecar in the system account"],
+    [own.mesh, "this sidecar in MESH"],
+    // Not a user here; a peer with our own key would be ourselves.
+    [own.site, "this site"],
+  ]);
+  const problems: Problem[] = [];
+  const claim = (key: string, path: string) => {
+    const owner = owners.get(key);
+    if (owner === undefined) owners.set(key, path);
+    else problems.push({ path: `${path}.key`, message: `${key} is already the key of ${owner}` });
+  };
+  for (const [i, peer] of desired.peers.entries()) claim(peer.key, `peers[${i}]`);
+  for (const [i, tenant] of desired.tenants.entries()) {
+    for (const [j, user] of tenant.users.entries()) claim(user.key, `tenants[${i}].users[${j}]`);
+  }
+  return problems;
+}
