@@ -1,0 +1,99 @@
+/** Publishes numbered events under load and tells what became of each at a reader. */
+import { type JetStreamClient, jetstream, jetstreamManager } from "@nats-io/jetstream";
+import type { NatsConnection } from "@nats-io/transport-node";
+
+/** A load of numbered events: `{"n":0,…}`, `{"n":1,…}`, each acknowledged by the stream before it counts. */
+export class Load {
+  readonly #js: JetStreamClient;
+  readonly #subject: (n: number) => string;
+  readonly #body: (n: number) => object;
+  readonly #running: Promise<void>;
+  #stopped = false;
+  #next = 0;
+  /** Numbers that were acknowledged, with their position in the out stream. */
+  readonly acked = new Map<number, number>();
+
+  /** @param batch events in flight together. */
+  constructor(
+    nc: NatsConnection,
+    options: { subject: (n: number) => string; body?: (n: number) => object; batch?: number },
+  ) {
+    this.#js = jetstream(nc);
+    this.#subject = options.subject;
+    this.#body = options.body ?? (() => ({}));
+    this.#running = this.#run(options.batch ?? 20);
+  }
+
+  /** How many were acknowledged so far. */
+  get count(): number {
+    return this.acked.size;
+  }
+
+  /** Stops, and waits for the last acknowledgement. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#running;
+  }
+
+  async #run(batch: number): Promise<void> {
+    while (!this.#stopped) {
+      await Promise.all(Array.from({ length: batch }, () => this.#publish(this.#next++)));
+    }
+  }
+
+  async #publish(n: number): Promise<void> {
+    for (;;) {
+      try {
+        const ack = await this.#js.publish(this.#subject(n), JSON.stringify({ n, ...this.#body(n) }), {
+          msgID: `load-${n}`,
+          timeout: 2000,
+        });
+        this.acked.set(n, ack.seq);
+        return;
+      } catch {
+        // The server is away for a moment; the id keeps a retry from being stored twice.
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+    }
+  }
+}
+
+export interface ReadEvent {
+  readonly subject: string;
+  readonly n: number;
+  readonly body: Readonly<Record<string, unknown>>;
+  readonly sequence: number;
+}
+
+/** All numbered events of a tenant's log that match `pattern` (`<origin>.<tenant>.…`), in its order. */
+export async function readLog(nc: NatsConnection, tenant: string, pattern: string): Promise<ReadEvent[]> {
+  const jsm = await jetstreamManager(nc);
+  const { state } = await jsm.streams.info(tenant);
+  const events: ReadEvent[] = [];
+  if (state.messages === 0) return events;
+  const consumer = await jetstream(nc).consumers.get(tenant, { filter_subjects: [pattern] });
+  const { num_pending } = await consumer.info();
+  let left = num_pending;
+  while (left > 0) {
+    for await (const message of await consumer.fetch({ max_messages: Math.min(left, 5000), expires: 5000 })) {
+      const body = message.json<{ n: number }>();
+      events.push({ subject: message.subject, n: body.n, body: body as never, sequence: message.seq });
+      left--;
+    }
+  }
+  return events;
+}
+
+/** Numbers that appear more than once, and places where the order of numbers' positions is broken. */
+export function faults(events: readonly ReadEvent[], positionOf: ReadonlyMap<number, number>) {
+  const seen = new Map<number, number>();
+  let reordered = 0;
+  let last = 0;
+  for (const event of events) {
+    seen.set(event.n, (seen.get(event.n) ?? 0) + 1);
+    const position = positionOf.get(event.n) ?? 0;
+    if (position < last) reordered++;
+    last = position;
+  }
+  return { seen, repeated: [...seen].filter(([, times]) => times > 1).map(([n]) => n), reordered };
+}

@@ -1,0 +1,244 @@
+/** A whole mesh for tests: real sidecars as processes of their own, each with its embedded nats-server. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { createWriteStream } from "node:fs";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { connect, type NatsConnection, nkeyAuthenticator } from "@nats-io/transport-node";
+import { stringify } from "yaml";
+import type { LinkReport } from "../../src/control/api.ts";
+import type { Peer, SiteFile } from "../../src/model/schema/site.ts";
+import type { TenantDocument } from "../../src/model/schema/tenant.ts";
+import { freePorts } from "../../src/nats/addresses.ts";
+import { createSigningKey, loadSiteKeys, type SigningKey } from "../../src/nats/keys.ts";
+import { type TempFolder, tempFolder } from "./temp_folder.ts";
+import { waitFor } from "./wait_for.ts";
+
+const ENTRY = fileURLToPath(new URL("sidecar_process.ts", import.meta.url));
+
+export interface MeshOptions {
+  /** Names of the sites; each dials the ones that are named for it. */
+  readonly sites: Readonly<Record<string, readonly string[]>>;
+  /** Tenants of a site; each gets an app user whose key the mesh holds. */
+  readonly tenants: (site: string) => readonly TenantDocument[];
+  /** Changes a site's file before it is written. */
+  readonly edit?: (file: SiteFile) => SiteFile;
+}
+
+/** One site: its process, its API, its clients. */
+export class MeshSite {
+  readonly name: string;
+  readonly folder: string;
+  readonly file: SiteFile;
+  readonly siteFile: string;
+  readonly #apps: ReadonlyMap<string, SigningKey>;
+  readonly #clients: NatsConnection[] = [];
+  #process: ChildProcess | null = null;
+  #token = "";
+
+  constructor(folder: string, file: SiteFile, apps: ReadonlyMap<string, SigningKey>) {
+    this.name = file.site;
+    this.folder = folder;
+    this.file = file;
+    this.siteFile = join(folder, "site.yaml");
+    this.#apps = apps;
+  }
+
+  get logFile(): string {
+    return join(this.folder, "sidecar.log");
+  }
+
+  get dataFolder(): string {
+    return join(this.folder, "data");
+  }
+
+  /** Starts the process and waits until the API says that it is ready. */
+  async start(): Promise<void> {
+    const child = spawn(process.execPath, [ENTRY, this.siteFile], { stdio: ["ignore", "pipe", "pipe"] });
+    const log = createWriteStream(this.logFile, { flags: "a" });
+    child.stdout.pipe(log, { end: false });
+    child.stderr.pipe(log, { end: false });
+    this.#process = child;
+    await waitFor(
+      async () => {
+        if (child.exitCode !== null) throw new Error(`sidecar ${this.name} ended: ${await this.log()}`);
+        this.#token = (await readFile(join(this.dataFolder, "keys", "api.token"), "utf8")).trim();
+        return (await fetch(`http://${this.file.api?.listen}/readyz`)).ok;
+      },
+      { deadlineMs: 20_000, what: `sidecar ${this.name} to be ready` },
+    );
+  }
+
+  /** Process id of the sidecar. */
+  get pid(): number {
+    return this.#process?.pid ?? 0;
+  }
+
+  /** Ends the sidecar with a signal and waits until it is gone. */
+  async end(signal: "SIGKILL" | "SIGTERM"): Promise<void> {
+    const child = this.#process;
+    if (child === null || child.exitCode !== null || child.signalCode !== null) return;
+    const gone = new Promise((resolve) => child.once("exit", resolve));
+    child.kill(signal);
+    await gone;
+    this.#process = null;
+  }
+
+  async log(): Promise<string> {
+    return await readFile(this.logFile, "utf8").catch(() => "");
+  }
+
+  /** A client as an app of the tenant. */
+  async app(tenant: string): Promise<NatsConnection> {
+    const key = this.#apps.get(tenant);
+    if (key === undefined) throw new Error(`no app key for ${tenant}`);
+    const nc = await connect({
+      servers: this.file.server?.listen ?? "",
+      authenticator: nkeyAuthenticator(() => key.seed()),
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: 100,
+    });
+    this.#clients.push(nc);
+    return nc;
+  }
+
+  /** Calls the API; the body is JSON. */
+  async api(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: Record<string, string> = {},
+  ): Promise<Response> {
+    return await fetch(`http://${this.file.api?.listen}${path}`, {
+      method,
+      headers: {
+        authorization: `Bearer ${this.#token}`,
+        ...(body === undefined ? {} : { "content-type": "application/json" }),
+        ...headers,
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+  }
+
+  async json<T>(path: string): Promise<T> {
+    const response = await this.api("GET", path);
+    if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
+    return (await response.json()) as T;
+  }
+
+  /** Replaces a document, whatever revision it has. */
+  async put(path: string, body: unknown): Promise<Response> {
+    const there = await this.api("GET", path);
+    const etag = there.ok ? { "if-match": there.headers.get("etag") ?? "*" } : {};
+    const response = await this.api("PUT", path, body, etag);
+    if (!response.ok) throw new Error(`PUT ${path}: ${response.status} ${await response.text()}`);
+    return response;
+  }
+
+  async links(): Promise<readonly LinkReport[]> {
+    return (await this.json<{ items: readonly LinkReport[] }>("/v1/links")).items;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#clients.map((nc) => nc.close()));
+    await this.end("SIGTERM");
+  }
+}
+
+/** All sites. Disposing of it stops them and removes their files. */
+export class Mesh implements AsyncDisposable {
+  readonly #root: TempFolder;
+  readonly #sites: ReadonlyMap<string, MeshSite>;
+
+  constructor(root: TempFolder, sites: ReadonlyMap<string, MeshSite>) {
+    this.#root = root;
+    this.#sites = sites;
+  }
+
+  site(name: string): MeshSite {
+    const site = this.#sites.get(name);
+    if (site === undefined) throw new Error(`no site ${name}`);
+    return site;
+  }
+
+  get sites(): readonly MeshSite[] {
+    return [...this.#sites.values()];
+  }
+
+  /** Waits until every route of every site flows. */
+  async flowing(): Promise<void> {
+    const idle = async () => {
+      const links = (await Promise.all(this.sites.map((site) => site.links()))).flat();
+      return links.flatMap((link) =>
+        link.routes.length === 0 && !link.connected ? [link.why] : link.routes.map((route) => route.why),
+      );
+    };
+    await waitFor(
+      async () => (await idle()).every((why) => why === null) || Promise.reject(await describe(idle)),
+      {
+        deadlineMs: 20_000,
+        pollMs: 100,
+        what: "all routes to flow",
+      },
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.sites.map((site) => site.close()));
+    await this.#root[Symbol.asyncDispose]();
+  }
+}
+
+async function describe(idle: () => Promise<readonly (string | null)[]>): Promise<Error> {
+  return new Error(JSON.stringify((await idle()).filter((why) => why !== null)));
+}
+
+/** Starts a mesh; the sites know each other's keys from the start. */
+export async function startMesh(options: MeshOptions): Promise<Mesh> {
+  const root = await tempFolder();
+  const names = Object.keys(options.sites);
+  const ports = await freePorts("127.0.0.1", names.length * 3);
+  const address = (site: string, which: 0 | 1 | 2) => `127.0.0.1:${ports[names.indexOf(site) * 3 + which]}`;
+  const keys = new Map<string, string>();
+  for (const name of names) {
+    await mkdir(join(root.path, name, "data", "keys"), { recursive: true, mode: 0o700 });
+    keys.set(name, (await loadSiteKeys(join(root.path, name, "data"))).site.publicKey);
+  }
+  const apps = new Map<string, SigningKey>();
+  const sites = new Map<string, MeshSite>();
+  for (const name of names) {
+    const folder = join(root.path, name);
+    const linked = names.filter(
+      (other) =>
+        other !== name && (options.sites[name]?.includes(other) || options.sites[other]?.includes(name)),
+    );
+    const tenants = options.tenants(name).map((tenant) => {
+      const key = apps.get(tenant.tenant) ?? createSigningKey();
+      apps.set(tenant.tenant, key);
+      return { users: [{ name: "app", key: key.publicKey }], ...tenant };
+    });
+    const plain: SiteFile = {
+      site: name,
+      data: "data",
+      server: { listen: address(name, 0), leaf: address(name, 1) },
+      api: { listen: address(name, 2) },
+      peers: linked.map((peer): Peer => {
+        const dial = options.sites[name]?.includes(peer) ? { dial: `nats-leaf://${address(peer, 1)}` } : {};
+        return { name: peer, key: keys.get(peer) ?? "", ...dial };
+      }),
+      tenants,
+    };
+    const file = options.edit?.(plain) ?? plain;
+    await writeFile(join(folder, "site.yaml"), stringify(file));
+    sites.set(name, new MeshSite(folder, file, apps));
+  }
+  const mesh = new Mesh(root, sites);
+  try {
+    await Promise.all(mesh.sites.map((site) => site.start()));
+  } catch (error) {
+    await mesh[Symbol.asyncDispose]();
+    throw error;
+  }
+  return mesh;
+}
