@@ -2,6 +2,7 @@
 import type { Context } from "hono";
 import type { ResourceRef, ResourceType, ResourceValue, ResourceValues } from "../src/control/resource.ts";
 import { LeafmeshError } from "../src/model/errors.ts";
+import type { AppliedHeader } from "./answers.ts";
 import type { ApiOptions } from "./options.ts";
 import { etag, expectedRevision, isNotModified } from "./precondition.ts";
 
@@ -127,5 +128,5 @@ async function applyIfAsked(c: Context, { control, log }: ApiOptions): Promise<v
     const code = thrown instanceof LeafmeshError ? thrown.code : "internal";
     log.warn("apply after a change failed", { method: c.req.method, path: c.req.path, code });
   }
-  c.header("Leafmesh-Applied", String(applied));
+  c.header("Leafmesh-Applied" satisfies AppliedHeader, String(applied));
 }

@@ -4,6 +4,7 @@ import type { MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { secureHeaders } from "hono/secure-headers";
 import { LeafmeshError } from "../src/model/errors.ts";
+import type { VersionHeader } from "./answers.ts";
 import { requireToken } from "./auth.ts";
 import { addDeadLetters } from "./dlq.ts";
 import { addExplain } from "./explain.ts";
@@ -33,6 +34,7 @@ export function createApi(options: ApiOptions): Api {
   app.onError(errorWriter(options));
   app.use(secureHeaders(), async (c, next) => {
     c.header("Cache-Control", "no-store");
+    c.header("Leafmesh-Version" satisfies VersionHeader, options.version);
     await next();
   });
   logChanges(app, options);

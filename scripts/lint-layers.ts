@@ -19,7 +19,7 @@ const ARROWS: Readonly<Record<string, Arrows>> = {
   observe: { values: ["model", "nats"] },
   runtime: { values: [] },
   routes: { values: ["model"], types: ["policy", "nats", "control", "flow", "observe"] },
-  cli: { values: ["model", "runtime"], types: ["routes"] },
+  cli: { values: ["model", "runtime", "cli/up.ts"], types: ["routes"] },
   "cli/up.ts": { values: ["model", "runtime", "sidecar.ts"], types: ["routes"] },
   "sidecar.ts": { values: ["sidecar"] },
   sidecar: { values: ["model", "policy", "nats", "control", "flow", "observe", "runtime", "routes"] },

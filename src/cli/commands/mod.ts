@@ -1,0 +1,42 @@
+/** Every command, in the order of the overview. */
+import type { Command } from "../command.ts";
+import { APPLY, PLAN } from "./apply.ts";
+import { DLQ_LIST } from "./dlq.ts";
+import { EXPLAIN } from "./explain.ts";
+import { EXPORT_LIST, EXPORT_PUT, EXPORT_REMOVE, EXPORT_SHOW } from "./export.ts";
+import { IMPORT_LIST, IMPORT_PUT, IMPORT_REMOVE } from "./import.ts";
+import { INIT } from "./init.ts";
+import { PEER_ADD, PEER_LIST, PEER_REMOVE } from "./peer.ts";
+import { LINT, UP, VERSION } from "./sidecar.ts";
+import { LINKS, STATUS } from "./status.ts";
+import { TENANT_ADD, TENANT_LIST, TENANT_REMOVE, TENANT_SHOW } from "./tenant.ts";
+import { TENANT_USER_ADD, TENANT_USER_REMOVE } from "./tenant_user.ts";
+
+export const COMMANDS: readonly Command[] = [
+  INIT,
+  UP,
+  LINT,
+  STATUS,
+  LINKS,
+  PLAN,
+  APPLY,
+  EXPLAIN,
+  TENANT_LIST,
+  TENANT_SHOW,
+  TENANT_ADD,
+  TENANT_REMOVE,
+  TENANT_USER_ADD,
+  TENANT_USER_REMOVE,
+  PEER_LIST,
+  PEER_ADD,
+  PEER_REMOVE,
+  EXPORT_LIST,
+  EXPORT_SHOW,
+  EXPORT_PUT,
+  EXPORT_REMOVE,
+  IMPORT_LIST,
+  IMPORT_PUT,
+  IMPORT_REMOVE,
+  DLQ_LIST,
+  VERSION,
+];

@@ -1,0 +1,110 @@
+/** `status` and `links`: what runs, and what flows. */
+import type { LinkList, LinkReport, RouteReport, SiteReport } from "../../../routes/answers.ts";
+import type { Command } from "../command.ts";
+import { paths } from "../paths.ts";
+import { count, elapsed, facts, indent, table } from "../table.ts";
+
+export const STATUS: Command = {
+  name: "status",
+  args: [],
+  about: "this site, its server and its links",
+  flags: {},
+  run: async ({ api, effects }) => {
+    const client = await api();
+    const [site, links] = await Promise.all([
+      client.get<SiteReport>(paths.site),
+      client.get<LinkList>(paths.links),
+    ]);
+    const text = [siteText(site, effects.now()), linkTable(links.items)].join("\n\n");
+    return { json: { site, links: links.items }, text };
+  },
+};
+
+export const LINKS: Command = {
+  name: "links",
+  args: [],
+  about: "every link with each of its routes",
+  flags: {},
+  run: async ({ api }) => {
+    const { items } = await (await api()).get<LinkList>(paths.links);
+    const text = items.length === 0 ? NO_LINKS : items.map(linkText).join("\n\n");
+    return { json: items, text };
+  },
+};
+
+const NO_LINKS = "No peers yet: 'leafmesh peer add <name> --key U…' links with a site.";
+
+function siteText(site: SiteReport, now: Date): string {
+  const { server } = site;
+  const pid = server.pid === null ? "" : `, pid ${server.pid}`;
+  return facts([
+    [
+      "site",
+      `${site.site}, revision ${site.revision}, ${site.converged ? "applied" : "not all applied yet"}`,
+    ],
+    ["key", site.key],
+    ["apps", server.listen],
+    ["peers", server.leaf],
+    ["server", `nats-server ${server.version}, ${server.mode}${pid}, sync ${server.sync}`],
+    ["sidecar", `${site.version} on ${site.runtime}, up ${elapsed(new Date(site.startedAt), now)}`],
+  ]);
+}
+
+function linkTable(links: readonly LinkReport[]): string {
+  if (links.length === 0) return NO_LINKS;
+  const rows = links.map((link) => {
+    const active = link.routes.filter((route) => route.active).length;
+    const sum = (pick: (route: RouteReport) => number) =>
+      link.routes.reduce((total, one) => total + pick(one), 0);
+    const why = link.why ?? link.routes.find((route) => route.why !== null)?.why ?? "";
+    return [
+      link.peer,
+      link.connected ? "up" : "down",
+      link.direction,
+      link.verified,
+      rtt(link),
+      `${active}/${link.routes.length}`,
+      String(sum((route) => route.lag)),
+      String(sum((route) => route.lost)),
+      why,
+    ];
+  });
+  return table(["PEER", "LINK", "BY", "VERIFIED", "RTT", "ROUTES", "LAG", "LOST", "WHY"], rows);
+}
+
+function linkText(link: LinkReport): string {
+  const verified = { yes: "verified", no: "not verified", unknown: "not asked yet" }[link.verified];
+  const at = link.address === null ? "" : ` ${link.address}`;
+  const head = `${link.peer}: ${link.connected ? "up" : "down"}, ${link.direction}${at}, ${verified}, rtt ${rtt(link)}`;
+  const why = link.why === null ? [] : [indent(link.why)];
+  if (link.routes.length === 0) return [head, ...why, indent("no routes")].join("\n");
+  const rows = link.routes.map((route) => [
+    route.direction,
+    route.tenant,
+    route.origin,
+    route.policy ?? "-",
+    route.kind,
+    route.active ? "yes" : "no",
+    String(route.lag),
+    String(route.lost),
+    String(route.position),
+    route.subjects.join(" "),
+  ]);
+  const head2 = ["DIR", "TENANT", "ORIGIN", "POLICY", "KIND", "FLOWS", "LAG", "LOST", "POSITION", "SUBJECTS"];
+  return [head, ...why, indent(table(head2, rows, 98)), ...link.routes.flatMap(notes)].join("\n");
+}
+
+function notes(route: RouteReport): string[] {
+  const name = `${route.direction} ${route.tenant}${route.policy === null ? "" : `/${route.policy}`}`;
+  const lines = route.why === null ? [] : [indent(`${name}: ${route.why}`)];
+  const { view } = route;
+  if (view === null) return lines;
+  const counts = `${count(view.forwarded, "event")} forwarded, ${view.redacted} redacted, ${view.denied} denied, ${view.quarantined} quarantined`;
+  lines.push(indent(`${name}: view ${view.state}, ${counts}`));
+  if (view.lastError !== null) lines.push(indent(`${name}: last error: ${view.lastError}`));
+  return lines;
+}
+
+function rtt(link: LinkReport): string {
+  return link.rttMs === null ? "-" : `${link.rttMs < 10 ? link.rttMs.toFixed(1) : Math.round(link.rttMs)}ms`;
+}

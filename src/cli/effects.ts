@@ -1,0 +1,84 @@
+/** All that a command does to the world, so that tests can put another world in. */
+import { mkdir, readdir, readFile, unlink, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import process from "node:process";
+import { createUser } from "@nats-io/nkeys";
+import { errorText, LeafmeshError } from "../model/errors.ts";
+import { loadSidecar, type SidecarModule } from "./up.ts";
+
+export interface Effects {
+  readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
+  readonly stdout: (text: string) => void;
+  readonly stderr: (text: string) => void;
+  /** @throws LeafmeshError `not_found` when it is not there, `request_invalid` when it cannot be read */
+  readonly readFile: (path: string) => Promise<Uint8Array>;
+  /** Writes a file that must not be there yet, its folders with it. @throws LeafmeshError `conflict` */
+  readonly createFile: (path: string, text: string, mode: number) => Promise<void>;
+  readonly removeFile: (path: string) => Promise<void>;
+  /** Names in a folder; none when it is not there. */
+  readonly listFolder: (path: string) => Promise<readonly string[]>;
+  readonly env: (name: string) => string | undefined;
+  readonly now: () => Date;
+  /** A new key pair of a user. */
+  readonly createUserKey: () => { readonly publicKey: string; readonly seed: string };
+  /** Version of this program. */
+  readonly version: () => Promise<string>;
+  readonly sidecar: () => Promise<SidecarModule>;
+}
+
+/** The world as it is. */
+export function systemEffects(): Effects {
+  return {
+    fetch: (url, init) => fetch(url, init),
+    stdout: (text) => void process.stdout.write(text),
+    stderr: (text) => void process.stderr.write(text),
+    readFile: async (path) => {
+      try {
+        return await readFile(path);
+      } catch (thrown) {
+        if (codeOf(thrown) === "ENOENT") throw new LeafmeshError("not_found", `There is no file ${path}`);
+        throw new LeafmeshError("request_invalid", `Cannot read ${path}: ${errorText(thrown)}`, {
+          cause: thrown,
+        });
+      }
+    },
+    createFile: async (path, text, mode) => {
+      try {
+        await mkdir(dirname(path), { recursive: true });
+        await writeFile(path, text, { mode, flag: "wx" });
+      } catch (thrown) {
+        if (codeOf(thrown) === "EEXIST")
+          throw new LeafmeshError("conflict", `${path} is there already: nothing was overwritten`);
+        throw new LeafmeshError("request_invalid", `Cannot write ${path}: ${errorText(thrown)}`, {
+          cause: thrown,
+        });
+      }
+    },
+    removeFile: (path) => unlink(path),
+    listFolder: async (path) => {
+      try {
+        return (await readdir(path)).sort();
+      } catch {
+        return [];
+      }
+    },
+    env: (name) => process.env[name],
+    now: () => new Date(),
+    createUserKey: () => {
+      const pair = createUser();
+      return { publicKey: pair.getPublicKey(), seed: new TextDecoder().decode(pair.getSeed()) };
+    },
+    version: async () => {
+      const manifest: unknown = JSON.parse(
+        await readFile(new URL("../../package.json", import.meta.url), "utf8"),
+      );
+      const found = typeof manifest === "object" && manifest !== null && "version" in manifest;
+      return found ? String(manifest.version) : "unknown";
+    },
+    sidecar: loadSidecar,
+  };
+}
+
+function codeOf(thrown: unknown): unknown {
+  return thrown instanceof Error && "code" in thrown ? thrown.code : undefined;
+}

@@ -1,0 +1,22 @@
+/** Paths of the API's resources. */
+const part = encodeURIComponent;
+
+export const paths = {
+  site: "/v1/site",
+  links: "/v1/links",
+  plan: "/v1/plan",
+  apply: "/v1/apply",
+  explain: "/v1/explain",
+  tenants: "/v1/tenants",
+  tenant: (tenant: string) => `/v1/tenants/${part(tenant)}`,
+  exports: (tenant: string) => `/v1/tenants/${part(tenant)}/exports`,
+  export: (tenant: string, name: string) => `/v1/tenants/${part(tenant)}/exports/${part(name)}`,
+  imports: (tenant: string) => `/v1/tenants/${part(tenant)}/imports`,
+  /** `origin` names a transit import. */
+  import: (tenant: string, peer: string, origin?: string) =>
+    `/v1/tenants/${part(tenant)}/imports/${part(peer)}${origin === undefined ? "" : `?origin=${part(origin)}`}`,
+  peers: "/v1/peers",
+  peer: (peer: string) => `/v1/peers/${part(peer)}`,
+  deadLetters: (tenant: string, query: string) =>
+    `/v1/tenants/${part(tenant)}/dlq${query === "" ? "" : `?${query}`}`,
+} as const;
