@@ -35,7 +35,7 @@ const TENANT_MAX_STREAMS = 128;
 const TENANT_MAX_CONSUMERS = 4096;
 
 /** Which subjects cross a border between two accounts of one server. */
-interface Crossing {
+export interface Crossing {
   readonly type: "service" | "stream";
   /** Owner of the subject: the account that exports it. */
   readonly from: string;
@@ -51,10 +51,7 @@ export function renderAccounts(
   keys: PublicSiteKeys,
   retiredTenants: readonly string[],
 ): ConfMap {
-  const crossings = [
-    ...desired.tenants.flatMap((tenant) => tenantCrossings(desired.site, tenant.name)),
-    ...desired.peers.flatMap((peer) => linkCrossings(desired.site, peer.name)),
-  ];
+  const crossings = accountCrossings(desired);
   const accounts: Record<string, ConfMap> = {
     [SYSTEM_ACCOUNT]: { users: [systemUser(keys.sys)] },
     [MESH_ACCOUNT]: {
@@ -89,6 +86,14 @@ export function renderAccounts(
     };
   }
   return accounts;
+}
+
+/** Everything that crosses a border between accounts of this site. */
+export function accountCrossings(desired: DesiredState): Crossing[] {
+  return [
+    ...desired.tenants.flatMap((tenant) => tenantCrossings(desired.site, tenant.name)),
+    ...desired.peers.flatMap((peer) => linkCrossings(desired.site, peer.name)),
+  ];
 }
 
 function tenantCrossings(site: string, tenant: string): Crossing[] {

@@ -23,15 +23,28 @@ const Leaf = z.object({
 });
 const Leafz = z.object({ leafs: z.array(Leaf).nullish() });
 const Accountz = z.object({ accounts: z.array(z.string()).nullish() });
-const Border = z.looseObject({ subject: z.string(), type: z.string(), account: z.string().optional() });
+const Export = z.object({
+  type: z.enum(["service", "stream"]),
+  subject: z.string(),
+  approved_accounts: z.array(z.string()).nullish(),
+});
+const Import = z.object({
+  type: z.enum(["service", "stream"]),
+  /** Owner of the subject. */
+  account: z.string(),
+  subject: z.string(),
+  /** Its name in the importing account. */
+  local_subject: z.string(),
+  invalid: z.boolean(),
+});
 const AccountDetail = z.object({
   account_detail: z.object({
     account_name: z.string(),
     jetstream_enabled: z.boolean(),
     leafnode_connections: z.number(),
     client_connections: z.number(),
-    exports: z.array(Border).nullish(),
-    imports: z.array(Border).nullish(),
+    exports: z.array(Export).nullish(),
+    imports: z.array(Import).nullish(),
   }),
 });
 const Varz = z.looseObject({
@@ -59,7 +72,13 @@ const Varz = z.looseObject({
         .optional(),
     })
     .optional(),
-  leaf: z.looseObject({ host: z.string().optional(), port: z.number().optional() }).optional(),
+  leaf: z
+    .looseObject({
+      host: z.string().optional(),
+      port: z.number().optional(),
+      remotes: z.array(z.looseObject({ local_account: z.string().optional() })).optional(),
+    })
+    .optional(),
   feature_flags: z.record(z.string(), z.boolean()).optional(),
 });
 const Reply = z.object({
