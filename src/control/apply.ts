@@ -1,15 +1,18 @@
 /** Runs the steps of a plan on the server. */
 import type { ConsumerConfig, JetStreamManager, StreamConfig } from "@nats-io/jetstream";
-import { LeafmeshError } from "../model/errors.ts";
+import { errorText, LeafmeshError } from "../model/errors.ts";
 import type { ConsumerSpec, StreamAccount, StreamSpec } from "./assets.ts";
 import { isGone, VIEW_AFTER } from "./observe.ts";
-import { positionAt, sequenceAfter } from "./position.ts";
+import { positionAt, sequenceAfter, sequenceAt } from "./position.ts";
 import type { ExportPlan, OutRoute } from "./routes.ts";
 import type { OldRoute, Start, Step } from "./step.ts";
 import { CUT, switchPosition } from "./switch.ts";
 
 /** A consumer that must not deliver is paused until then: until it is resumed. */
 export const FOREVER = new Date("2200-01-01T00:00:00Z");
+
+/** A policy that was written less than this ago is one that its peers have nothing of yet. */
+const FRESH_POLICY_MS = 60_000;
 
 /** The workers of views, run by the data plane. */
 export interface ViewRunner {
@@ -64,7 +67,7 @@ export async function applyStep(context: ApplyContext, step: Step): Promise<void
     case "create-consumer": {
       const after = await startAfter(context, step.stream, step.start);
       await addConsumer(mesh, step.stream, step.spec, after, step.paused);
-      if (step.start.type === "new" && step.start.route !== null) context.poke(step.start.route.peer);
+      if (step.start.type === "new") context.poke(step.start.route.peer);
       return;
     }
     case "update-consumer":
@@ -86,7 +89,7 @@ export async function applyStep(context: ApplyContext, step: Step): Promise<void
       await context.kickLeaf(step.peer);
       return;
     case "create-view":
-      await createView(mesh, step.plan, step.spec, step.from, step.start);
+      await createView(mesh, step.plan, step.spec, step.from, step.since);
       return;
     case "create-view-consumer":
       await addConsumer(mesh, step.plan.source, step.spec, await viewAfter(mesh, step.plan), false);
@@ -145,18 +148,22 @@ async function addConsumer(
   } as ConsumerConfig);
 }
 
-/** The sequence after which a new consumer begins. */
+/**
+ * The sequence after which a new consumer begins. One that was deleted under its peer goes on where the peer is; so a
+ * peer that cannot be asked is waited for, unless the policy is so new that the peer cannot have anything yet.
+ */
 async function startAfter(context: ApplyContext, stream: string, start: Start): Promise<number> {
   if (start.type === "first") return 0;
-  const { state } = await context.mesh.streams.info(stream);
-  if (start.route === null) return state.last_seq;
-  // A consumer that was deleted under a peer that still sources from it goes on where the peer is.
-  const position = await context
-    .peerPosition(start.route.peer, start.route.export.tenant.name, stream)
-    .catch(() => null);
-  return position?.attached && position.sequence > 0
-    ? Math.min(position.sequence, state.last_seq)
-    : state.last_seq;
+  const { peer, export: plan } = start.route;
+  const begin = await sequenceAt(context.mesh, stream, new Date(start.since));
+  try {
+    const { sequence } = await context.peerPosition(peer, plan.tenant.name, stream);
+    return Math.max(begin, sequence);
+  } catch (error) {
+    const age = Date.now() - Date.parse(start.since);
+    if (age < FRESH_POLICY_MS) return begin;
+    throw new Waiting(`${peer} must say first how far it has stored ${stream}: ${errorText(error)}`);
+  }
 }
 
 /**
@@ -179,16 +186,15 @@ async function createView(
   plan: ExportPlan,
   spec: StreamSpec,
   from: readonly OldRoute[],
-  start: "first" | "new",
+  since: string | null,
 ): Promise<void> {
-  let after = start === "first" ? 0 : (await mesh.streams.info(plan.source)).state.last_seq;
+  let after = since === null ? 0 : await sequenceAt(mesh, plan.source, new Date(since));
   for (const old of from) {
     const info = await mesh.consumers.info(old.stream, old.consumer);
     const position = await positionAt(mesh, old.stream, old.source, info.ack_floor.stream_seq);
     const begin = Math.max(position, (info.config.opt_start_seq ?? 1) - 1);
     after = Math.min(after, begin);
   }
-  if (start === "first" && from.length > 0) after = 0;
   await mesh.streams.add({
     ...spec,
     metadata: { ...spec.metadata, [VIEW_AFTER]: String(after) },

@@ -26,6 +26,8 @@ export interface PlanInput {
   readonly strangers: readonly { readonly peer: string; readonly why: string }[];
   /** Views whose worker runs, with the version of the policy that it decides by. */
   readonly views: ReadonlyMap<string, string>;
+  /** When an export policy was written, RFC 3339. */
+  readonly changedAt: (plan: ExportPlan) => string;
   /** Version of a policy as it stands now. */
   readonly versionOf: (plan: ExportPlan) => string;
 }

@@ -63,7 +63,9 @@ export function planOutgoing(input: PlanInput, route: OutRoute, wanted: Readonly
     };
   }
   const fresh = observed === undefined || route.export.policy.start === "all";
-  const start: Start = fresh ? { type: "first" } : { type: "new", route };
+  const start: Start = fresh
+    ? { type: "first" }
+    : { type: "new", route, since: input.changedAt(route.export) };
   const paused = route.hold !== null || verified !== "yes";
   return { ...none, steps: [{ type: "create-consumer", stream, spec, start, paused }] };
 }

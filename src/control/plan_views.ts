@@ -16,7 +16,13 @@ export function planView(input: PlanInput, plan: ExportPlan, outgoing: readonly 
     const from = outgoing.flatMap((one) => (one.route.export === plan && one.old !== null ? [one.old] : []));
     const source = input.observed.mesh.get(plan.source);
     const fresh = source === undefined || plan.policy.start === "all";
-    steps.push({ type: "create-view", plan, spec: stream, from, start: fresh ? "first" : "new" });
+    steps.push({
+      type: "create-view",
+      plan,
+      spec: stream,
+      from,
+      since: fresh ? null : input.changedAt(plan),
+    });
   } else {
     const changed = streamDifferences(stream, view.info.config);
     if (changed.length > 0) steps.push({ type: "update-stream", account: MESH, spec: stream, changed });

@@ -65,3 +65,17 @@ export async function sequenceAfter(
   }
   return low;
 }
+
+/** The sequence of the last message that was stored before `time`; 0 when all of the stream is later. */
+export async function sequenceAt(mesh: JetStreamManager, stream: string, time: Date): Promise<number> {
+  const { state } = await mesh.streams.info(stream);
+  let low = Math.max(state.first_seq - 1, 0);
+  let high = state.last_seq;
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    const message = await messageAt(mesh, stream, middle);
+    if (message === null || message.time.getTime() < time.getTime()) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}

@@ -120,6 +120,9 @@ export class Reconciler implements AsyncDisposable {
       strangers: await this.#options.strangers(),
       views: this.#options.context.views.running(),
       versionOf: this.#options.versionOf,
+      changedAt: (one) =>
+        this.#options.state.get({ type: "export", tenant: one.tenant.name, name: one.policy.name })
+          ?.changedAt ?? new Date(0).toISOString(),
     });
     this.#last = { plan, observed, revision };
     this.#options.onPlan?.(this.#last);

@@ -26,6 +26,8 @@ export interface Versioned<T> {
   readonly value: T;
   /** Revision of this document in the state bucket, 1 and up. */
   readonly revision: number;
+  /** When it was written, RFC 3339, by the server's clock. */
+  readonly changedAt: string;
 }
 
 /** The key of a document in the state bucket. */

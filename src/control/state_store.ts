@@ -120,7 +120,7 @@ export class KvStateStore implements StateStore, AsyncDisposable {
       this.#requireRevision(ref, expected);
       this.#requireTenant(ref);
       const after = new Map(this.#documents);
-      after.set(key, { ref, document: { value, revision: 0 } });
+      after.set(key, { ref, document: { value, revision: 0, changedAt: "" } });
       this.#requireValid(ref, after);
       const current = this.#documents.get(key)?.document.revision;
       const text = JSON.stringify(value);
@@ -128,7 +128,8 @@ export class KvStateStore implements StateStore, AsyncDisposable {
         const revision = await this.#kv.put(key, text, {
           previousSeq: current ?? (await this.#lastRevision(key)),
         });
-        this.#take(key, ref, value, revision);
+        const entry = await this.#kv.get(key, { revision });
+        this.#take(key, ref, value, revision, entry?.created ?? new Date());
         return revision;
       } catch (error) {
         throw raced(ref, error);
@@ -236,7 +237,7 @@ export class KvStateStore implements StateStore, AsyncDisposable {
     if (ref === null) return;
     if (entry.operation === "PUT") {
       const parsed = SCHEMAS[ref.type].safeParse(entry.json());
-      if (parsed.success) this.#take(entry.key, ref, parsed.data, entry.revision);
+      if (parsed.success) this.#take(entry.key, ref, parsed.data, entry.revision, entry.created);
       return;
     }
     if (this.#documents.delete(entry.key)) this.#changed(entry.revision);
@@ -246,8 +247,11 @@ export class KvStateStore implements StateStore, AsyncDisposable {
     return this.#documents.get(key)?.document.revision ?? 0;
   }
 
-  #take(key: string, ref: ResourceRef, value: unknown, revision: number): void {
-    this.#documents.set(key, { ref, document: { value: value as ResourceValues[ResourceType], revision } });
+  #take(key: string, ref: ResourceRef, value: unknown, revision: number, created: Date): void {
+    this.#documents.set(key, {
+      ref,
+      document: { value: value as ResourceValues[ResourceType], revision, changedAt: created.toISOString() },
+    });
     this.#changed(revision);
   }
 

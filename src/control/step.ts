@@ -8,8 +8,8 @@ import type { ExportPlan, OutRoute } from "./routes.ts";
 export type Start =
   /** With the first event of the stream. */
   | { readonly type: "first" }
-  /** With events from now on; if the peer still has a position in the stream, right after that. */
-  | { readonly type: "new"; readonly route: OutRoute | null };
+  /** With events from `since` (when the policy was written) on, or after the position that the peer has stored. */
+  | { readonly type: "new"; readonly route: OutRoute; readonly since: string };
 
 export type Step =
   | { readonly type: "stop-view"; readonly key: string }
@@ -47,7 +47,8 @@ export type Step =
       readonly plan: ExportPlan;
       readonly spec: StreamSpec;
       readonly from: readonly OldRoute[];
-      readonly start: "first" | "new";
+      /** `null`: with the first event that is stored; else with events from then on. */
+      readonly since: string | null;
     }
   | { readonly type: "create-view-consumer"; readonly plan: ExportPlan; readonly spec: ConsumerSpec }
   | { readonly type: "start-view"; readonly plan: ExportPlan; readonly version: string }
@@ -99,7 +100,7 @@ export function describeStep(step: Step): StepReport {
     }
     case "create-consumer": {
       const target = `MESH/${step.stream}/${step.spec.durable_name}`;
-      const start = step.start.type === "first" ? "the first event" : "events from now on";
+      const start = step.start.type === "first" ? "the first event" : `events from ${step.start.since} on`;
       const held = step.paused ? ", paused until the peer has proved its key" : "";
       return report(
         target,

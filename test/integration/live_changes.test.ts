@@ -1,0 +1,175 @@
+/** Tenants, peers, exports and imports that come and go while the mesh runs. */
+import { expect, test } from "bun:test";
+import { jetstream, jetstreamManager } from "@nats-io/jetstream";
+import { connect, nkeyAuthenticator } from "@nats-io/transport-node";
+import { createSigningKey, loadSigningKey } from "../../src/nats/keys.ts";
+import { Load, readLog } from "../support/ledger.ts";
+import { startMesh } from "../support/mesh.ts";
+import { waitFor } from "../support/wait_for.ts";
+
+const RING = { berlin: ["austin"], austin: ["tokyo"], tokyo: ["berlin"] };
+const WITHIN_5_S = { deadlineMs: 5000, pollMs: 50 };
+
+test("a tenant added at run time publishes, crosses and reads back within 5 s, and drops no client", async () => {
+  await using mesh = await startMesh({
+    sites: { berlin: ["austin"], austin: [] },
+    tenants: () => [{ tenant: "acme" }],
+  });
+  const [berlin, austin] = [mesh.site("berlin"), mesh.site("austin")];
+  const before = await berlin.app("acme");
+  let dropped = 0;
+  void (async () => {
+    for await (const status of before.status()) if (status.type === "disconnect") dropped++;
+  })();
+
+  const app = createSigningKey();
+  const users = [{ name: "app", key: app.publicKey }];
+  const start = performance.now();
+  for (const site of [berlin, austin]) await site.put("/v1/tenants/initech", { users });
+  await berlin.put("/v1/tenants/initech/exports/all", {
+    to: ["austin"],
+    rules: [{ subjects: ["initech.>"] }],
+  });
+  await austin.put("/v1/tenants/initech/imports/berlin", { subjects: ["initech.>"] });
+  const open = (site: typeof berlin) =>
+    waitFor(
+      () =>
+        connect({
+          servers: site.file.server?.listen ?? "",
+          authenticator: nkeyAuthenticator(() => app.seed()),
+          reconnect: false,
+        }),
+      { what: "the new user to be let in" },
+    );
+  const [here, there] = [await open(berlin), await open(austin)];
+  try {
+    const got: string[] = [];
+    there.subscribe("initech.>", { callback: (_error, message) => void got.push(message.subject) });
+    await there.flush();
+    const ack = await waitFor(() => jetstream(here).publish("initech.hello", "x"), { what: "a PubAck" });
+    expect(ack.stream).toBe("out_initech");
+    await waitFor(() => got.length > 0, { what: "the event at the far site" });
+    expect(performance.now() - start).toBeLessThan(5000);
+    await waitFor(
+      async () => (await (await jetstreamManager(there)).streams.info("initech")).state.messages === 1,
+      {
+        what: "the event in the far log",
+      },
+    );
+  } finally {
+    await Promise.all([here.close(), there.close()]);
+  }
+  expect(dropped).toBe(0);
+
+  // Removed: its users are out at once; added again, it goes on with what it had.
+  const etag = (await berlin.api("GET", "/v1/tenants/initech")).headers.get("etag") ?? "";
+  expect((await berlin.api("DELETE", "/v1/tenants/initech", undefined, { "if-match": etag })).status).toBe(
+    204,
+  );
+  await waitFor(
+    async () => {
+      const nc = await open(berlin).catch(() => null);
+      await nc?.close();
+      return nc === null;
+    },
+    { deadlineMs: 15_000, what: "the removed tenant's user to be refused" },
+  );
+  await berlin.put("/v1/tenants/initech", { users });
+  const again = await open(berlin);
+  const ack = await waitFor(() => jetstream(again).publish("initech.again", "x"), WITHIN_5_S);
+  expect(ack.seq).toBe(2);
+  await again.close();
+}, 60_000);
+
+test("a removed peer is cut at once, and nothing of later events reaches it", async () => {
+  await using mesh = await startMesh({
+    sites: RING,
+    tenants: (site) => {
+      const others = Object.keys(RING).filter((other) => other !== site);
+      return [
+        {
+          tenant: "acme",
+          exports: [{ name: "all", to: others, rules: [{ subjects: ["acme.>"] }] }],
+          imports: others.map((from) => ({ from, subjects: ["acme.>"] })),
+        },
+      ];
+    },
+  });
+  await mesh.flowing();
+  const [berlin, austin, tokyo] = [mesh.site("berlin"), mesh.site("austin"), mesh.site("tokyo")];
+  const app = await berlin.app("acme");
+  const load = new Load(app, { subject: () => "acme.orders.x" });
+  const [atAustin, atTokyo] = [await austin.app("acme"), await tokyo.app("acme")];
+  await waitFor(async () => (await readLog(atTokyo, "acme", "berlin.acme.>")).length > 100);
+  // The export must name only peers that are there.
+  await berlin.put("/v1/tenants/acme/exports/all", { to: ["austin"], rules: [{ subjects: ["acme.>"] }] });
+  const remove = async (path: string) => {
+    const etag = (await berlin.api("GET", path)).headers.get("etag") ?? "";
+    const response = await berlin.api("DELETE", path, undefined, { "if-match": etag });
+    expect(response.status).toBe(204);
+  };
+  await remove("/v1/tenants/acme/imports/tokyo");
+  await remove("/v1/peers/tokyo");
+  await waitFor(
+    async () => (await tokyo.links()).find((link) => link.peer === "berlin")?.connected === false,
+    {
+      ...WITHIN_5_S,
+      what: "the leaf to be cut",
+    },
+  );
+  const stopped = (await readLog(atTokyo, "acme", "berlin.acme.>")).length;
+  const more = load.count + 500;
+  await waitFor(() => load.count > more, { what: "more events" });
+  await load.stop();
+  await waitFor(async () => (await readLog(atAustin, "acme", "berlin.acme.>")).length === load.count, {
+    deadlineMs: 15_000,
+    what: "all events at the peer that stays",
+  });
+  expect((await readLog(atTokyo, "acme", "berlin.acme.>")).length).toBe(stopped);
+}, 60_000);
+
+test("drift is repaired: a deleted consumer goes on where its peer is, a changed stream is set back", async () => {
+  await using mesh = await startMesh({
+    sites: { berlin: ["austin"], austin: [] },
+    tenants: (site) => [
+      site === "berlin"
+        ? {
+            tenant: "acme",
+            exports: [{ name: "all", to: ["austin"], rules: [{ subjects: ["acme.orders.>"] }] }],
+          }
+        : { tenant: "acme", imports: [{ from: "berlin", subjects: ["acme.>"] }] },
+    ],
+  });
+  await mesh.flowing();
+  const [berlin, austin] = [mesh.site("berlin"), mesh.site("austin")];
+  const load = new Load(await berlin.app("acme"), { subject: () => "acme.orders.x" });
+  const far = await austin.app("acme");
+  await waitFor(async () => (await readLog(far, "acme", "berlin.acme.>")).length > 100);
+
+  const key = await loadSigningKey(`${berlin.dataFolder}/keys/mesh.nk`);
+  const nc = await connect({
+    servers: berlin.file.server?.listen ?? "",
+    authenticator: nkeyAuthenticator(() => key.seed()),
+  });
+  const jsm = await jetstreamManager(nc, { checkAPI: false });
+  await jsm.consumers.delete("out_acme", "austin");
+  const { config } = await jsm.streams.info("out_acme");
+  await jsm.streams.update("out_acme", { ...config, max_age: config.max_age * 2 });
+  await waitFor(
+    async () =>
+      (await jsm.streams.info("out_acme")).config.max_age === config.max_age &&
+      (await jsm.consumers.info("out_acme", "austin")).push_bound === true,
+    { deadlineMs: 10_000, what: "the repair" },
+  );
+  await nc.close();
+  await load.stop();
+  const events = await waitFor(
+    async () => {
+      const found = await readLog(far, "acme", "berlin.acme.>");
+      return found.length >= load.count ? found : null;
+    },
+    { deadlineMs: 20_000, what: `${load.count} events` },
+  );
+  expect(new Set(events.map((event) => event.n)).size).toBe(load.count);
+  expect(events.length).toBe(load.count);
+}, 60_000);
