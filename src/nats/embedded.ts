@@ -257,5 +257,13 @@ async function follow(options: EmbeddedServerOptions, signal: AbortSignal): Prom
   const { onEvent } = options;
   if (onEvent === undefined) return;
   const onLine = (line: ServerLogLine) => onEvent({ type: "log", line });
-  await followServerLog(options.folder.file("serverLog"), "end", onLine, signal);
+  const path = options.folder.file("serverLog");
+  while (!signal.aborted) {
+    try {
+      await followServerLog(path, "end", onLine, signal);
+    } catch (thrown) {
+      onLine({ level: "error", message: `Cannot read ${path}: ${errorText(thrown)}` });
+      await sleep(SUPERVISE_MS, signal);
+    }
+  }
 }

@@ -46,6 +46,8 @@ main() {
 }
 
 launch() {
+  # What the last server said when it crashed is worth keeping.
+  [ -s log/nats.out ] && mv -f log/nats.out log/nats.out.1
   "$binary" -c nats.conf </dev/null >log/nats.out 2>&1 &
   server=$!
   up=0
