@@ -148,9 +148,7 @@ export class FastIngest {
       subject: message.subject,
       plain: message.plain,
       reply: `${this.#replyHead}${this.#sent}.${operation}.$FI`,
-      headerHead: `NATS/1.0
-Nats-Expected-Last-Sequence: ${this.#lastSequence}
-${message.headerHead}`,
+      headerHead: `NATS/1.0\r\nNats-Expected-Last-Sequence: ${this.#lastSequence}\r\n${message.headerHead}`,
       headerTail: message.headerTail,
       headerFrom: message.headerFrom,
       data: message.data,
@@ -188,10 +186,15 @@ ${message.headerHead}`,
     this.#bytes = 0;
     this.#storedBefore = this.#appended;
     const flow = Math.max(1, Math.min(ACK_EVERY, Math.floor(ACK_BYTES / Math.max(1, firstBytes))));
-    this.#replyHead = `${this.#inbox}.${this.#batch}.${flow}.fail.`;
+    this.#replyHead = `${this.#batchInbox()}.${flow}.fail.`;
     this.#state = "opening";
     this.#heardAt = performance.now();
     this.#arm(this.#idleMs);
+  }
+
+  /** The token after the inbox is the batch's id, which the server keeps for the stream, not for the connection. */
+  #batchInbox(): string {
+    return `${this.#inbox}.${this.#inbox.slice(this.#inbox.lastIndexOf(".") + 1)}-${this.#batch}`;
   }
 
   #commit(): void {
@@ -219,7 +222,7 @@ ${message.headerHead}`,
 
   #hear(subject: string, message: ReturnType<typeof rawMessage>): void {
     if (this.#state === "ended" || this.#state === "none") return;
-    if (!subject.startsWith(`${this.#inbox}.${this.#batch}.`)) return;
+    if (!subject.startsWith(`${this.#batchInbox()}.`)) return;
     this.#heardAt = performance.now();
     let reply: BatchReply;
     try {

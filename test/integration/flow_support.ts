@@ -1,0 +1,242 @@
+/** A real nats-server with the streams of one tenant, for the tests of src/flow. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type JetStreamManager, jetstreamManager, type StreamConfig } from "@nats-io/jetstream";
+import { connect, type NatsConnection } from "@nats-io/transport-node";
+import {
+  dlqStreamConfig,
+  type FlowLimits,
+  viewConsumerConfig,
+  viewStreamConfig,
+} from "../../src/flow/stream_configs.ts";
+import type { Decision, MeshEvent } from "../../src/model/event.ts";
+import { outStream, storedSubject, tenantSubjects, viewStream } from "../../src/model/names.ts";
+import { nanos } from "../../src/model/units.ts";
+
+export const SITE = "tokyo";
+export const TENANT = "acme";
+export const POLICY = "eu";
+
+export const LIMITS: FlowLimits = {
+  maxBytes: -1,
+  maxAgeMs: 0,
+  maxMsgBytes: -1,
+  whenFull: "refuse",
+};
+
+function serverBinary(): string {
+  const places = [
+    process.env.NATS_SERVER,
+    join(import.meta.dir, "../../.tools/bin/nats-server"),
+    "/tmp/probe/nats/x/usr/sbin/nats-server",
+  ];
+  for (const place of places) if (place !== undefined && existsSync(place)) return place;
+  throw new Error("nats-server was not found: run scripts/setup");
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      server.close(() =>
+        typeof address === "object" && address !== null
+          ? resolve(address.port)
+          : reject(new Error("no port")),
+      );
+    });
+  });
+}
+
+/** Waits until `check` holds. */
+export async function until(
+  check: () => boolean | Promise<boolean>,
+  what: string,
+  timeoutMs = 20_000,
+): Promise<void> {
+  const end = Date.now() + timeoutMs;
+  while (!(await check())) {
+    if (Date.now() > end) throw new Error(`Timed out waiting until ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+export class TestServer implements AsyncDisposable {
+  readonly port: number;
+  readonly #dir: string;
+  readonly #config: string;
+  #process: ChildProcess | null = null;
+  readonly #connections: NatsConnection[] = [];
+
+  private constructor(port: number, dir: string, extra: string) {
+    this.port = port;
+    this.#dir = dir;
+    this.#config = join(dir, "nats.conf");
+    writeFileSync(
+      this.#config,
+      `server_name: ${SITE}\nlisten: "127.0.0.1:${port}"\njetstream { store_dir: "${dir}/js", domain: ${SITE}, sync_interval: always }\n${extra}\n`,
+    );
+  }
+
+  static async start(extra = ""): Promise<TestServer> {
+    const server = new TestServer(await freePort(), mkdtempSync(join(tmpdir(), "leafmesh-flow-")), extra);
+    await server.up();
+    return server;
+  }
+
+  get url(): string {
+    return `nats://127.0.0.1:${this.port}`;
+  }
+
+  async up(): Promise<void> {
+    this.#process = spawn(serverBinary(), ["-c", this.#config, "-l", join(this.#dir, "server.log")], {
+      stdio: "ignore",
+    });
+    await until(async () => {
+      try {
+        const nc = await connect({ servers: this.url, reconnect: false, timeout: 500 });
+        const jsm = await jetstreamManager(nc);
+        await jsm.getAccountInfo();
+        await nc.close();
+        return true;
+      } catch {
+        return false;
+      }
+    }, "nats-server answers");
+  }
+
+  /** Kills the server as a crash would. */
+  async kill(): Promise<void> {
+    const process = this.#process;
+    this.#process = null;
+    if (process === null) return;
+    const gone = new Promise((resolve) => process.once("exit", resolve));
+    process.kill("SIGKILL");
+    await gone;
+  }
+
+  async connect(): Promise<NatsConnection> {
+    const nc = await connect({
+      servers: this.url,
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: 50,
+      reconnectJitter: 10,
+    });
+    this.#connections.push(nc);
+    return nc;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const nc of this.#connections) await nc.close().catch(() => {});
+    await this.kill();
+    rmSync(this.#dir, { recursive: true, force: true });
+  }
+}
+
+/** Creates `out_acme`, the view with its consumer, and the dead-letter stream unless told otherwise. */
+export async function createStreams(
+  jsm: JetStreamManager,
+  options: {
+    readonly policy?: string;
+    readonly outWindowMs?: number;
+    readonly dlq?: boolean;
+    readonly viewLimits?: Partial<FlowLimits>;
+    readonly out?: Partial<StreamConfig>;
+  } = {},
+): Promise<void> {
+  const policy = options.policy ?? POLICY;
+  await jsm.streams.add({
+    name: outStream(TENANT),
+    subjects: [storedSubject(SITE, tenantSubjects(TENANT))],
+    duplicate_window: nanos(options.outWindowMs ?? 120_000),
+    allow_batched: true,
+    ...options.out,
+  } as StreamConfig & { name: string });
+  const limits = { ...LIMITS, ...options.viewLimits };
+  await jsm.streams.add(viewStreamConfig({ site: SITE, tenant: TENANT, policy, limits }));
+  await jsm.consumers.add(outStream(TENANT), viewConsumerConfig({ policy }));
+  if (options.dlq !== false) await jsm.streams.add(dlqStreamConfig({ tenant: TENANT, limits: LIMITS }));
+}
+
+/** Publishes without waiting for each, and waits for all at the end. Subjects are those of the tenant. */
+export async function publishAll(
+  nc: NatsConnection,
+  events: Iterable<{ readonly subject: string; readonly data: string | Uint8Array; readonly id?: string }>,
+): Promise<void> {
+  const { headers } = await import("@nats-io/transport-node");
+  let waiting: Promise<unknown>[] = [];
+  for (const event of events) {
+    const h = headers();
+    if (event.id !== undefined) h.set("Nats-Msg-Id", event.id);
+    waiting.push(
+      nc
+        .request(storedSubject(SITE, event.subject), event.data, { timeout: 20_000, headers: h })
+        .then((m) => {
+          const body: unknown = m.json();
+          if (typeof body === "object" && body !== null && "error" in body) throw new Error(m.string());
+        }),
+    );
+    if (waiting.length >= 512) {
+      await Promise.all(waiting);
+      waiting = [];
+    }
+  }
+  await Promise.all(waiting);
+}
+
+export interface StoredEvent {
+  readonly seq: number;
+  readonly subject: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly data: string;
+}
+
+/** All messages of a stream, in order. */
+export async function readAll(jsm: JetStreamManager, stream: string): Promise<StoredEvent[]> {
+  const info = await jsm.streams.info(stream);
+  const out: StoredEvent[] = [];
+  if (info.state.messages === 0) return out;
+  const { jetstream } = await import("@nats-io/jetstream");
+  const nc = (jsm as unknown as { nc: NatsConnection }).nc;
+  const consumer = await jetstream(nc).consumers.get(stream);
+  for await (const m of await consumer.consume({ max_messages: 5000 })) {
+    const headers: Record<string, string> = {};
+    for (const [name, values] of m.headers ?? []) headers[name] = values[0] ?? "";
+    out.push({ seq: m.seq, subject: m.subject, headers, data: m.string() });
+    if (m.info.pending === 0) break;
+  }
+  await consumer.delete().catch(() => {});
+  return out;
+}
+
+/** The view's messages. */
+export const readView = (jsm: JetStreamManager, policy = POLICY): Promise<StoredEvent[]> =>
+  readAll(jsm, viewStream(TENANT, policy));
+
+/** Forwards all as it is. */
+export function forwardAll(event: MeshEvent): Decision {
+  return {
+    type: "forward",
+    rule: { policy: POLICY, index: 0, name: "#1" },
+    headers: event.headers,
+    data: event.data,
+    redactions: 0,
+  };
+}
+
+/**
+ * Decides by the subject: `….drop…` is denied, `….none…` has no rule, `….bad…` is put aside, all else is forwarded.
+ */
+export function decideBySubject(event: MeshEvent): Decision {
+  const rule = { policy: POLICY, index: 0, name: "#1" };
+  if (event.subject.includes(".drop")) return { type: "drop", rule, reason: "denied" };
+  if (event.subject.includes(".none")) return { type: "drop", rule: null, reason: "no_rule" };
+  if (event.subject.includes(".bad")) {
+    return { type: "quarantine", rule, reason: "payload_not_json", error: "not JSON\r\nat byte 1" };
+  }
+  return { type: "forward", rule, headers: event.headers, data: event.data, redactions: 1 };
+}
