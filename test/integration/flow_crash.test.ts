@@ -1,0 +1,283 @@
+import { describe, expect, test } from "bun:test";
+import { type ChildProcess, spawn } from "node:child_process";
+import { join } from "node:path";
+import { type JetStreamManager, jetstreamManager } from "@nats-io/jetstream";
+import { startView } from "../../src/flow/view_worker.ts";
+import { dlqStream, outStream, viewStream } from "../../src/model/names.ts";
+import { FastIngest } from "../../src/nats/fast_ingest.ts";
+import {
+  createStreams,
+  decideBySubject,
+  POLICY,
+  publishAll,
+  readAll,
+  readView,
+  SITE,
+  TENANT,
+  TestServer,
+  until,
+} from "./flow_support.ts";
+
+const TIMEOUT = 120_000;
+const EVENTS = 20_000;
+
+const event = (i: number) => ({
+  subject: i % 10 === 3 ? "acme.drop.x" : i % 1000 === 7 ? "acme.bad.x" : `acme.o.${i % 5}`,
+  data: `{"i":${i}}`,
+  ...(i % 2 === 0 ? { id: `id-${i}` } : {}),
+});
+const events = Array.from({ length: EVENTS }, (_, i) => event(i));
+const forwarded = events.filter((e) => e.subject.startsWith("acme.o.")).map((e) => e.data);
+
+async function expectExactlyOnce(jsm: JetStreamManager): Promise<void> {
+  const stored = await readView(jsm);
+  const data = stored.map((e) => e.data);
+  expect(data.length).toBe(forwarded.length);
+  expect(data).toEqual(forwarded);
+  const letters = await readAll(jsm, dlqStream(TENANT));
+  expect(letters.map((e) => e.data)).toEqual(
+    events.filter((e) => e.subject === "acme.bad.x").map((e) => e.data),
+  );
+}
+
+function spawnWorker(url: string): ChildProcess {
+  return spawn(process.execPath, [join(import.meta.dir, "flow_worker_process.ts"), url], {
+    stdio: ["ignore", "ignore", "inherit"],
+  });
+}
+
+async function kill(child: ChildProcess): Promise<void> {
+  const gone = new Promise((resolve) => child.once("exit", resolve));
+  child.kill("SIGKILL");
+  await gone;
+}
+
+const lastPosition = async (jsm: JetStreamManager): Promise<number> => {
+  const info = await jsm.streams.info(viewStream(TENANT, POLICY));
+  return info.state.last_seq;
+};
+
+describe("a view", () => {
+  test(
+    "holds each event once and in order although its worker is killed again and again",
+    async () => {
+      await using server = await TestServer.start();
+      const nc = await server.connect();
+      const jsm = await jetstreamManager(nc);
+      await createStreams(jsm);
+      const publishing = publishAll(nc, events);
+      let kills = 0;
+      while ((await lastPosition(jsm)) < forwarded.length) {
+        const worker = spawnWorker(server.url);
+        const before = await lastPosition(jsm);
+        const until_ = kills < 12 ? before + 200 + Math.floor(Math.random() * 2000) : forwarded.length;
+        await until(
+          async () => (await lastPosition(jsm)) >= Math.min(until_, forwarded.length),
+          "some more is stored",
+          60_000,
+        );
+        await kill(worker);
+        kills++;
+      }
+      await publishing;
+      expect(kills).toBeGreaterThan(5);
+      // The last letters may follow the last event.
+      await using view = startView({
+        nc,
+        jsm,
+        site: SITE,
+        tenant: TENANT,
+        policy: POLICY,
+        decide: decideBySubject,
+        version: "v1",
+      });
+      await until(() => view.stats().position === EVENTS, "all is dealt with");
+      await expectExactlyOnce(jsm);
+    },
+    TIMEOUT,
+  );
+
+  test(
+    "holds each event once and in order although the server is killed again and again",
+    async () => {
+      await using server = await TestServer.start();
+      const nc = await server.connect();
+      const jsm = await jetstreamManager(nc);
+      await createStreams(jsm);
+      await publishAll(nc, events);
+      await using view = startView({
+        nc,
+        jsm,
+        site: SITE,
+        tenant: TENANT,
+        policy: POLICY,
+        decide: decideBySubject,
+        version: "v1",
+      });
+      for (let kills = 0; kills < 4; kills++) {
+        const next = view.stats().position + 1000 + Math.floor(Math.random() * 2000);
+        await until(() => view.stats().position >= next, "some more is dealt with", 30_000);
+        await server.kill();
+        await server.up();
+      }
+      await until(() => view.stats().position === EVENTS, "all is dealt with", 60_000);
+      expect(view.stats().restarts).toBeGreaterThan(3);
+      await expectExactlyOnce(jsm);
+    },
+    TIMEOUT,
+  );
+
+  test(
+    "is filled by one of two workers, and by the other when the first goes away",
+    async () => {
+      await using server = await TestServer.start();
+      const nc = await server.connect();
+      const jsm = await jetstreamManager(nc);
+      await createStreams(jsm);
+      const first = spawnWorker(server.url);
+      await publishAll(nc, events.slice(0, 5000));
+      await using second = startView({
+        nc: await server.connect(),
+        jsm,
+        site: SITE,
+        tenant: TENANT,
+        policy: POLICY,
+        decide: decideBySubject,
+        version: "v1",
+      });
+      await publishAll(nc, events.slice(5000, 15_000));
+      await Bun.sleep(3000);
+      await kill(first);
+      await publishAll(nc, events.slice(15_000));
+      await until(() => second.stats().position === EVENTS, "the second has done the rest", 60_000);
+      expect(second.stats().state).toBe("running");
+      await expectExactlyOnce(jsm);
+    },
+    TIMEOUT,
+  );
+
+  test(
+    "stays in standby and says so while another worker is at it",
+    async () => {
+      await using server = await TestServer.start();
+      const nc = await server.connect();
+      const jsm = await jetstreamManager(nc);
+      await createStreams(jsm);
+      const options = { site: SITE, tenant: TENANT, policy: POLICY, decide: decideBySubject, version: "v1" };
+      await using a = startView({ ...options, nc: await server.connect(), jsm });
+      await until(() => a.stats().state === "running", "the first runs");
+      await using b = startView({ ...options, nc: await server.connect(), jsm });
+      let done = false;
+      const publishing = (async () => {
+        for (let i = 0; !done; i++) {
+          await publishAll(nc, [event(i)]);
+          await Bun.sleep(5);
+        }
+      })();
+      const standby = () => [a, b].filter((view) => view.stats().state === "standby");
+      await until(() => standby().length === 1, "one is in standby", 30_000);
+      expect(standby()[0]?.stats().lastError).toContain("Another worker fills this view");
+      done = true;
+      await publishing;
+      const out = (await jsm.streams.info(outStream(TENANT))).state.last_seq;
+      await until(() => Math.max(a.stats().position, b.stats().position) === out, "all is dealt with");
+      const stored = (await readView(jsm)).map((e) => Number(e.headers["Leafmesh-Position"]));
+      expect(stored).toEqual([...new Set(stored)].sort((x, y) => x - y));
+    },
+    TIMEOUT,
+  );
+});
+
+describe("FastIngest", () => {
+  test(
+    "refuses a writer whose stream was written to in the middle of its batch",
+    async () => {
+      await using server = await TestServer.start();
+      const nc = await server.connect();
+      const jsm = await jetstreamManager(nc);
+      await createStreams(jsm);
+      const message = (data: string) => ({
+        subject: "tokyo~eu.acme.x",
+        plain: true,
+        headerHead: "",
+        headerTail: new TextEncoder().encode("\r\n"),
+        headerFrom: 0,
+        data: new TextEncoder().encode(data),
+      });
+      const ends: string[] = [];
+      let stored = 0;
+      const writer = (lastSequence: number) =>
+        new FastIngest({
+          nc,
+          lastSequence,
+          commitSubject: "tokyo~eu.acme.x",
+          idleCommitMs: 60_000,
+          maxBatchMs: 60_000,
+          onReady: () => {},
+          onStored: (ordinal) => {
+            stored = ordinal;
+          },
+          onFailed: (failure) => ends.push(failure.type),
+        });
+      const stale = writer(0);
+      stale.append(message("a1"));
+      await until(() => stale.ready, "the first batch is open");
+      stale.append(message("a2"));
+      await until(async () => (await lastPosition(jsm)) === 2, "both are stored");
+      // The other one takes over while the first one's batch is still open on the server.
+      const fresh = writer(2);
+      fresh.append(message("b1"));
+      await until(() => fresh.ready, "the second batch is open");
+      stale.append(message("a3"));
+      await until(() => ends.length === 1, "the stale writer is refused");
+      expect(ends).toEqual(["fenced"]);
+      fresh.append(message("b2"));
+      await fresh.drain();
+      expect(stored).toBe(2);
+      fresh.close();
+      expect((await readView(jsm)).map((e) => e.data)).toEqual(["a1", "a2", "b1", "b2"]);
+    },
+    TIMEOUT,
+  );
+
+  test(
+    "says why it cannot write",
+    async () => {
+      await using server = await TestServer.start();
+      const nc = await server.connect();
+      const jsm = await jetstreamManager(nc);
+      await createStreams(jsm, { viewLimits: { maxMsgBytes: 1000 } });
+      const failure = (subject: string, size: number, lastSequence = 0) =>
+        new Promise<string>((resolve) => {
+          const writer = new FastIngest({
+            nc,
+            lastSequence,
+            commitSubject: subject,
+            onReady: () => {},
+            onStored: () => {},
+            onFailed: (why) => resolve(why.type),
+          });
+          writer.append({
+            subject,
+            plain: true,
+            headerHead: "",
+            headerTail: new TextEncoder().encode("\r\n"),
+            headerFrom: 0,
+            data: new Uint8Array(size),
+          });
+        });
+      expect(await failure("tokyo~eu.acme.x", 2000)).toBe("message_too_large");
+      expect(await failure("tokyo~eu.acme.x", 10, 5)).toBe("fenced");
+      expect(await failure("nobody.listens", 10)).toBe("no_responders");
+      const info = await jsm.streams.info(viewStream(TENANT, POLICY));
+      await jsm.streams.update(info.config.name, { ...info.config, max_msgs: 0, max_bytes: 1200 });
+      let ends = "";
+      for (let i = 0; i < 5 && ends !== "stream_full"; i++) {
+        const last = (await jsm.streams.info(info.config.name)).state.last_seq;
+        ends = await Promise.race([failure("tokyo~eu.acme.x", 700, last), Bun.sleep(300).then(() => "stored")]);
+      }
+      expect(ends).toBe("stream_full");
+    },
+    TIMEOUT,
+  );
+});
