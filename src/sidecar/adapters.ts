@@ -5,12 +5,12 @@ import type { ApiLog } from "../../routes/options.ts";
 import type { Control, ViewReport } from "../control/api.ts";
 import type { ViewRunner } from "../control/apply.ts";
 import { headerRecord } from "../control/header_text.ts";
-import { isStreamNotFound } from "../control/observe.ts";
 import type { ExportPlan } from "../control/routes.ts";
 import { viewKey } from "../control/step.ts";
 import { listDeadLetters } from "../flow/dead_letters.ts";
 import type { ViewWorkers } from "../flow/view_runner.ts";
 import type { ViewStats } from "../flow/view_worker.ts";
+import { LeafmeshError } from "../model/errors.ts";
 import type { PseudonymKey } from "../model/keys.ts";
 import { dlqStream } from "../model/names.ts";
 import type { Log } from "../observe/log.ts";
@@ -62,7 +62,7 @@ export async function deadLetterPage(
     };
   } catch (error) {
     // A tenant without a view has no dead-letter stream, and no dead letters.
-    if (isStreamNotFound(error)) return { letters: [], next: null };
+    if (error instanceof LeafmeshError && error.code === "not_found") return { letters: [], next: null };
     throw error;
   }
 }
