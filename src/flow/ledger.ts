@@ -1,6 +1,6 @@
 /**
- * The events between decision and acknowledgement, in the order of the source. Only a prefix that is dealt with, stored,
- * dropped or dead-lettered, may be acknowledged.
+ * The events between decision and record, in the order of the source. The position is the end of the prefix that is dealt
+ * with: stored, dropped or dead-lettered.
  */
 
 /** What became of an event; its number stands in the ledger's columns. */
@@ -32,14 +32,11 @@ export class Ledger {
   readonly #ordinals: Float64Array;
   readonly #outcomes: Uint8Array;
   readonly #redactions: Uint32Array;
-  readonly #replies: Array<Uint8Array | undefined>;
   #head = 0;
   #tail = 0;
 
   /** Source sequence up to which all is dealt with. */
   position: number;
-  /** Acknowledgement subject of the last event that is dealt with. */
-  reply: Uint8Array | null = null;
 
   /** @param capacity events at most; a power of two */
   constructor(capacity: number, position: number) {
@@ -49,7 +46,6 @@ export class Ledger {
     this.#ordinals = new Float64Array(capacity);
     this.#outcomes = new Uint8Array(capacity);
     this.#redactions = new Uint32Array(capacity);
-    this.#replies = new Array<Uint8Array | undefined>(capacity).fill(undefined);
   }
 
   get size(): number {
@@ -60,20 +56,13 @@ export class Ledger {
   }
 
   /** Enters an event. @returns its number, for `settle` */
-  push(
-    sequence: number,
-    reply: Uint8Array,
-    outcome: Outcome,
-    ordinal: number | "waiting",
-    redactions: number,
-  ): number {
+  push(sequence: number, outcome: Outcome, ordinal: number | "waiting", redactions: number): number {
     const entry = this.#head++;
     const at = entry & (this.#capacity - 1);
     this.#sequences[at] = sequence;
     this.#ordinals[at] = ordinal === "waiting" ? WAITING : ordinal;
     this.#outcomes[at] = outcome;
     this.#redactions[at] = redactions;
-    this.#replies[at] = reply;
     return entry;
   }
 
@@ -90,8 +79,6 @@ export class Ledger {
       if ((this.#ordinals[at] as number) > storedOrdinal) break;
       this.#count(at, counts);
       this.position = this.#sequences[at] as number;
-      this.reply = this.#replies[at] ?? null;
-      this.#replies[at] = undefined;
       this.#tail++;
     }
     return this.#tail - from;

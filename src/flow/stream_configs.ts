@@ -80,9 +80,9 @@ export function viewStreamConfig(view: {
 }
 
 /**
- * The pull consumer that a view's worker reads its source stream with. One acknowledgement stands for all before it:
- * the worker acknowledges in order and only what is stored. It must be able to be reset to any sequence, so the deliver
- * policy is all, or a start sequence.
+ * The durable consumer that records how far a view's worker has come: its ack floor. The worker reads through short-lived
+ * consumers with the same filters. It must be possible to reset it to any sequence, so the deliver policy is all, or a
+ * start sequence.
  */
 export function viewConsumerConfig(consumer: {
   readonly policy: string;

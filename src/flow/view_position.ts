@@ -1,8 +1,8 @@
 /** Finds where a view stands in its source. The view itself is the record: no second store can disagree with it. */
 import type { JetStreamManager, StreamInfo } from "@nats-io/jetstream";
-import type { NatsConnection } from "@nats-io/transport-node";
 import { LeafmeshError } from "../model/errors.ts";
 import { POSITION_HEADER } from "../model/names.ts";
+import { filtersOf } from "./source_reader.ts";
 
 export interface ViewPosition {
   /** Last sequence of the source stream that the view has dealt with. */
@@ -15,6 +15,10 @@ export interface ViewPosition {
   readonly sourceWindowMs: number;
   /** Tells one life of the source stream from the next one of the same name. */
   readonly sourceEpoch: string;
+  /** Subjects of the source that the view is for; all when empty. */
+  readonly filters: readonly string[];
+  /** Position that the durable consumer has on record. */
+  readonly recorded: number;
   /** What is odd about it, for the log. */
   readonly note: string | null;
 }
@@ -22,6 +26,7 @@ export interface ViewPosition {
 export interface ViewStreams {
   readonly sourceStream: string;
   readonly viewStream: string;
+  /** The durable consumer that records the view's position. */
   readonly consumer: string;
 }
 
@@ -54,6 +59,8 @@ export async function readViewPosition(jsm: JetStreamManager, streams: ViewStrea
     maxMsgBytes: maxPayload > 0 ? maxPayload : Number.POSITIVE_INFINITY,
     sourceWindowMs: (source.config.duplicate_window ?? 0) / 1e6,
     sourceEpoch: Math.floor(Date.parse(source.created)).toString(36),
+    filters: filtersOf(consumer.config),
+    recorded: consumer.ack_floor.stream_seq,
     note,
   };
 }
@@ -74,23 +81,4 @@ async function lastPosition(
     );
   }
   return { position, storedMs: message.time.getTime() };
-}
-
-/**
- * Sets the consumer to deliver what follows `position` next, and forgets what it has delivered before.
- * Source: nats-server `server/consumer.go`, processResetReq (since 2.14).
- * @throws LeafmeshError `apply_failed` when the server refuses it
- */
-export async function resetConsumer(
-  nc: NatsConnection,
-  streams: ViewStreams,
-  position: number,
-  timeoutMs: number,
-): Promise<void> {
-  const subject = `$JS.API.CONSUMER.RESET.${streams.sourceStream}.${streams.consumer}`;
-  const answer = await nc.request(subject, JSON.stringify({ seq: position + 1 }), { timeout: timeoutMs });
-  const body: unknown = answer.data.length === 0 ? null : answer.json();
-  if (typeof body === "object" && body !== null && !("error" in body)) return;
-  const text = body === null ? "no answer" : JSON.stringify(body);
-  throw new LeafmeshError("apply_failed", `Consumer '${streams.consumer}' cannot be reset: ${text}`);
 }

@@ -29,8 +29,7 @@ export type SessionEnd =
   | { readonly type: "stopped" }
   | { readonly type: "ingest"; readonly failure: FastIngestFailure }
   | { readonly type: "dead_letter"; readonly message: string }
-  /** Deliveries are missing: they went to another worker, or were lost with a connection. */
-  | { readonly type: "deliveries_missing"; readonly message: string }
+  /** The source is not read any more, or a delivery was lost. */
   | { readonly type: "reader"; readonly message: string };
 
 export interface SessionOptions extends ViewStreams {
@@ -39,6 +38,8 @@ export interface SessionOptions extends ViewStreams {
   readonly tenant: string;
   readonly policy: string;
   readonly start: ViewPosition;
+  /** The session's own consumer of the source stream, which delivers what follows the position. */
+  readonly reader: string;
   readonly decider: () => Decider;
   readonly counts: FlowCounts;
   /** Messages of one pull request; twice as many wait in memory at most. */
@@ -53,8 +54,8 @@ export interface SessionOptions extends ViewStreams {
 const LEDGER = 16_384;
 const DEAD_LETTERS_AT_ONCE = 64;
 const DEAD_LETTER_TIMEOUT_MS = 5_000;
-const ACK_EVENTS = 1_000;
-const ACK_MS = 50;
+const SETTLE_EVENTS = 1_000;
+const SETTLE_MS = 20;
 const TEXT = new TextDecoder();
 /** Header blocks over this are refused by nats-server. Source: `server/stream.go`, math.MaxUint16. */
 const MAX_HEADER_BYTES = 65_535 - FastIngest.overheadBytes;
@@ -87,12 +88,13 @@ export class ViewSession {
   #queue: RawMessage[] = [];
   #queueAt = 0;
   /** The head of the queue, decided but not yet passed on. */
-  #held: { readonly event: MeshEvent; readonly reply: Uint8Array; readonly decided: Decided } | null = null;
+  #held: { readonly event: MeshEvent; readonly decided: Decided } | null = null;
   #decidedPosition: number;
   #consumerSequence = 0;
   #deadLetters = 0;
-  #unacknowledged = 0;
-  #ackTimer: ReturnType<typeof setTimeout> | undefined;
+  /** Dropped since the ledger was gone through. */
+  #dropped = 0;
+  #settleTimer: ReturnType<typeof setTimeout> | undefined;
   #ended = false;
   #stopping = false;
   #whenQuiet: (() => void) | null = null;
@@ -124,7 +126,7 @@ export class ViewSession {
     this.#reader = new PullReader({
       nc,
       stream: options.sourceStream,
-      consumer: options.consumer,
+      consumer: options.reader,
       batch: options.pullBatch,
       // A request that the largest message does not fit into would never be answered.
       maxBytes: Math.max(options.pullBytes, maxPayload + 64 * 1024),
@@ -139,7 +141,7 @@ export class ViewSession {
     return this.#decidedPosition;
   }
 
-  /** Decides no more, waits until what is decided is stored and acknowledges it. */
+  /** Decides no more and waits until what is decided is stored. */
   async stop(): Promise<void> {
     if (this.#ended) return;
     this.#stopping = true;
@@ -166,9 +168,8 @@ export class ViewSession {
     this.#ended = true;
     this.#reader.stop();
     this.#settle();
-    this.#acknowledge();
     this.#ingest.close();
-    clearTimeout(this.#ackTimer);
+    clearTimeout(this.#settleTimer);
     this.#queue = [];
     this.#held = null;
     this.#whenQuiet?.();
@@ -186,7 +187,7 @@ export class ViewSession {
     if (this.#stopping) return;
     while (!this.#ended && !this.#ledger.full) {
       if (this.#held !== null) {
-        if (!this.#pass(this.#held.event, this.#held.reply, this.#held.decided)) break;
+        if (!this.#pass(this.#held.event, this.#held.decided)) break;
         this.#held = null;
         continue;
       }
@@ -217,17 +218,11 @@ export class ViewSession {
       return;
     }
     if (delivery.consumerSequence !== this.#consumerSequence + 1) {
-      const message = `Delivery ${delivery.consumerSequence} came after ${this.#consumerSequence}`;
-      this.#end({ type: "deliveries_missing", message });
+      const message = `delivery ${delivery.consumerSequence} came after ${this.#consumerSequence}`;
+      this.#end({ type: "reader", message });
       return;
     }
     this.#consumerSequence = delivery.consumerSequence;
-    if (delivery.streamSequence <= this.#decidedPosition) {
-      // Delivered again: dealt with already or about to be. What is dealt with is acknowledged again.
-      this.#unacknowledged = Math.max(1, this.#unacknowledged);
-      this.#scheduleAck();
-      return;
-    }
     const stored = TEXT.decode(message.subject);
     const event: MeshEvent = {
       subject: tenantSubjectOf(stored),
@@ -239,9 +234,7 @@ export class ViewSession {
     };
     // A subject that is not all ASCII has fewer characters than bytes.
     const decided = this.#decided(event, stored.length === message.subject.length);
-    if (!this.#pass(event, message.reply, decided)) {
-      this.#held = { event, reply: message.reply, decided: keep(decided) };
-    }
+    if (!this.#pass(event, decided)) this.#held = { event, decided: keep(decided) };
   }
 
   /** Fails closed: whatever goes wrong in deciding puts the event aside. */
@@ -285,7 +278,7 @@ export class ViewSession {
   }
 
   /** @returns whether the event went on its way; if not, it must wait for room or for dead letters before it */
-  #pass(event: MeshEvent, reply: Uint8Array, decided: Decided): boolean {
+  #pass(event: MeshEvent, decided: Decided): boolean {
     const { sequence } = event;
     switch (decided.type) {
       case "forward": {
@@ -294,15 +287,15 @@ export class ViewSession {
         this.#ingest.append(decided.message);
         const ordinal = this.#ingest.appended;
         if (decided.message.idHash !== null) this.#guard.sent(decided.message.idHash, event.timeMs, ordinal);
-        this.#ledger.push(sequence, reply, OUTCOME.forwarded, ordinal, decided.redactions);
+        this.#ledger.push(sequence, OUTCOME.forwarded, ordinal, decided.redactions);
         break;
       }
       case "drop":
-        this.#ledger.push(sequence, reply, decided.outcome, 0, 0);
+        this.#ledger.push(sequence, decided.outcome, 0, 0);
         break;
       case "quarantine": {
         if (this.#deadLetters >= DEAD_LETTERS_AT_ONCE) return false;
-        const entry = this.#ledger.push(sequence, reply, OUTCOME.quarantined, "waiting", 0);
+        const entry = this.#ledger.push(sequence, OUTCOME.quarantined, "waiting", 0);
         this.#putAside(decided.entry, entry);
         break;
       }
@@ -339,35 +332,21 @@ export class ViewSession {
     this.#settle();
   }
 
-  /** Drops alone change nothing that an acknowledgement of the view would report. */
+  /** Drops bring no answer from the server that would settle them. */
   #settleSoon(): void {
-    if (++this.#unacknowledged >= ACK_EVENTS) this.#settle();
-    else this.#scheduleAck();
+    if (++this.#dropped >= SETTLE_EVENTS) this.#settle();
+    else {
+      this.#settleTimer ??= setTimeout(() => {
+        this.#settleTimer = undefined;
+        this.#settle();
+        this.#pump();
+      }, SETTLE_MS);
+    }
   }
 
   #settle(): void {
+    this.#dropped = 0;
     const moved = this.#ledger.advance(this.#ingest.stored, this.#options.counts);
-    if (moved === 0) return;
-    this.#unacknowledged += moved;
-    this.#options.onProgress(this.#ledger.position);
-    if (this.#unacknowledged >= ACK_EVENTS) this.#acknowledge();
-    else this.#scheduleAck();
-  }
-
-  #scheduleAck(): void {
-    this.#ackTimer ??= setTimeout(() => {
-      this.#ackTimer = undefined;
-      this.#settle();
-      this.#acknowledge();
-    }, ACK_MS);
-  }
-
-  /** One acknowledgement stands for all events before it (ack policy all). */
-  #acknowledge(): void {
-    const { nc } = this.#options;
-    const { reply } = this.#ledger;
-    if (reply === null || this.#unacknowledged === 0 || nc.isClosed() || nc.isDraining()) return;
-    this.#unacknowledged = 0;
-    nc.publish(TEXT.decode(reply));
+    if (moved > 0) this.#options.onProgress(this.#ledger.position);
   }
 }

@@ -10,7 +10,9 @@ import { outStream, viewConsumer, viewStream } from "../model/names.ts";
 import { Backoff, sleep, watchConnection } from "./backoff.ts";
 import { singleLine } from "./header_block.ts";
 import { type FlowCounts, newFlowCounts } from "./ledger.ts";
-import { readViewPosition, resetConsumer, type ViewStreams } from "./view_position.ts";
+import { Progress } from "./progress.ts";
+import { createReader, filtersOf, otherReaderWaits, recordPosition } from "./source_reader.ts";
+import { readViewPosition, type ViewPosition, type ViewStreams } from "./view_position.ts";
 import { type Decider, type SessionEnd, ViewSession } from "./view_session.ts";
 
 export interface ViewOptions {
@@ -62,17 +64,19 @@ export interface ViewStats extends Readonly<FlowCounts> {
 export interface View extends AsyncDisposable {
   readonly stats: () => ViewStats;
   /**
-   * Decides all later events with another policy. Nothing is lost or repeated.
+   * Decides all later events with another policy. Nothing is lost or repeated. Filters of the durable consumer that have
+   * changed take effect at once too; change them before.
    * @returns source sequence of the last event that is decided by the policy before it, if its storing does not fail
    */
   readonly setDecider: (decide: (event: MeshEvent) => Decision, version: string) => number;
-  /** Stores and acknowledges what is decided. @returns source sequence up to which all is dealt with */
+  /** Stores what is decided and records the position. @returns source sequence up to which all is dealt with */
   readonly stop: () => Promise<number>;
 }
 
-const SETUP_TIMEOUT_MS = 5_000;
+/** How often a change of the durable consumer's filters is looked for. */
+const FILTERS_MS = 2_000;
 const STOP_TIMEOUT_MS = 10_000;
-/** Two workers that disturb each other within this time are at the same view. */
+/** A worker that is fenced out twice within this time is not alone. */
 const CONTENTION_MS = 10_000;
 /** Longer than the view's duplicate window and the server's delay in purging it. */
 const DUPLICATE_PAUSE_MS = 300;
@@ -103,6 +107,8 @@ class ViewWorker {
   #lastError: string | null = null;
   #restarts = 0;
   #session: ViewSession | null = null;
+  /** Filters of the running session's reader. */
+  #filters: string | null = null;
   #contentions = 0;
   #contendedAt = 0;
   #running: Promise<void> = Promise.resolve();
@@ -139,6 +145,7 @@ class ViewWorker {
 
   setDecider(decide: (event: MeshEvent) => Decision, version: string): number {
     this.#decider = { decide, version: singleLine(version, 128) };
+    void this.#checkFilters();
     return this.#session?.decidedPosition ?? this.#position;
   }
 
@@ -175,11 +182,12 @@ class ViewWorker {
       onReconnect: () => this.#backoff.wake(),
     });
     this.#abort.signal.addEventListener("abort", () => this.#backoff.wake(), { once: true });
+    const watch = setInterval(() => void this.#checkFilters(), FILTERS_MS);
     while (!this.#stopping) {
       let pauseMs: number;
       try {
         const end = await this.#attempt();
-        if (end.type === "stopped") break;
+        if (end.type === "stopped") continue;
         pauseMs = this.#after(end);
       } catch (error) {
         this.#fault(nc.isClosed() ? "starting" : "stalled", errorText(error));
@@ -188,21 +196,41 @@ class ViewWorker {
       this.#restarts++;
       if (!this.#stopping) await this.#backoff.pause(pauseMs);
     }
+    clearInterval(watch);
     connection.stop();
   }
 
   /** One session, from reading the position to its end. */
   async #attempt(): Promise<SessionEnd> {
-    const { nc, jsm, site, tenant, policy, limits, log } = this.#options;
+    const { nc, jsm, log } = this.#options;
     if (this.#contentions > 1 && (await this.#otherIsLive())) {
-      return { type: "deliveries_missing", message: "another worker fills this view" };
+      const message = "another worker fills this view";
+      return { type: "ingest", failure: { type: "fenced", message } };
     }
     const start = await readViewPosition(jsm, this.#streams);
     if (start.note !== null) log?.(start.note);
-    await resetConsumer(nc, this.#streams, start.position, SETUP_TIMEOUT_MS);
-    if (this.#stopping) return { type: "stopped" };
-    this.#position = start.position;
-    return await new Promise<SessionEnd>((resolve) => {
+    const reader = await createReader(jsm, this.#streams, { after: start.position, filters: start.filters });
+    const progress = new Progress(start.recorded, {
+      record: (position) => recordPosition(nc, this.#streams, position),
+      onError: (error) => log?.(`View '${this.#options.policy}': ${errorText(error)}`),
+    });
+    try {
+      if (this.#stopping) return { type: "stopped" };
+      if (start.position > start.recorded) progress.moved(start.position);
+      this.#position = start.position;
+      const end = await this.#runSession(start, reader, progress);
+      if (end.type === "stopped") await progress.flush();
+      return end;
+    } finally {
+      progress.stop();
+      this.#filters = null;
+      if (!nc.isClosed()) await jsm.consumers.delete(this.#streams.sourceStream, reader).catch(() => false);
+    }
+  }
+
+  #runSession(start: ViewPosition, reader: string, progress: Progress): Promise<SessionEnd> {
+    const { nc, site, tenant, policy, limits } = this.#options;
+    return new Promise<SessionEnd>((resolve) => {
       this.#session = new ViewSession({
         ...this.#streams,
         nc,
@@ -210,18 +238,38 @@ class ViewWorker {
         tenant,
         policy,
         start,
+        reader,
         decider: () => this.#decider,
         counts: this.#counts,
         pullBatch: limits?.pullBatch ?? 2_000,
         pullBytes: limits?.pullBytes ?? 4 * 1024 * 1024,
-        onProgress: (position) => this.#progress(position),
+        onProgress: (position) => {
+          this.#progress(position);
+          progress.moved(position);
+        },
         onEnd: (end) => {
           this.#session = null;
           resolve(end);
         },
       });
+      this.#filters = JSON.stringify(start.filters);
       this.#state = "running";
     });
+  }
+
+  /** Starts the session anew when the durable consumer has other filters than its reader. */
+  async #checkFilters(): Promise<void> {
+    const { jsm } = this.#options;
+    const { sourceStream, consumer } = this.#streams;
+    const session = this.#session;
+    if (session === null || this.#filters === null) return;
+    try {
+      const { config } = await jsm.consumers.info(sourceStream, consumer);
+      if (session !== this.#session || JSON.stringify(filtersOf(config)) === this.#filters) return;
+      await session.stop();
+    } catch {
+      // The session meets what is wrong by itself.
+    }
   }
 
   #progress(position: number): void {
@@ -246,8 +294,6 @@ class ViewWorker {
       case "reader":
         this.#fault("starting", `Source is not read: ${end.message}`);
         return this.#backoff.nextMs();
-      case "deliveries_missing":
-        return this.#contended(end.message);
       case "ingest":
         switch (end.failure.type) {
           case "fenced":
@@ -279,15 +325,14 @@ class ViewWorker {
     return this.#backoff.nextMs() + DUPLICATE_PAUSE_MS;
   }
 
-  /** Whether someone else waits for events of the consumer, or writes to the view. Our own session is over. */
+  /** Whether someone else waits for events of the source, or writes to the view. Our own session is over. */
   async #otherIsLive(): Promise<boolean> {
     const { jsm } = this.#options;
-    const { sourceStream, consumer, viewStream: view } = this.#streams;
-    const before = await jsm.streams.info(view);
-    const waitingBefore = (await jsm.consumers.info(sourceStream, consumer)).num_waiting;
+    const before = await jsm.streams.info(this.#streams.viewStream);
+    if (!(await otherReaderWaits(jsm, this.#streams))) return false;
     await sleep(500, this.#abort.signal);
-    const after = await jsm.streams.info(view);
-    const waitingAfter = (await jsm.consumers.info(sourceStream, consumer)).num_waiting;
-    return after.state.last_seq !== before.state.last_seq || (waitingBefore > 0 && waitingAfter > 0);
+    const after = await jsm.streams.info(this.#streams.viewStream);
+    if (after.state.last_seq !== before.state.last_seq) return true;
+    return await otherReaderWaits(jsm, this.#streams);
   }
 }

@@ -274,7 +274,10 @@ describe("FastIngest", () => {
       let ends = "";
       for (let i = 0; i < 5 && ends !== "stream_full"; i++) {
         const last = (await jsm.streams.info(info.config.name)).state.last_seq;
-        ends = await Promise.race([failure("tokyo~eu.acme.x", 700, last), Bun.sleep(300).then(() => "stored")]);
+        ends = await Promise.race([
+          failure("tokyo~eu.acme.x", 700, last),
+          Bun.sleep(300).then(() => "stored"),
+        ]);
       }
       expect(ends).toBe("stream_full");
     },

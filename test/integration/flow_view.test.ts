@@ -1,10 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import { jetstreamManager } from "@nats-io/jetstream";
-import { startView, type View, type ViewOptions } from "../../src/flow/view_worker.ts";
 import { getDeadLetter, listDeadLetters } from "../../src/flow/dead_letters.ts";
+import { dlqStreamConfig } from "../../src/flow/stream_configs.ts";
+import { startView, type View, type ViewOptions } from "../../src/flow/view_worker.ts";
 import type { Decision, MeshEvent } from "../../src/model/event.ts";
 import { dlqStream, outStream, viewConsumer, viewStream } from "../../src/model/names.ts";
-import { dlqStreamConfig } from "../../src/flow/stream_configs.ts";
 import {
   createStreams,
   decideBySubject,
@@ -50,7 +50,13 @@ async function site(options: Parameters<typeof createStreams>[1] = {}, config = 
 const mixed = (count: number) =>
   Array.from({ length: count }, (_, i) => ({
     subject:
-      i % 10 === 3 ? "acme.drop.x" : i % 10 === 6 ? "acme.none.x" : i % 50 === 7 ? "acme.bad.x" : `acme.o.${i % 5}`,
+      i % 10 === 3
+        ? "acme.drop.x"
+        : i % 10 === 6
+          ? "acme.none.x"
+          : i % 50 === 7
+            ? "acme.bad.x"
+            : `acme.o.${i % 5}`,
     data: `{"i":${i}}`,
     ...(i % 2 === 0 ? { id: `id-${i}` } : {}),
   }));
@@ -128,7 +134,8 @@ describe("startView()", () => {
       await until(() => view.stats().position === 25_000, "all is dealt with");
       await until(
         async () =>
-          (await s.jsm.consumers.info(outStream(TENANT), viewConsumer(POLICY))).ack_floor.stream_seq === 25_000,
+          (await s.jsm.consumers.info(outStream(TENANT), viewConsumer(POLICY))).ack_floor.stream_seq ===
+          25_000,
         "all is acknowledged",
       );
       expect(view.stats()).toMatchObject({ denied: 25_000, forwarded: 0, restarts: 0 });
@@ -225,7 +232,9 @@ describe("startView()", () => {
       await using view = s.view({ decide: forwardAll });
       await until(() => view.stats().position === 67, "all is dealt with");
       const stored = await readView(s.jsm);
-      expect(stored.slice(0, 5).map((event) => event.data.length)).toEqual([10, 600_000, 500_000, 600_001, 20]);
+      expect(stored.slice(0, 5).map((event) => event.data.length)).toEqual([
+        10, 600_000, 500_000, 600_001, 20,
+      ]);
       expect(stored).toHaveLength(65);
       const { letters } = await listDeadLetters(s.jsm, TENANT);
       expect(letters.map((letter) => [letter.position, letter.reason])).toEqual([
