@@ -28,7 +28,10 @@ beforeAll(async () => {
   await makeTenantStreams(berlin, "globex");
   acme = await berlin.app("acme");
   globex = await berlin.app("globex");
-}, 30_000);
+  // Until its log has attached, whoever listens to what is delivered to it makes the consumer deliver too early.
+  await jetstream(globex).publish("globex.warm", "warm");
+  await logged("globex");
+}, 60_000);
 
 afterAll(async () => await sites?.[Symbol.asyncDispose]());
 
@@ -50,6 +53,16 @@ async function settle(): Promise<void> {
 
 async function messagesOf(tenant: string): Promise<number> {
   return (await (await jetstreamManager(berlin.mesh)).streams.info(outStream(tenant))).state.messages;
+}
+
+/** Resolves when the tenant's log has all that its out stream has. */
+async function logged(tenant: string): Promise<void> {
+  const log = await jetstreamManager(await berlin.app(tenant));
+  const count = await messagesOf(tenant);
+  await waitFor(async () => (await log.streams.info(logStream(tenant))).state.messages >= count, {
+    what: `the log of ${tenant}`,
+    deadlineMs: 30_000,
+  });
 }
 
 /** The subject that the server refused while `action` ran; fails when it refused none. */
@@ -78,6 +91,7 @@ describe("an app in its own account", () => {
     expect(ack).toMatchObject({ stream: "out_acme", domain: "berlin", duplicate: false });
     const again = await jetstream(acme).publish("acme.orders.1", "one", { msgID: "id-1" });
     expect(again.duplicate).toBe(true);
+    await waitFor(() => heard.length >= 2, { what: "the subscriber's events" });
     expect(heard).toEqual(["acme.orders.1 one", "acme.orders.1 one"]);
   });
 
@@ -197,11 +211,7 @@ describe("an app cannot reach another tenant", () => {
       ],
     });
     await jetstream(globex).publish("globex.b", "mine");
-    const globexLog = await jetstreamManager(globex);
-    const count = await messagesOf("globex");
-    await waitFor(async () => (await globexLog.streams.info(logStream("globex"))).state.messages >= count, {
-      what: "the log of globex to go on",
-    });
+    await logged("globex");
     expect((await manager.streams.info("thief")).state.messages).toBe(0);
     await manager.streams.delete("thief");
   });
