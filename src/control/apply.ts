@@ -103,6 +103,9 @@ export async function applyStep(context: ApplyContext, step: Step): Promise<void
     case "stop-view":
       await context.views.stop(step.key);
       return;
+    case "reattach-source":
+      await reattachSource(mesh, step.stream, step.api, step.source);
+      return;
     case "switch-route":
       await switchRoute(context, step.route, step.from, step.spec);
       return;
@@ -122,6 +125,21 @@ async function updateStream(manager: JetStreamManager, spec: StreamSpec): Promis
     ...spec,
     ...(metadata === undefined ? {} : { metadata }),
   });
+}
+
+/** Takes a source out and puts it in again. It goes on after what is stored of it. */
+async function reattachSource(
+  mesh: JetStreamManager,
+  stream: string,
+  api: string,
+  source: string,
+): Promise<void> {
+  const { config } = await mesh.streams.info(stream);
+  const sources = config.sources ?? [];
+  const others = sources.filter((one) => one.name !== source || one.external?.api !== api);
+  if (others.length === sources.length) return;
+  await mesh.streams.update(stream, { ...config, sources: others });
+  await mesh.streams.update(stream, { ...config, sources });
 }
 
 async function ignoreGone(promise: Promise<unknown>): Promise<void> {

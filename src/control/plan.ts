@@ -14,6 +14,7 @@ import {
   planInRoutes,
   planOutRoutes,
 } from "./routes.ts";
+import type { SilentSource } from "./silent_sources.ts";
 import { type Step, viewKey } from "./step.ts";
 
 export interface PlanInput {
@@ -24,6 +25,8 @@ export interface PlanInput {
   readonly configChanges: readonly string[];
   /** Leaf connections that the state does not know, and why each must go. */
   readonly strangers: readonly { readonly peer: string; readonly why: string }[];
+  /** Sources that should flow, are silent, and are to be attached again. */
+  readonly silent: readonly SilentSource[];
   /** Views whose worker runs, with the version of the policy that it decides by. */
   readonly views: ReadonlyMap<string, string>;
   /** When an export policy was written, RFC 3339. */
@@ -80,6 +83,7 @@ export function planSteps(input: PlanInput): Plan {
       ...viewSteps.filter((step) => step.type !== "create-view" && step.type !== "create-view-consumer"),
       ...outgoing.flatMap((one) => one.switches),
       ...outgoing.flatMap((one) => one.resumes),
+      ...input.silent.map((source): Step => ({ type: "reattach-source", ...source })),
       ...planStale(input, outgoing, views),
     ],
   };

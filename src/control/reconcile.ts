@@ -22,6 +22,7 @@ export interface ReconcilerOptions {
   readonly peers: () => Peers;
   readonly configChanges: () => readonly string[];
   readonly strangers: () => Promise<PlanInput["strangers"]>;
+  readonly silent: (observed: Observed) => PlanInput["silent"];
   readonly versionOf: (plan: ExportPlan) => string;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
   /** After each plan: what may be offered to peers has perhaps changed. */
@@ -118,6 +119,7 @@ export class Reconciler implements AsyncDisposable {
       observed,
       configChanges: this.#options.configChanges(),
       strangers: await this.#options.strangers(),
+      silent: this.#options.silent(observed),
       views: this.#options.context.views.running(),
       versionOf: this.#options.versionOf,
       changedAt: (one) =>

@@ -4,6 +4,7 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import type { DesiredState, DesiredTenant } from "../model/desired.ts";
 import { LeafmeshError } from "../model/errors.ts";
 import type { PseudonymKey } from "../model/keys.ts";
+import { siteApiPrefix } from "../model/names.ts";
 import type { SigningKey } from "../nats/keys.ts";
 import type { SystemApi } from "../nats/system_api.ts";
 import type {
@@ -25,6 +26,7 @@ import { offersTo } from "./offers.ts";
 import { Peering } from "./peering.ts";
 import { type Planned, Reconciler } from "./reconcile.ts";
 import { acceptedOf, type ExportPlan, planInRoutes } from "./routes.ts";
+import { SilentSources } from "./silent_sources.ts";
 import type { SiteServer } from "./site_server.ts";
 import type { KvStateStore } from "./state_store.ts";
 import { describeStep } from "./step.ts";
@@ -54,6 +56,7 @@ export class SiteControl implements Control, AsyncDisposable {
   readonly #options: SiteControlOptions;
   readonly #peering: Peering;
   readonly #reconciler: Reconciler;
+  readonly #silent = new SilentSources(() => performance.now());
   /** What each peer was offered last, as text. */
   readonly #offered = new Map<string, string>();
 
@@ -77,6 +80,7 @@ export class SiteControl implements Control, AsyncDisposable {
       observe: () => this.#observe(),
       peers: () => this.#peering.knowledge(),
       configChanges: () => options.server.changes(this.#desired()),
+      silent: (observed) => this.#silent.find(observed.mesh, (api) => this.#reachable(api)),
       strangers: () => options.server.strangers(this.#desired()),
       versionOf: options.versionOf,
       log,
@@ -187,6 +191,13 @@ export class SiteControl implements Control, AsyncDisposable {
 
   #desired(): DesiredState {
     return this.state.desired().state;
+  }
+
+  /** Whether the site behind an API prefix answers and has proved its key. */
+  #reachable(api: string): boolean {
+    const peer = this.#desired().peers.find(({ name }) => siteApiPrefix(name) === api)?.name;
+    if (peer === undefined) return false;
+    return this.#peering.knowledge().get(peer)?.verified === "yes" && this.#peering.why(peer) === null;
   }
 
   #requireTenant(name: string): DesiredTenant {

@@ -54,6 +54,12 @@ export type Step =
   | { readonly type: "start-view"; readonly plan: ExportPlan; readonly version: string }
   | { readonly type: "change-view"; readonly plan: ExportPlan; readonly version: string }
   | {
+      readonly type: "reattach-source";
+      readonly stream: string;
+      readonly api: string;
+      readonly source: string;
+    }
+  | {
       readonly type: "switch-route";
       readonly route: OutRoute;
       readonly from: OldRoute;
@@ -140,6 +146,11 @@ export function describeStep(step: Step): StepReport {
       return report(
         viewKey(step.plan),
         `decide view ${viewKey(step.plan)} by policy version ${step.version} from now on`,
+      );
+    case "reattach-source":
+      return report(
+        `MESH/${step.stream}`,
+        `attach ${step.source} of ${step.api} to ${step.stream} again: it is silent`,
       );
     case "switch-route":
       return report(
