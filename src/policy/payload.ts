@@ -4,7 +4,8 @@ import type { QuarantineReason } from "../model/event.ts";
 import { ascii, type HeaderCursor } from "./header_block.ts";
 import { deadState } from "./redact/automaton.ts";
 import { DEFAULT_MAX_BYTES, DEFAULT_MAX_DEPTH, failure } from "./redact/limits.ts";
-import { FAULT, Scanner } from "./redact/scan.ts";
+import { Scanner } from "./redact/scan.ts";
+import { FAULT } from "./redact/skip.ts";
 import { Workspace } from "./redact/workspace.ts";
 
 export interface PayloadFailure {
@@ -67,14 +68,14 @@ export class PayloadParser {
   /** @returns the value, or why there is none. May throw where the runtime's own parser does. */
   parse(data: Uint8Array): ParsedPayload {
     if (data.length > DEFAULT_MAX_BYTES) return failure(FAULT.tooLarge, 0);
-    if (!isUtf8(data)) return failure(FAULT.notJson, -1);
     this.#workspace.load(data);
-    const fault = this.#scanner.scan(data.length, this.#dead, this.#dead, () => "broken");
-    if (fault !== FAULT.ok) return failure(fault, this.#scanner.at);
+    const fault = this.#scanner.scan(data.length, this.#dead, () => "broken");
+    if (fault !== FAULT.ok) return failure(fault, this.#scanner.skipper.at);
+    if (this.#scanner.skipper.special && !isUtf8(data)) return failure(FAULT.notJson, -1);
     const text = this.#decoder.decode(data);
     const holder = { value: JSON.parse(text) as unknown };
     let seen = inspect(holder);
-    if (seen.members !== this.#scanner.members) {
+    if (seen.members !== this.#scanner.skipper.members) {
       return failed("predicate_failed", "An object of the payload has two members of one name");
     }
     if (seen.hasLargeInteger) {

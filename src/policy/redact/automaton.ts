@@ -20,6 +20,8 @@ export interface PathState {
   readonly removes: boolean;
   /** Named members, by the length of their name in bytes. */
   readonly names: readonly (readonly NamedStep[] | undefined)[];
+  /** Which lengths of names there are at all: bit `n` for length n, bit 31 for longer ones. */
+  readonly nameLengths: number;
   /** Members of any other name. */
   readonly otherName: PathState;
   /** Elements: `ranges[i]` is for indexes from `starts[i]` on, up to the next start; `starts[0]` is 0. */
@@ -84,6 +86,7 @@ function emptyState(action: number, dead: boolean): PathState {
     dead,
     removes: false,
     names: [],
+    nameLengths: 0,
     otherName: undefined as unknown as PathState,
     starts: [0],
     ranges: [],
@@ -130,6 +133,7 @@ function connect(
     const sameLength = names[bytes.length] ?? [];
     sameLength.push({ bytes, next });
     names[bytes.length] = sameLength;
+    state.nameLengths |= 1 << Math.min(bytes.length, 31);
   }
   // Dense: a hole in an array is a slow look-up.
   state.names = Array.from(names, (steps) => steps);
@@ -159,6 +163,7 @@ function unique(positions: Positions): Positions {
 /** The state of the member of `state` whose unescaped name is `bytes[from, to)`. */
 export function nameStep(state: PathState, bytes: Uint8Array, from: number, to: number): PathState {
   const length = to - from;
+  if (((state.nameLengths >>> Math.min(length, 31)) & 1) === 0) return state.otherName;
   if (length >= state.names.length) return state.otherName;
   const steps = state.names[length];
   if (steps === undefined) return state.otherName;

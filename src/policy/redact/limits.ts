@@ -1,6 +1,6 @@
 /** Bounds of payloads that are looked into, and how a fault of the pass over one is reported. */
 import type { QuarantineReason } from "../../model/event.ts";
-import { FAULT, type Fault } from "./scan.ts";
+import { FAULT, type Fault } from "./skip.ts";
 
 /** Deepest nesting of objects and arrays. */
 export const DEFAULT_MAX_DEPTH = 128;

@@ -7,11 +7,12 @@ import { LeafmeshError, type Problem } from "../../model/errors.ts";
 import type { QuarantineReason } from "../../model/event.ts";
 import type { PseudonymKey } from "../../model/keys.ts";
 import type { Redaction } from "../../model/schema/policy.ts";
-import { buildAutomaton, deadState, type PathState, type PathTarget } from "./automaton.ts";
+import { buildAutomaton, type PathState, type PathTarget } from "./automaton.ts";
 import { DEFAULT_MAX_BYTES, DEFAULT_MAX_DEPTH, failure } from "./limits.ts";
 import { parsePath } from "./path.ts";
 import { compileReplace, type Replace, strengthOf } from "./replace.ts";
-import { type Edit, FAULT, Scanner } from "./scan.ts";
+import { type Edit, Scanner } from "./scan.ts";
+import { FAULT } from "./skip.ts";
 import { Workspace } from "./workspace.ts";
 
 export interface RedactorOptions {
@@ -94,7 +95,6 @@ export function compileRedactor(redactions: readonly Redaction[], options: Redac
 
 class CompiledRedactor implements Redactor {
   readonly #root: PathState;
-  readonly #dead = deadState();
   readonly #workspace: Workspace;
   readonly #scanner: Scanner;
   readonly #edit: Edit;
@@ -116,11 +116,11 @@ class CompiledRedactor implements Redactor {
   apply(data: Uint8Array): Redacted {
     try {
       if (data.length > this.#maxBytes) return failure(FAULT.tooLarge, data.length);
-      if (!isUtf8(data)) return failure(FAULT.notJson, -1);
       const workspace = this.#workspace;
       workspace.load(data);
-      const fault = this.#scanner.scan(data.length, this.#root, this.#dead, this.#edit);
-      if (fault !== FAULT.ok) return failure(fault, this.#scanner.at);
+      const fault = this.#scanner.scan(data.length, this.#root, this.#edit);
+      if (fault !== FAULT.ok) return failure(fault, this.#scanner.skipper.at);
+      if (this.#scanner.skipper.special && !isUtf8(data)) return failure(FAULT.notJson, -1);
       const count = workspace.edits;
       return { type: "ok", data: count === 0 ? data : workspace.finish(), count };
     } catch (thrown) {

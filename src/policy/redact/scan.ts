@@ -2,15 +2,10 @@
  * One strict pass over a JSON text (RFC 8259): checks all of it, and edits the values that the automaton selects.
  * No recursion and no allocation of its own; what is not selected is not looked at beyond its syntax.
  */
-import type { PathState } from "./automaton.ts";
-import { elementStep, nameStep } from "./automaton.ts";
-import { literalEnd, numberEnd } from "./scalar.ts";
-import { plainEnd, stringEnd, unescapeString } from "./text.ts";
+import { elementStep, nameStep, type PathState } from "./automaton.ts";
+import { FAULT, type Fault, isBlank, Skipper } from "./skip.ts";
+import { plainEnd } from "./text.ts";
 import type { Workspace } from "./workspace.ts";
-
-/** Why a text was not accepted; `ok` is 0. */
-export const FAULT = { ok: 0, notJson: 1, tooDeep: 2, tooLarge: 3, brokenText: 4 } as const;
-export type Fault = (typeof FAULT)[keyof typeof FAULT];
 
 /**
  * Writes what stands for a selected value, whose bytes are `[from, to)`, to the workspace. `remove` asks the pass to leave the
@@ -22,34 +17,31 @@ const QUOTE = 0x22;
 const COMMA = 0x2c;
 const COLON = 0x3a;
 const OBJECT = 0x7b;
-const ARRAY = 0x5b;
 const OBJECT_END = 0x7d;
-const ARRAY_END = 0x5d;
 
 export class Scanner {
-  /** Where the last pass stopped, in bytes. */
-  at = 0;
-  /** How many members all objects of the last text have together. */
-  members = 0;
+  /** Passes over what is not selected; has the place of a fault and what was seen. */
+  readonly skipper: Skipper;
 
   readonly #workspace: Workspace;
   readonly #maxDepth: number;
   readonly #maxBytes: number;
-  /** Of each open container: its state, closing byte and the index of its next element. */
+  /** Of each open container that something may be selected in: its state, closing byte and the index of its next element, */
   readonly #states: PathState[] = [];
   readonly #closers: Uint8Array;
   readonly #indexes: Int32Array;
-  /** Of a container whose elements may be removed: whether one was kept so far, */
+  /** and where elements may be removed: whether one was kept so far, */
   readonly #kept: Uint8Array;
-  /** where the last element ended, */
+  /** where the last one ended, */
   readonly #ends: Int32Array;
-  /** and where a removed first element began (-1: none), to be cut when it is known what follows. */
+  /** and where a removed first one began (-1: none), to be cut when it is known what follows. */
   readonly #pending: Int32Array;
 
   constructor(workspace: Workspace, limits: { readonly maxDepth: number; readonly maxBytes: number }) {
     this.#workspace = workspace;
     this.#maxDepth = limits.maxDepth;
     this.#maxBytes = limits.maxBytes;
+    this.skipper = new Skipper(limits.maxDepth);
     const levels = limits.maxDepth + 2;
     this.#closers = new Uint8Array(levels);
     this.#indexes = new Int32Array(levels);
@@ -59,131 +51,109 @@ export class Scanner {
   }
 
   /** Passes over the payload that the workspace has loaded, `length` bytes long. */
-  scan(length: number, root: PathState, dead: PathState, edit: Edit): Fault {
+  scan(length: number, root: PathState, edit: Edit): Fault {
     const workspace = this.#workspace;
+    const skipper = this.skipper;
+    skipper.members = 0;
+    skipper.special = false;
     const states = this.#states;
     const closers = this.#closers;
     const indexes = this.#indexes;
-    const maxDepth = this.#maxDepth;
-    let bytes = workspace.bytes;
-    let words = workspace.words;
+    let { bytes, words } = workspace;
     let at = 0;
     let depth = 0;
-    let parent = dead;
+    let parent = root;
     let closer = 0;
     let state = root;
-    let start = 0;
-    // The selected value that the pass is in: its redaction, depth, and where it and its member began.
-    let action = -1;
-    let actionDepth = 0;
-    let actionFrom = 0;
-    let actionStart = 0;
     let members = 0;
 
     value: for (;;) {
       // A member, an element or the whole text begins.
       let byte = bytes[at] as number;
       while (isBlank(byte)) byte = bytes[++at] as number;
-      start = at;
+      const start = at;
       if (closer === OBJECT_END) {
         if (byte !== QUOTE) return this.#fail(at, FAULT.notJson);
         members++;
-        at = plainEnd(bytes, at + 1);
+        at = plainEnd(words, at + 1);
         if (bytes[at] === QUOTE) {
-          state = parent.dead ? parent : nameStep(parent, bytes, start + 1, at);
-          at++;
+          state = nameStep(parent, bytes, start + 1, at++);
         } else {
-          at = stringEnd(bytes, words, at);
-          if (at < 0) return this.#fail(start, FAULT.notJson);
-          const name = workspace.textRoom(at - start);
-          const nameLength = unescapeString(bytes, start + 1, at - 1, name);
-          if (nameLength < 0) return this.#fail(start, FAULT.brokenText);
-          state = parent.dead ? parent : nameStep(parent, name, 0, nameLength);
+          at = skipper.nameEnd(bytes, start, at);
+          if (at < 0) return skipper.fault;
+          state = nameStep(parent, skipper.name, 0, skipper.nameLength);
         }
         byte = bytes[at] as number;
         while (isBlank(byte)) byte = bytes[++at] as number;
         if (byte !== COLON) return this.#fail(at, FAULT.notJson);
         byte = bytes[++at] as number;
         while (isBlank(byte)) byte = bytes[++at] as number;
-      } else if (closer === ARRAY_END) {
+      } else if (depth > 0) {
         const index = indexes[depth] as number;
         indexes[depth] = index + 1;
-        state = parent.dead ? parent : elementStep(parent, index);
+        state = elementStep(parent, index);
       }
-      if (parent.removes && this.#cutPending(depth, start)) bytes = workspace.bytes;
-      if (state.action >= 0) {
-        action = state.action;
-        actionDepth = depth;
-        actionFrom = at;
-        actionStart = start;
-        state = dead;
-      }
+      if (depth > 0 && parent.removes && this.#cutPending(depth, start)) ({ bytes, words } = workspace);
 
-      // Its value begins at `at`, with `byte`.
-      if (byte === QUOTE) {
+      let removed = false;
+      if (state.action >= 0) {
         const from = at;
-        at = stringEnd(bytes, words, at + 1);
-        if (at < 0) return this.#fail(from, FAULT.notJson);
-      } else if (byte === OBJECT || byte === ARRAY) {
-        if (++depth > maxDepth) return this.#fail(at, FAULT.tooDeep);
+        at = skipper.skip(bytes, words, at, depth);
+        if (at < 0) return skipper.fault;
+        const done = edit(state.action, from, at);
+        if (done === "broken") return this.#fail(from, FAULT.brokenText);
+        removed = done === "remove";
+        if (removed) this.#remove(depth, start, at);
+        if (workspace.outputLength > this.#maxBytes) return this.#fail(at, FAULT.tooLarge);
+        ({ bytes, words } = workspace);
+      } else if (!state.dead && (byte | 0x20) === OBJECT) {
+        if (++depth > this.#maxDepth) return this.#fail(at, FAULT.tooDeep);
         parent = state;
         closer = byte + 2; // '}' and ']' are two behind their opening bytes
         states[depth] = parent;
         closers[depth] = closer;
         indexes[depth] = 0;
-        if (parent.removes) {
-          this.#kept[depth] = 0;
-          this.#pending[depth] = -1;
-        }
+        this.#kept[depth] = 0;
+        this.#pending[depth] = -1;
         byte = bytes[++at] as number;
         while (isBlank(byte)) byte = bytes[++at] as number;
         if (byte !== closer) continue;
         at++;
         depth--;
-        parent = depth === 0 ? dead : (states[depth] as PathState);
-        closer = depth === 0 ? 0 : (closers[depth] as number);
+        if (depth > 0) parent = states[depth] as PathState;
+        closer = closers[depth] as number;
       } else {
-        const from = at;
-        at = byte > 0x39 ? literalEnd(bytes, at) : numberEnd(bytes, at);
-        if (at < 0) return this.#fail(from, FAULT.notJson);
+        // A plain string is not worth a call.
+        const end = byte === QUOTE ? plainEnd(words, at + 1) : 0;
+        at = end > 0 && bytes[end] === QUOTE ? end + 1 : skipper.skip(bytes, words, at, depth);
+        if (at < 0) return skipper.fault;
       }
 
       // A value has ended at `at`.
       for (;;) {
-        let removed = false;
-        if (action >= 0 && actionDepth === depth) {
-          const done = edit(action, actionFrom, at);
-          if (done === "broken") return this.#fail(actionFrom, FAULT.brokenText);
-          removed = done === "remove";
-          if (removed) this.#remove(depth, actionStart, at);
-          if (workspace.outputLength > this.#maxBytes) return this.#fail(at, FAULT.tooLarge);
-          bytes = workspace.bytes;
-          words = workspace.words;
-          action = -1;
+        byte = bytes[at] as number;
+        if (depth === 0) {
+          while (isBlank(byte)) byte = bytes[++at] as number;
+          skipper.members += members;
+          return at === length ? FAULT.ok : this.#fail(at, FAULT.notJson);
         }
         if (parent.removes) {
           this.#ends[depth] = at;
           if (!removed) this.#kept[depth] = 1;
+          removed = false;
         }
-        byte = bytes[at] as number;
         while (isBlank(byte)) byte = bytes[++at] as number;
-        if (depth === 0) {
-          this.members = members;
-          return at === length ? FAULT.ok : this.#fail(at, FAULT.notJson);
-        }
         if (byte === COMMA) {
           at++;
           continue value;
         }
         if (byte !== closer) return this.#fail(at, FAULT.notJson);
-        if (parent.removes && this.#cutPending(depth, this.#ends[depth] as number)) {
-          bytes = workspace.bytes;
-          words = workspace.words;
-        }
+        if (parent.removes && this.#cutPending(depth, this.#ends[depth] as number))
+          ({ bytes, words } = workspace);
         at++;
         depth--;
-        parent = depth === 0 ? dead : (states[depth] as PathState);
-        closer = depth === 0 ? 0 : (closers[depth] as number);
+        if (depth > 0) parent = states[depth] as PathState;
+        closer = closers[depth] as number;
       }
     }
   }
@@ -205,11 +175,7 @@ export class Scanner {
   }
 
   #fail(at: number, fault: Fault): Fault {
-    this.at = at;
+    this.skipper.fail(at, fault);
     return fault;
   }
-}
-
-function isBlank(byte: number): boolean {
-  return byte <= 0x20 && (byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09);
 }

@@ -1,98 +1,112 @@
 /**
- * The reusable memory of a redactor: one buffer that holds a copy of the payload, a zero byte behind it (no JSON text
- * holds one, so scanning needs no bounds checks), and behind that the redacted payload as it is written.
+ * The reusable memory of a redactor: a copy of the payload with a zero byte behind it (no JSON text holds one, so scanning
+ * needs no bounds checks). The redacted payload is written over the part of the copy that is already read, and where it is
+ * longer than that, behind the payload.
  */
 
 const START_BYTES = 16 * 1024;
-/** A buffer that one large payload made larger than this is given back afterwards. */
+/** A buffer that large payloads made larger than this is given back when small ones follow. */
 const KEEP_BYTES = 4 * 1024 * 1024;
+/** Below this a loop is faster than a call of `copyWithin`. */
+const LOOP_BYTES = 32;
 
 export class Workspace {
-  /** The payload, a zero byte, then the output. Replaced when it must grow: read it again after every edit. */
+  /** The payload and a zero byte. Replaced when it must grow: read it again after every edit. */
   bytes = new Uint8Array(START_BYTES);
   /** The same memory, four bytes at a time. */
   words = new Int32Array(this.bytes.buffer);
-  /** How many edits were made. */
+  /** How many values were removed or replaced. */
   edits = 0;
-  /** Unescaped text goes here. */
-  text = new Uint8Array(256);
 
-  #outputStart = 0;
-  #outputEnd = 0;
-  /** The payload is copied to the output up to here. */
-  #copied = 0;
   #length = 0;
+  /** The output is `[outputFrom, outputTo)`. */
+  #outputFrom = 0;
+  #outputTo = 0;
+  /** The payload is in the output up to here, but for what was edited. */
+  #taken = 0;
+  #text = new Uint8Array(256);
 
   /** Starts over with a payload. */
   load(data: Uint8Array): void {
     const length = data.length;
-    if (this.bytes.length > KEEP_BYTES && length * 3 + 64 < START_BYTES) this.#resize(START_BYTES, 0);
-    if (length + 64 > this.bytes.length) this.#resize(length * 3 + 64, 0);
+    if (this.bytes.length > KEEP_BYTES && length < START_BYTES) this.#resize(START_BYTES, 0);
+    if (length >= this.bytes.length) this.#resize(length * 2, 0);
     this.bytes.set(data);
     this.bytes[length] = 0;
     this.#length = length;
-    // Behind the payload's end and its word's padding.
-    this.#outputStart = (length + 8) & ~7;
-    this.#outputEnd = this.#outputStart;
-    this.#copied = 0;
+    this.#outputFrom = 0;
+    this.#outputTo = 0;
+    this.#taken = 0;
     this.edits = 0;
   }
 
-  /** Leaves out the payload's bytes `[from, to)`. Edits come in the order of the payload. */
+  /** Leaves out the payload's bytes `[from, to)`, which are read. Edits come in the order of the payload. */
   cut(from: number, to: number): void {
-    this.#copyUpTo(from);
-    this.#copied = to;
+    this.#take(from);
+    this.#taken = to;
   }
 
-  /** Writes `bytes[0, length)` in place of the payload's bytes `[from, to)`. */
-  replace(from: number, to: number, bytes: Uint8Array, length: number): void {
+  /** Writes `text[0, length)` in place of the payload's bytes `[from, to)`, which are read. */
+  replace(from: number, to: number, text: Uint8Array, length: number): void {
     this.edits++;
-    this.#copyUpTo(from);
-    this.#copied = to;
-    const at = this.#outputEnd;
-    this.#reserve(length);
-    const target = this.bytes;
-    for (let i = 0; i < length; i++) target[at + i] = bytes[i] as number;
-    this.#outputEnd = at + length;
+    this.#take(from);
+    this.#taken = to;
+    this.#makeRoom(length, to);
+    const bytes = this.bytes;
+    const at = this.#outputTo;
+    for (let i = 0; i < length; i++) bytes[at + i] = text[i] as number;
+    this.#outputTo = at + length;
   }
 
   /** Length of the output so far, in bytes. */
   get outputLength(): number {
-    return this.#outputEnd - this.#outputStart;
+    return this.#outputTo - this.#outputFrom;
   }
 
   /** The redacted payload, in memory of its own. */
   finish(): Uint8Array {
-    this.#copyUpTo(this.#length);
-    return this.bytes.slice(this.#outputStart, this.#outputEnd);
+    this.#take(this.#length);
+    return this.bytes.slice(this.#outputFrom, this.#outputTo);
   }
 
-  /** Room for `length` bytes of unescaped text. */
+  /** Scratch for `length` bytes of text. */
   textRoom(length: number): Uint8Array {
-    if (this.text.length < length) this.text = new Uint8Array(length * 2);
-    return this.text;
+    if (this.#text.length < length) this.#text = new Uint8Array(length * 2);
+    return this.#text;
   }
 
-  #copyUpTo(end: number): void {
-    const from = this.#copied;
+  /** Takes the payload over to the output, up to `end`. */
+  #take(end: number): void {
+    const from = this.#taken;
     const length = end - from;
-    if (length <= 0) return;
-    this.#reserve(length);
-    const at = this.#outputEnd;
+    this.#makeRoom(length, end);
+    const at = this.#outputTo;
+    this.#outputTo = at + length;
+    if (at === from) return;
     const bytes = this.bytes;
-    // A call costs more than a short loop.
-    if (length < 24) for (let i = 0; i < length; i++) bytes[at + i] = bytes[from + i] as number;
+    if (length < LOOP_BYTES) for (let i = 0; i < length; i++) bytes[at + i] = bytes[from + i] as number;
     else bytes.copyWithin(at, from, end);
-    this.#outputEnd = at + length;
   }
 
-  #reserve(length: number): void {
-    const needed = this.#outputEnd + length;
-    if (needed > this.bytes.length) this.#resize(needed * 2, this.#outputEnd);
+  /** Room for `length` more bytes of output, the payload being read up to `read`. */
+  #makeRoom(length: number, read: number): void {
+    const behind = this.#length + 1;
+    const needed = this.#outputTo + length;
+    if (this.#outputFrom === 0 && needed <= read) return;
+    if (this.#outputFrom === 0) {
+      const written = this.#outputTo;
+      if (behind + needed > this.bytes.length) this.#resize((behind + needed) * 2, this.#length + 1);
+      this.bytes.copyWithin(behind, 0, written);
+      this.#outputFrom = behind;
+      this.#outputTo = behind + written;
+    } else if (needed > this.bytes.length) {
+      this.#resize(needed * 2, this.#outputTo);
+    }
   }
 
   #resize(length: number, keep: number): void {
-    const larger = new Uint8Array((Math.max(length, START_BYTES) + 7) & ~7);
+    // Whole words.
+    const larger = new Uint8Array((Math.max(length, START_BYTES) + 3) & ~3);
     larger.set(this.bytes.subarray(0, keep));
     this.bytes = larger;
     this.words = new Int32Array(larger.buffer);
