@@ -11,9 +11,9 @@ export type {
 } from "../src/control/api.ts";
 export type { ShownReport as Explanation } from "./schema/explain.ts";
 
-/** A list of documents; `revision` is what a document's ETag would name. */
+/** A list of documents; `revision` is what a document's ETag would name, `changedAt` RFC 3339. */
 export interface DocumentList<T> {
-  readonly items: readonly { readonly revision: number; readonly value: T }[];
+  readonly items: readonly { readonly revision: number; readonly changedAt: string; readonly value: T }[];
 }
 
 export interface LinkList {

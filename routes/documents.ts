@@ -1,6 +1,12 @@
 /** Reading and writing a document of the state, the same for every type of resource. */
 import type { Context } from "hono";
-import type { ResourceRef, ResourceType, ResourceValue, ResourceValues } from "../src/control/resource.ts";
+import type {
+  ResourceRef,
+  ResourceType,
+  ResourceValue,
+  ResourceValues,
+  Versioned,
+} from "../src/control/resource.ts";
 import { LeafmeshError } from "../src/model/errors.ts";
 import type { AppliedHeader } from "./answers.ts";
 import type { ApiOptions } from "./options.ts";
@@ -16,7 +22,12 @@ export function readDocument<R extends ResourceRef>(
   const found = control.state.get(ref);
   if (found === null) throw missing(ref);
   c.header("ETag", etag(found.revision));
+  c.header("Last-Modified", new Date(found.changedAt).toUTCString());
   return isNotModified(c, found.revision) ? c.body(null, 304) : c.json(shape(found.value), 200);
+}
+
+interface ListedDocument<T extends ResourceType> extends Versioned<ResourceValues[T]> {
+  readonly ref: Extract<ResourceRef, { type: T }>;
 }
 
 /** All documents of a type. @throws LeafmeshError `not_found` when their tenant does not exist */
@@ -24,11 +35,9 @@ export function listDocuments<T extends ResourceType>(
   { control }: ApiOptions,
   type: T,
   tenant?: string,
-): { ref: Extract<ResourceRef, { type: T }>; revision: number; value: ResourceValues[T] }[] {
+): ListedDocument<T>[] {
   if (tenant !== undefined) requireTenant(control, tenant);
-  return control.state
-    .list(type, tenant)
-    .map(({ ref, document }) => ({ ref, revision: document.revision, value: document.value }));
+  return control.state.list(type, tenant).map(({ ref, document }) => ({ ref, ...document }));
 }
 
 /**

@@ -61,7 +61,7 @@ export function addExports(app: Api, options: ApiOptions): void {
     list,
     (c) => {
       const items = listDocuments(options, "export", c.req.valid("param").tenant);
-      return c.json({ items: items.map(({ revision, value }) => ({ revision, value })) }, 200);
+      return c.json({ items: items.map(({ ref: _ref, ...item }) => item) }, 200);
     },
     refuseInvalid(list.request),
   );

@@ -68,7 +68,7 @@ export function addImports(app: Api, options: ApiOptions): void {
     list,
     (c) => {
       const items = listDocuments(options, "import", c.req.valid("param").tenant);
-      return c.json({ items: items.map(({ revision, value }) => ({ revision, value })) }, 200);
+      return c.json({ items: items.map(({ ref: _ref, ...item }) => item) }, 200);
     },
     refuseInvalid(list.request),
   );

@@ -49,7 +49,7 @@ const remove = createRoute({
 
 export function addPeers(app: Api, options: ApiOptions): void {
   app.openapi(list, (c) => {
-    const items = listDocuments(options, "peer").map(({ revision, value }) => ({ revision, value }));
+    const items = listDocuments(options, "peer").map(({ ref: _ref, ...item }) => item);
     return c.json({ items }, 200);
   });
   app.openapi(

@@ -55,8 +55,8 @@ const remove = createRoute({
 
 export function addTenants(app: Api, options: ApiOptions): void {
   app.openapi(list, (c) => {
-    const items = listDocuments(options, "tenant").map(({ ref, revision, value }) => ({
-      revision,
+    const items = listDocuments(options, "tenant").map(({ ref, value, ...item }) => ({
+      ...item,
       value: { tenant: ref.tenant, ...value },
     }));
     return c.json({ items }, 200);

@@ -39,6 +39,8 @@ export const removeResponses = {
 
 /** A list of documents, each with the revision that its ETag would name. @param id name of the list's schema */
 export function listResponses<T extends z.ZodType>(schema: T, id: string) {
-  const list = z.object({ items: z.array(z.object({ revision: z.int(), value: schema })) }).meta({ id });
+  const list = z
+    .object({ items: z.array(z.object({ revision: z.int(), changedAt: z.string(), value: schema })) })
+    .meta({ id });
   return { 200: jsonResponse(list, "All, sorted by name"), default: problemResponse } as const;
 }

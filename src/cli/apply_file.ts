@@ -135,8 +135,9 @@ function told(thrown: unknown, { label }: FileDocument, before: readonly Change[
   const problems = thrown.problems
     .filter((problem) => !thrown.message.includes(problem.message))
     .map((problem) => `\n  ${formatProblem(problem)}`);
+  const about = thrown.message.includes(label) ? "" : `${label}: `;
   const done = written.length === 0 ? "" : `\nWritten before that: ${written.join(", ")}`;
-  return new LeafmeshError(thrown.code, `${label}: ${thrown.message}${problems.join("")}${done}`, {
+  return new LeafmeshError(thrown.code, `${about}${thrown.message}${problems.join("")}${done}`, {
     cause: thrown,
     problems: thrown.problems,
   });

@@ -107,23 +107,27 @@ function checkArguments(command: Command, args: readonly string[]): void {
 
 function unknownCommand(args: readonly string[], commands: readonly Command[]): LeafmeshError {
   const names = commands.map(({ name }) => name);
-  const [first = ""] = args;
-  const group = names.filter((name) => name.startsWith(`${first} `));
-  if (group.length > 0 && args.length === 1) {
-    const list = group.map((name) => name.slice(first.length + 1)).join(", ");
-    return invalid(`'leafmesh ${first}' wants one more word, one of: ${list}`);
-  }
+  const group = [args.slice(0, 2), args.slice(0, 1)]
+    .map((words) => words.join(" "))
+    .find((words) => names.some((name) => name.startsWith(`${words} `)));
+  const inGroup = names.filter((name) => name.startsWith(`${group} `));
+  const quoted = inGroup.map((name) => `'${name}'`).join(", ");
+  if (group === args.join(" ")) return invalid(`'leafmesh ${group}' wants one more word: ${quoted}`);
+
+  const prefix = group === undefined ? "" : `${group} `;
+  const rest = group === undefined ? args : args.slice(group.split(" ").length);
   for (const length of [3, 2, 1]) {
-    const given = args.slice(0, length).join(" ");
+    const given = rest.slice(0, length).join(" ");
+    const known = (group === undefined ? names : inGroup).map((name) => name.slice(prefix.length));
     const near = nearestWord(
       given,
-      names.filter((name) => name.split(" ").length === length),
+      known.filter((name) => name.split(" ").length === length),
     );
-    if (near !== null) return invalid(`Unknown command '${given}': did you mean 'leafmesh ${near}'?`);
+    if (near !== null)
+      return invalid(`Unknown command '${prefix}${given}': did you mean 'leafmesh ${prefix}${near}'?`);
   }
-  const hint =
-    group.length > 0 ? `one of: ${group.map((name) => `'${name}'`).join(", ")}` : "see 'leafmesh help'";
-  return invalid(`Unknown command '${args.slice(0, group.length > 0 ? 2 : 1).join(" ")}': ${hint}`);
+  const hint = group === undefined ? "see 'leafmesh help'" : `one of: ${quoted}`;
+  return invalid(`Unknown command '${prefix}${rest[0]}': ${hint}`);
 }
 
 function unknownFlag(raw: string, name: string, flags: Flags, command: Command | null): LeafmeshError {

@@ -56,7 +56,6 @@ function linkTable(links: readonly LinkReport[]): string {
     const active = link.routes.filter((route) => route.active).length;
     const sum = (pick: (route: RouteReport) => number) =>
       link.routes.reduce((total, one) => total + pick(one), 0);
-    const why = link.why ?? link.routes.find((route) => route.why !== null)?.why ?? "";
     return [
       link.peer,
       link.connected ? "up" : "down",
@@ -66,10 +65,14 @@ function linkTable(links: readonly LinkReport[]): string {
       `${active}/${link.routes.length}`,
       String(sum((route) => route.lag)),
       String(sum((route) => route.lost)),
-      why,
     ];
   });
-  return table(["PEER", "LINK", "BY", "VERIFIED", "RTT", "ROUTES", "LAG", "LOST", "WHY"], rows);
+  const reasons = links.flatMap((link) => {
+    const why = link.why ?? link.routes.find((route) => route.why !== null)?.why ?? null;
+    return why === null ? [] : [`${link.peer}: ${why}`];
+  });
+  const head = ["PEER", "LINK", "BY", "VERIFIED", "RTT", "ROUTES", "LAG", "LOST"];
+  return [table(head, rows), ...reasons].join("\n");
 }
 
 function linkText(link: LinkReport): string {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { LeafmeshError } from "../../../src/model/errors.ts";
 import { problemOf, testApi } from "./api_support.ts";
-import { SITE_KEY } from "./fake_control.ts";
+import { CHANGED_AT, SITE_KEY } from "./fake_control.ts";
 
 const RULES = [{ subjects: ["acme.orders.>"] }];
 
@@ -45,6 +45,7 @@ describe.each(RESOURCES)("a document of type %s", (type, path, body, shown) => {
 
     const read = await call("GET", path);
     expect([read.status, read.headers.get("etag"), await read.json()]).toEqual([200, first, shown]);
+    expect(read.headers.get("last-modified")).toBe("Fri, 02 Jan 2026 03:04:05 GMT");
 
     const changed = await call("PUT", path, shown, { "if-match": first });
     expect(changed.status).toBe(200);
@@ -192,10 +193,10 @@ describe("lists", () => {
     control.seed({ type: "tenant", tenant: "acme" }, { log: false });
     control.seed({ type: "export", tenant: "acme", name: "eu" }, { name: "eu", to: ["b"], rules: RULES });
     expect(await (await call("GET", "/v1/tenants")).json()).toEqual({
-      items: [{ revision: 1, value: { tenant: "acme", log: false } }],
+      items: [{ revision: 1, changedAt: CHANGED_AT, value: { tenant: "acme", log: false } }],
     });
     expect(await (await call("GET", "/v1/tenants/acme/exports")).json()).toEqual({
-      items: [{ revision: 2, value: { name: "eu", to: ["b"], rules: RULES } }],
+      items: [{ revision: 2, changedAt: CHANGED_AT, value: { name: "eu", to: ["b"], rules: RULES } }],
     });
     expect(await (await call("GET", "/v1/tenants/acme/imports")).json()).toEqual({ items: [] });
     expect(await (await call("GET", "/v1/peers")).json()).toEqual({ items: [] });

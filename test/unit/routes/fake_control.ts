@@ -37,6 +37,7 @@ export interface FakeControl extends Control {
   seed(ref: ResourceRef, value: ResourceValues[ResourceType]): void;
 }
 
+export const CHANGED_AT = "2026-01-02T03:04:05.678Z";
 export const SITE_KEY = "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4";
 
 export function createFakeControl(): FakeControl {
@@ -69,7 +70,7 @@ export function createFakeControl(): FakeControl {
         const found = documents.get(resourceKey(ref));
         return found === undefined
           ? null
-          : { value: found.value as ResourceValue<R>, revision: found.revision };
+          : { value: found.value as ResourceValue<R>, revision: found.revision, changedAt: CHANGED_AT };
       },
       list<T extends ResourceType>(type: T, tenant?: string) {
         return sorted()
@@ -79,7 +80,7 @@ export function createFakeControl(): FakeControl {
           )
           .map(({ ref, value, revision: at }) => ({
             ref: ref as Extract<ResourceRef, { type: T }>,
-            document: { value: value as ResourceValues[T], revision: at },
+            document: { value: value as ResourceValues[T], revision: at, changedAt: CHANGED_AT },
           }));
       },
       async put(ref, value, expected) {

@@ -1,0 +1,95 @@
+/** The CLI in a world in memory: files, environment, and the API of a fake control behind `fetch`. */
+
+import type { Effects } from "../../../src/cli/effects.ts";
+import { runCli } from "../../../src/cli/run.ts";
+import type { SidecarModule } from "../../../src/cli/up.ts";
+import { LeafmeshError } from "../../../src/model/errors.ts";
+import { type TestApi, TOKEN, testApi } from "../routes/api_support.ts";
+
+export const PUBLIC_KEY = "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4";
+export const SEED = "SUADM7XV4PWOY7FMUKKPGGT3QQMFCLOBJQR5OGBHHPYFYA2NBWWNQUHDWU";
+
+export interface World {
+  readonly api: TestApi;
+  /** Path → content. */
+  readonly files: Map<string, string>;
+  readonly modes: Map<string, number>;
+  readonly env: Map<string, string>;
+  /** What was asked of the API: `PUT /v1/tenants/acme {…}`. */
+  readonly requests: string[];
+  readonly sidecar: SidecarModule;
+  /** Replaces the network. */
+  fetch: Effects["fetch"];
+  run(...words: string[]): Promise<Outcome>;
+}
+
+export interface Outcome {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+  /** What `--json` printed. */
+  readonly json: () => unknown;
+}
+
+export function createWorld(): World {
+  const api = testApi();
+  const files = new Map([["leafmesh-data/berlin/keys/api.token", `${TOKEN}\n`]]);
+  const modes = new Map<string, number>();
+  const env = new Map<string, string>();
+  const requests: string[] = [];
+  const normal = (path: string) => path.replace(/^\.\//, "");
+  const world: World = {
+    api,
+    files,
+    modes,
+    env,
+    requests,
+    sidecar: { runSidecar: async () => 0, lintSiteFile: () => [] },
+    fetch: async (url, init) => {
+      const { pathname, search } = new URL(url);
+      requests.push(
+        `${init.method} ${pathname}${search}${init.body === undefined ? "" : ` ${String(init.body)}`}`,
+      );
+      return await api.app.request(url, init);
+    },
+    async run(...words) {
+      let out = "";
+      let err = "";
+      const code = await runCli(words, {
+        fetch: (url, init) => world.fetch(url, init),
+        stdout: (text) => {
+          out += text;
+        },
+        stderr: (text) => {
+          err += text;
+        },
+        readFile: async (path) => {
+          const text = files.get(normal(path));
+          if (text === undefined) throw new LeafmeshError("not_found", `There is no file ${path}`);
+          return new TextEncoder().encode(text);
+        },
+        createFile: async (path, text, mode) => {
+          if (files.has(normal(path)))
+            throw new LeafmeshError("conflict", `${path} is there already: nothing was overwritten`);
+          files.set(normal(path), text);
+          modes.set(normal(path), mode);
+        },
+        removeFile: async (path) => {
+          files.delete(normal(path));
+        },
+        listFolder: async (path) => {
+          const prefix = path === "." ? "" : `${normal(path)}/`;
+          const inside = [...files.keys()].filter((file) => file.startsWith(prefix));
+          return [...new Set(inside.map((file) => file.slice(prefix.length).split("/")[0] ?? ""))].sort();
+        },
+        env: (name) => env.get(name),
+        now: () => new Date("2026-01-02T06:16:05Z"),
+        createUserKey: () => ({ publicKey: PUBLIC_KEY, seed: SEED }),
+        version: async () => "9.8.7",
+        sidecar: async () => world.sidecar,
+      });
+      return { code, out, err, json: () => JSON.parse(out) as unknown };
+    },
+  };
+  return world;
+}
