@@ -32,7 +32,8 @@ const MAX_BODY_BYTES = 1024 * 1024;
 export function createApi(options: ApiOptions): Api {
   const app: Api = new OpenAPIHono();
   app.onError(errorWriter(options));
-  app.use(secureHeaders(), async (c, next) => {
+  // No HSTS: this server speaks plain HTTP, on loopback or behind a proxy that has its own.
+  app.use(secureHeaders({ strictTransportSecurity: false }), async (c, next) => {
     c.header("Cache-Control", "no-store");
     c.header("Leafmesh-Version" satisfies VersionHeader, options.version);
     await next();
@@ -65,9 +66,17 @@ export function createApi(options: ApiOptions): Api {
   return app;
 }
 
-/** A PUT without a body is a slip, not a document of defaults. @throws LeafmeshError `request_invalid` */
+/**
+ * A PUT without a body is a slip, not a document of defaults. Runtimes differ in what `Request.body` is then, so the
+ * headers decide.
+ *
+ * @throws LeafmeshError `request_invalid`
+ */
 const requireBody: MiddlewareHandler = async (c, next) => {
-  if (c.req.method === "PUT" && c.req.raw.body === null) {
+  const { method } = c.req;
+  const type = c.req.header("content-type");
+  const length = c.req.header("content-length") ?? "0";
+  if (method === "PUT" && type === undefined && length === "0" && !c.req.header("transfer-encoding")) {
     throw new LeafmeshError(
       "request_invalid",
       "The body is missing: PUT takes the document as application/json",

@@ -115,7 +115,7 @@ export class ApiClient {
       }
       throw new LeafmeshError(
         "api_unreachable",
-        `${this.url} does not answer (${errorText(thrown)}). Start the sidecar with 'leafmesh up', or name its API with --api or LEAFMESH_API`,
+        `${this.url} does not answer (${reasonOf(thrown)}). Start the sidecar with 'leafmesh up', or name its API with --api or LEAFMESH_API`,
         { cause: thrown },
       );
     }
@@ -142,6 +142,12 @@ export class ApiClient {
       return `${detail}. Somebody else changed it meanwhile: look, and run the command again`;
     return detail;
   }
+}
+
+/** Some runtimes say only `fetch failed` and keep the reason in the cause. */
+function reasonOf(thrown: unknown): string {
+  const cause = thrown instanceof Error ? thrown.cause : undefined;
+  return errorText(cause instanceof Error && cause.message !== "" ? cause : thrown);
 }
 
 function headersOf(precondition: Precondition): Record<string, string> {
