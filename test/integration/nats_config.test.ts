@@ -29,7 +29,11 @@ const DESIRED: DesiredState = {
     { name: "austin", key: newKey() },
   ],
   tenants: [
-    desiredTenant({ tenant: "acme", users: [{ name: "app", key: newKey() }] }),
+    desiredTenant({
+      tenant: "acme",
+      users: [{ name: "app", key: newKey() }],
+      imports: [{ from: "tokyo", subjects: ["acme.>"] }],
+    }),
     desiredTenant({ tenant: "globex", limits: { maxMsgSize: "2MiB" } }),
   ],
 };

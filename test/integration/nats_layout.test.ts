@@ -14,7 +14,16 @@ let sites: TestSites;
 
 beforeAll(async () => {
   sites = await startSites({
-    sites: Object.fromEntries(NAMES.map((name) => [name, { tenants: TENANTS }])),
+    sites: Object.fromEntries(
+      NAMES.map((name) => {
+        const peers = NAMES.filter((peer) => peer !== name);
+        const tenants = TENANTS.map((tenant) => ({
+          tenant,
+          imports: peers.map((from) => ({ from, subjects: [`${tenant}.>`] })),
+        }));
+        return [name, { tenants }];
+      }),
+    ),
     links: [
       ["berlin", "tokyo"],
       ["tokyo", "austin"],

@@ -124,7 +124,7 @@ describe("SystemApi", () => {
     expect(varz).toMatchObject({ server_name: "berlin", jetstream: { config: { domain: "berlin" } } });
     const account = await berlin.control.system.account("T_acme");
     expect(account?.jetstream_enabled).toBe(true);
-    expect(account?.imports?.map((border) => border.subject)).toContain("acme.>");
+    expect(account?.imports?.map((border) => border.subject)).toContain("berlin.acme.>");
     expect(await berlin.control.system.account("T_nobody")).toBeNull();
   });
 });

@@ -30,8 +30,13 @@ const FULL: DesiredState = {
         { name: "orders", key: key("A") },
         { name: "billing", key: key("B") },
       ],
+      imports: [{ from: "tokyo", subjects: ["acme.>"] }],
     }),
-    desiredTenant({ tenant: "globex", limits: { storage: "10MiB", maxMsgSize: "4MiB" } }),
+    desiredTenant({
+      tenant: "globex",
+      limits: { storage: "10MiB", maxMsgSize: "4MiB" },
+      imports: [{ from: "us-1", subjects: ["globex.>"] }],
+    }),
   ],
 };
 
