@@ -22,7 +22,8 @@ const LONGEST_LINE = 16 * 1024;
 
 /** `text` with every nkey seed blotted out. */
 export function redactSeeds(text: string): string {
-  return text.replace(/S[UANCOX][A-Z2-7]{40,}/g, "[REDACTED]");
+  // A public key may hold the same letters, but does not begin with them.
+  return text.replace(/(?<![A-Z0-9])S[UANCOX][A-Z2-7]{40,}/g, "[REDACTED]");
 }
 
 /** One line of nats-server's log. A line of another form is passed on as info. */
