@@ -7,6 +7,7 @@
  */
 import process from "node:process";
 import { parseArgs } from "node:util";
+import { runLive } from "./demo_parts/live.ts";
 import { runOnce } from "./demo_parts/once.ts";
 import { loadExamples } from "./demo_parts/payloads.ts";
 import { Ring } from "./demo_parts/ring.ts";
@@ -24,7 +25,7 @@ interface Options {
 
 process.exitCode = await main(process.argv.slice(2));
 
-/** @returns the exit code: 0 when all went as it should, 1 when not, 2 for wrong arguments, 130 after Ctrl-C. */
+/** @returns the exit code: 0 when all went as it should, 1 when not, 2 for wrong arguments, 130 when interrupted. */
 async function main(args: string[]): Promise<number> {
   const options = readOptions(args);
   if (typeof options === "number") return options;
@@ -55,7 +56,6 @@ async function run({ once, json, keep }: Options, signal: AbortSignal): Promise<
   const examples = await loadExamples();
   await using ring = await Ring.start({ keep, say, signal });
   if (!once) {
-    const { runLive } = await import("./demo_parts/live.ts");
     await runLive(ring, examples, signal);
     return 0;
   }

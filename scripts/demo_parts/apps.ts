@@ -42,7 +42,7 @@ export class Apps implements AsyncDisposable {
   }
 
   /** Publishes an event at its site. @returns whether the server says that it has it already */
-  async publish(event: ExpectedEvent, attempt: 1 | 2): Promise<boolean> {
+  async publish(event: ExpectedEvent, attempt: number): Promise<boolean> {
     const publisher = this.#publishers.get(`${event.origin} ${event.tenant}`);
     if (publisher === undefined) throw new Error(`No app of ${event.tenant} at ${event.origin}`);
     const { payload } = event;

@@ -45,6 +45,7 @@ server:
   listen: ${own.listen} # apps
   leaf: ${own.leaf} # peers
   linger: 30s
+  sync: 1s # a demo: power loss may lose the last second
 api:
   listen: ${own.api}
 

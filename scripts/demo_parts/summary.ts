@@ -5,7 +5,7 @@ import type { DemoReport } from "./once.ts";
 export function summaryOf(report: DemoReport): string {
   const { delivered, latencyMs } = report;
   const rows: readonly (readonly [string, string])[] = [
-    ["published", `${report.published} events, in ${report.tookMs} ms`],
+    ["published", `${report.published} events, all but the last in ${report.burstMs} ms`],
     ...Object.entries(delivered).map(([site, count]) => [`at ${site}`, `${count} remote events`] as const),
     ["redacted", `${report.redacted} events arrived with values masked, replaced or removed`],
     ["headers dropped", `${report.headersDropped} events arrived without their internal headers`],
