@@ -1,5 +1,5 @@
 /** Repeats plan and apply until nothing differs: after every change, and every few seconds against drift. */
-import { errorText, LeafmeshError } from "../model/errors.ts";
+import { errorText } from "../model/errors.ts";
 import type { Peers } from "./agreement.ts";
 import type { ApplyReport, StateStore, StepReport } from "./api.ts";
 import { type ApplyContext, applyStep, Waiting } from "./apply.ts";
@@ -163,7 +163,7 @@ export class Reconciler implements AsyncDisposable {
       } catch (error) {
         failed.push({ ...report, error: errorText(error), waiting: error instanceof Waiting });
         // Without its configuration the server lacks accounts that later steps need.
-        if (error instanceof LeafmeshError && error.code === "server_config_refused") break;
+        if (step.type === "configure-server") break;
       }
     }
     return { applied, failed };

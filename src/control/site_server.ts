@@ -14,6 +14,8 @@ export interface SiteServerOptions {
   readonly render: (state: DesiredState, retired: readonly string[]) => string;
   /** Lets nats-server check a configuration and puts it where the server reads it; not in force yet. */
   readonly write: (text: string) => Promise<void>;
+  /** Whether all of a state's configuration is in force. @throws {LeafmeshError} `server_fragment_missing` */
+  readonly verify: (state: DesiredState) => Promise<void>;
   /** Keeps what the next start renders its first configuration from. */
   readonly remember: (state: DesiredState, retired: readonly string[]) => Promise<void>;
   /** The state that the configuration now in force was rendered from. */
@@ -54,7 +56,14 @@ export class SiteServer {
     // Remembered first: a start between here and the reload renders at least what is in force then.
     await this.#options.remember(state, retired);
     await this.#options.write(text);
-    await system.reload();
+    try {
+      await system.reload();
+    } catch (error) {
+      // What the server refuses must not stay where it reads: its next start would fail.
+      await this.#options.write(this.#inForce.text);
+      throw error;
+    }
+    await this.#options.verify(state);
     this.#inForce = { state, retired, text };
     for (const peer of before.peers) {
       const now = state.peers.find((one) => one.name === peer.name);

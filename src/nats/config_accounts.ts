@@ -23,6 +23,7 @@ import {
   tenantSubjects,
 } from "../model/names.ts";
 import type { Peer } from "../model/schema/site.ts";
+import { overlappingPair, reduce } from "../model/subject.ts";
 import type { ConfMap } from "./config_text.ts";
 import type { PublicSiteKeys } from "./keys.ts";
 
@@ -91,12 +92,26 @@ export function renderAccounts(
 /** Everything that crosses a border between accounts of this site. */
 export function accountCrossings(desired: DesiredState): Crossing[] {
   return [
-    ...desired.tenants.flatMap((tenant) => tenantCrossings(desired.site, tenant.name)),
+    ...desired.tenants.flatMap((tenant) => tenantCrossings(desired.site, tenant)),
     ...desired.peers.flatMap((peer) => linkCrossings(desired.site, peer.name)),
   ];
 }
 
-function tenantCrossings(site: string, tenant: string): Crossing[] {
+/**
+ * What apps hear of remote events: what the tenant's imports accept, whatever a peer sends. Imports may not overlap, or an
+ * app would hear an event twice: where the accepted patterns do, it is all of the tenant.
+ */
+function heardSubjects(tenant: DesiredTenant): string[] {
+  const accepted = reduce(
+    tenant.imports
+      .filter((policy) => policy.live !== false && policy.mirror !== true)
+      .flatMap((policy) => policy.subjects),
+  );
+  return overlappingPair(accepted) === null ? accepted : [tenantSubjects(tenant.name)];
+}
+
+function tenantCrossings(site: string, desired: DesiredTenant): Crossing[] {
+  const tenant = desired.name;
   const account = tenantAccount(tenant);
   const toTenant = { from: MESH_ACCOUNT, to: account };
   const halves = [outStream(tenant), inStream(tenant, true), inStream(tenant, false)];
@@ -109,7 +124,7 @@ function tenantCrossings(site: string, tenant: string): Crossing[] {
       as: tenantSubjects(tenant),
     },
     // Remote events, republished by in_<tenant>.
-    { type: "stream", ...toTenant, subject: tenantSubjects(tenant) },
+    ...heardSubjects(desired).map((subject): Crossing => ({ type: "stream", ...toTenant, subject })),
     // The log sources from the tenant's own streams through their consumers for it, and from no others.
     ...halves.flatMap((stream): Crossing[] => [
       {

@@ -9,26 +9,20 @@ import { SiteControl } from "../control/site_control.ts";
 import { SiteServer } from "../control/site_server.ts";
 import { desiredOfFile, KvStateStore } from "../control/state_store.ts";
 import { ViewWorkers } from "../flow/view_runner.ts";
-import type { DesiredState } from "../model/desired.ts";
 import { errorText, LeafmeshError } from "../model/errors.ts";
 import { tenantApiPrefix } from "../model/names.ts";
 import type { SiteFile } from "../model/schema/site.ts";
-import { parseDurationMs } from "../model/units.ts";
-import { formatAddress, localAddress, parseAddress, resolveAddresses } from "../nats/addresses.ts";
-import { renderConfig, renderLeafCredential } from "../nats/config.ts";
-import { ControlConnection } from "../nats/control_connection.ts";
-import { DATA_FILES, DataFolder } from "../nats/data_folder.ts";
-import { EmbeddedServer } from "../nats/embedded.ts";
-import { findServer } from "../nats/find.ts";
-import { loadPseudonymKey, loadSiteKeys, publicKeys } from "../nats/keys.ts";
+import { formatAddress, localAddress, parseAddress } from "../nats/addresses.ts";
+import { DataFolder } from "../nats/data_folder.ts";
+import { loadPseudonymKey, loadSiteKeys } from "../nats/keys.ts";
 import type { Log } from "../observe/log.ts";
 import { policyVersion } from "../policy/compile.ts";
 import { serve } from "../runtime/serve.ts";
 import { apiLog, deadLetterPage, runtimeName, siteMetrics, viewReport, viewRunner } from "./adapters.ts";
+import { openServer } from "./server.ts";
 
 export const VERSION = "0.1.0";
 const DEFAULT_API = "127.0.0.1:7480";
-const DEFAULT_LINGER_MS = 60_000;
 
 export interface SidecarOptions {
   readonly file: SiteFile;
@@ -71,60 +65,28 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   const folder = stack.use(await DataFolder.open(path));
   const keys = await loadSiteKeys(folder.path);
   const token = await loadApiToken(folder.path, tokenSetting(file, options.base), options.env);
-  const settings = file.server ?? {};
-  if (settings.mode === "external") {
-    throw new LeafmeshError("config_invalid", "server.mode: external is not there yet; expected embedded");
-  }
-  const sync = settings.sync === undefined || settings.sync === "always" ? "always" : millis(settings.sync);
-  const addresses = await resolveAddresses(folder, settings);
-  const binary = await findServer({ explicit: settings.binary, env: options.env });
   const remembered = (await loadRemembered(folder.path)) ?? { state: desiredOfFile(file), retired: [] };
-  const render = (state: DesiredState, retired: readonly string[]) =>
-    renderConfig({
-      desired: state,
-      keys: publicKeys(keys),
-      ...addresses,
-      sync,
-      paths: {
-        store: folder.file("store"),
-        log: folder.file("serverLog"),
-        leafCredential: DATA_FILES.leafCredential,
-      },
-      retiredTenants: retired,
-    });
-
+  if (remembered.state.site !== site) {
+    throw new LeafmeshError(
+      "conflict",
+      `${folder.path} is the data folder of site ${remembered.state.site}, not of ${site}: give each site its own`,
+    );
+  }
+  const { signal } = options;
   const server = stack.use(
-    await EmbeddedServer.start({
+    await openServer({
+      site,
+      settings: file.server ?? {},
+      base: options.base,
       folder,
-      binary,
-      site,
-      addresses,
-      config: render(remembered.state, remembered.retired),
-      leafCredential: renderLeafCredential(keys.site),
-      sys: keys.sys,
-      lingerMs: settings.linger === undefined ? DEFAULT_LINGER_MS : millis(settings.linger),
-      onEvent: (event) => {
-        if (event.type === "log") log(event.line.level, "nats", event.line.message);
-        else log("warn", "nats", `server ${event.type} ${JSON.stringify(event)}`);
-      },
-      ...(options.signal === undefined ? {} : { signal: options.signal }),
-    }),
-  );
-  log(
-    "info",
-    "nats",
-    `${server.adopted ? "adopted" : "started"} nats-server ${binary.version} (${binary.source})`,
-  );
-
-  const connection = stack.use(
-    await ControlConnection.open({
-      site,
-      server: localAddress(addresses.listen),
       keys,
-      onEvent: (event) => log("warn", "nats", `${event.account}: ${event.type}: ${event.message}`),
+      ...remembered,
+      env: options.env,
+      log,
+      ...(signal === undefined ? {} : { signal }),
     }),
   );
-  const { mesh: nc, system } = connection;
+  const { mesh: nc, system } = server.connection;
   const js = jetstream(nc);
   const mesh = await jetstreamManager(nc, { checkAPI: false });
   const tenantManager = (tenant: string) =>
@@ -141,10 +103,9 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   );
   const siteServer = new SiteServer({
     system,
-    render,
-    write: async (text) => {
-      await server.writeConfig(text);
-    },
+    render: server.render,
+    write: server.write,
+    verify: server.verify,
     remember: (desired, retired) => rememberState(folder.path, { state: desired, retired }),
     inForce: remembered,
   });
@@ -168,13 +129,13 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
         runtime: runtimeName(),
         startedAt: started.toISOString(),
         server: {
-          mode: "embedded",
-          version: binary.version,
+          mode: server.mode,
+          version: server.version,
           id: system.serverId,
-          pid: (await server.process())?.pid ?? null,
-          listen: addresses.listen,
-          leaf: addresses.leaf,
-          sync: String(sync),
+          pid: await server.pid(),
+          listen: server.listen,
+          leaf: server.leaf,
+          sync: server.sync,
         },
       }),
       renderMetrics: (site) => siteMetrics(site, mesh),
@@ -204,7 +165,8 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   return {
     site,
     apiUrl,
-    ...addresses,
+    listen: server.listen,
+    leaf: server.leaf,
     dataFolder: folder.path,
     siteKey: keys.site.publicKey,
     madeToken: token.made,
@@ -218,11 +180,6 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
 function tokenSetting(file: SiteFile, base: string) {
   const setting = file.api?.token;
   return setting !== undefined && "file" in setting ? { file: resolve(base, setting.file) } : setting;
-}
-
-/** Milliseconds of a duration that the schema has checked. */
-function millis(text: string): number {
-  return parseDurationMs(text) ?? 0;
 }
 
 /** Asks once for each name. */

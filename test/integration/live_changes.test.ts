@@ -173,3 +173,44 @@ test("drift is repaired: a deleted consumer goes on where its peer is, a changed
   expect(new Set(events.map((event) => event.n)).size).toBe(load.count);
   expect(events.length).toBe(load.count);
 }, 60_000);
+
+test("an import decides what apps hear, also those that listen already, and whatever the peer sends", async () => {
+  await using mesh = await startMesh({
+    sites: { berlin: ["austin"], austin: [] },
+    tenants: (site) => [
+      site === "berlin"
+        ? { tenant: "acme", exports: [{ name: "all", to: ["austin"], rules: [{ subjects: ["acme.>"] }] }] }
+        : { tenant: "acme" },
+    ],
+  });
+  const [berlin, austin] = [mesh.site("berlin"), mesh.site("austin")];
+  const far = await austin.app("acme");
+  const heard: string[] = [];
+  far.subscribe("acme.>", { callback: (_error, message) => void heard.push(message.subject) });
+  await far.flush();
+  const publish = jetstream(await berlin.app("acme"));
+  await austin.put("/v1/tenants/acme/imports/berlin", { subjects: ["acme.orders.>"] });
+  await waitFor(
+    async () => {
+      await publish.publish("acme.orders.x", "x");
+      await publish.publish("acme.other.x", "x");
+      return heard.length > 0;
+    },
+    { ...WITHIN_5_S, what: "an accepted event" },
+  );
+  await austin.put("/v1/tenants/acme/imports/berlin", { subjects: ["acme.other.>"] });
+  await waitFor(
+    async () => {
+      await publish.publish("acme.orders.x", "x");
+      await publish.publish("acme.other.x", "x");
+      return heard.includes("acme.other.x");
+    },
+    { ...WITHIN_5_S, what: "an event that is accepted now" },
+  );
+  const orders = heard.filter((subject) => subject === "acme.orders.x").length;
+  await publish.publish("acme.orders.x", "late");
+  await publish.publish("acme.other.last", "x");
+  await waitFor(() => heard.includes("acme.other.last"));
+  expect(heard.filter((subject) => subject === "acme.orders.x").length).toBe(orders);
+  expect(heard.every((subject) => subject.startsWith("acme.o"))).toBe(true);
+}, 40_000);

@@ -1,0 +1,205 @@
+/** The site's nats-server as the sidecar runs it: one of its own, or one that somebody else runs. */
+import { dirname, join, relative, resolve } from "node:path";
+import type { DesiredState } from "../model/desired.ts";
+import { errorText, LeafmeshError } from "../model/errors.ts";
+import type { ServerSettings } from "../model/schema/site.ts";
+import { parseDurationMs } from "../model/units.ts";
+import { localAddress, resolveAddresses } from "../nats/addresses.ts";
+import { type ConfigInput, renderConfig, renderFragment, renderLeafCredential } from "../nats/config.ts";
+import { ControlConnection } from "../nats/control_connection.ts";
+import { DATA_FILES, type DataFolder } from "../nats/data_folder.ts";
+import { EmbeddedServer } from "../nats/embedded.ts";
+import { verifyFragment } from "../nats/external.ts";
+import { readTextFile, writeSecretFile } from "../nats/files.ts";
+import { findServer } from "../nats/find.ts";
+import { publicKeys, type SiteKeys } from "../nats/keys.ts";
+import type { Log } from "../observe/log.ts";
+
+const DEFAULT_LINGER_MS = 60_000;
+const FRAGMENT_FILE = "fragment.conf";
+
+export interface OpenServerOptions {
+  readonly site: string;
+  readonly settings: ServerSettings;
+  /** Folder that relative paths of the site file start from. */
+  readonly base: string;
+  readonly folder: DataFolder;
+  readonly keys: SiteKeys;
+  /** What the first configuration is rendered from. */
+  readonly state: DesiredState;
+  readonly retired: readonly string[];
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly log: Log;
+  readonly signal?: AbortSignal;
+}
+
+/** A server that runs, with the sidecar's connections to it. */
+export interface OpenServer extends AsyncDisposable {
+  readonly mode: "embedded" | "external";
+  readonly connection: ControlConnection;
+  /** Where apps and peers connect, as far as the sidecar knows. */
+  readonly listen: string;
+  readonly leaf: string;
+  readonly version: string;
+  readonly sync: string;
+  render(state: DesiredState, retired: readonly string[]): string;
+  /** Puts a configuration where the server reads it; not in force before a reload. */
+  write(text: string): Promise<void>;
+  /** After a reload: whether all of it is in force. @throws {LeafmeshError} `server_fragment_missing` */
+  verify(state: DesiredState): Promise<void>;
+  pid(): Promise<number | null>;
+}
+
+/** Milliseconds of a duration that the schema has checked, or the setting that means at once. */
+function syncOf(settings: ServerSettings): "always" | number {
+  const { sync } = settings;
+  return sync === undefined || sync === "always" ? "always" : (parseDurationMs(sync) ?? 0);
+}
+
+/** Starts or adopts the embedded server, or connects to the external one. @throws {LeafmeshError} */
+export async function openServer(options: OpenServerOptions): Promise<OpenServer> {
+  return options.settings.mode === "external" ? await openExternal(options) : await openEmbedded(options);
+}
+
+async function openEmbedded(options: OpenServerOptions): Promise<OpenServer> {
+  const { folder, settings, site, keys, log } = options;
+  const addresses = await resolveAddresses(folder, settings);
+  const binary = await findServer({ explicit: settings.binary, env: options.env });
+  const sync = syncOf(settings);
+  const render = renderer(options, renderConfig, {
+    ...addresses,
+    sync,
+    leafCredential: DATA_FILES.leafCredential,
+  });
+  await using stack = new AsyncDisposableStack();
+  const server = stack.use(
+    await EmbeddedServer.start({
+      folder,
+      binary,
+      site,
+      addresses,
+      config: render(options.state, options.retired),
+      leafCredential: renderLeafCredential(keys.site),
+      sys: keys.sys,
+      lingerMs: settings.linger === undefined ? DEFAULT_LINGER_MS : (parseDurationMs(settings.linger) ?? 0),
+      onEvent: (event) => {
+        if (event.type === "log") log(event.line.level, "nats", event.line.message);
+        else log("warn", "nats", `server ${event.type.replace("_", " ")} ${JSON.stringify(event)}`);
+      },
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
+    }),
+  );
+  log(
+    "info",
+    "nats",
+    `${server.adopted ? "adopted" : "started"} nats-server ${binary.version} (${binary.source})`,
+  );
+  const connection = stack.use(await connect(options, localAddress(addresses.listen)));
+  const parts = stack.move();
+  return {
+    mode: "embedded",
+    connection,
+    ...addresses,
+    version: binary.version,
+    sync: String(sync),
+    render,
+    write: async (text) => {
+      await server.writeConfig(text);
+    },
+    verify: async () => {},
+    pid: async () => (await server.process())?.pid ?? null,
+    [Symbol.asyncDispose]: () => parts.disposeAsync(),
+  };
+}
+
+async function openExternal(options: OpenServerOptions): Promise<OpenServer> {
+  const { folder, settings, keys, log } = options;
+  const url = settings.url ?? "";
+  const file =
+    settings.config === undefined ? join(folder.path, FRAGMENT_FILE) : resolve(options.base, settings.config);
+  const credential = folder.file("leafCredential");
+  await writeSecretFile(credential, renderLeafCredential(keys.site), "replace");
+  const sync = syncOf(settings);
+  // nats-server reads an include relative to the file that names it.
+  const leafCredential = relative(dirname(file), credential);
+  const leaf = settings.leaf ?? "0.0.0.0:7422";
+  const listen = settings.listen ?? url;
+  const render = renderer(options, renderFragment, { listen, leaf, sync, leafCredential });
+  const before = await readTextFile(file);
+  const text = render(options.state, options.retired);
+  if (before !== text) await writeSecretFile(file, text, "replace");
+  const connection = await openOrSay(options, url, file);
+  const { system } = connection;
+  const reload = async (fallback: string | null) => {
+    try {
+      await system.reload();
+    } catch (error) {
+      // What the server refuses must not stand in its file: its next start would fail.
+      if (fallback !== null) await writeSecretFile(file, fallback, "replace");
+      throw error;
+    }
+  };
+  await using stack = new AsyncDisposableStack();
+  stack.use(connection);
+  await reload(before);
+  const verify = (state: DesiredState) => verifyFragment(system, { desired: state, sync });
+  await verify(options.state);
+  const { version } = await system.varz();
+  log("info", "nats", `uses the nats-server ${version} at ${url}; its part of the configuration is ${file}`);
+  const parts = stack.move();
+  return {
+    mode: "external",
+    connection,
+    listen,
+    leaf,
+    version,
+    sync: String(sync),
+    render,
+    write: async (next) => {
+      await writeSecretFile(file, next, "replace");
+    },
+    verify,
+    pid: async () => null,
+    [Symbol.asyncDispose]: () => parts.disposeAsync(),
+  };
+}
+
+/** Connects; a server without our part takes no login of ours, or takes any and has no system account to talk to. */
+async function openOrSay(options: OpenServerOptions, url: string, file: string): Promise<ControlConnection> {
+  let connection: ControlConnection | null = null;
+  try {
+    connection = await connect(options, url);
+    await connection.system.varz();
+    return connection;
+  } catch (error) {
+    await connection?.[Symbol.asyncDispose]();
+    throw new LeafmeshError(
+      "server_fragment_missing",
+      `${errorText(error)}. The configuration of the server at ${url} must include ${file}, with the accounts and users of this site: add  include  with the path from that configuration to this file, reload the server, and start again`,
+      { cause: error },
+    );
+  }
+}
+
+function renderer(
+  { keys, folder }: OpenServerOptions,
+  render: (input: ConfigInput) => string,
+  fixed: Pick<ConfigInput, "listen" | "leaf" | "sync"> & { readonly leafCredential: string },
+): OpenServer["render"] {
+  const { leafCredential, ...rest } = fixed;
+  const paths = { store: folder.file("store"), log: folder.file("serverLog"), leafCredential };
+  return (desired, retiredTenants) =>
+    render({ desired, keys: publicKeys(keys), ...rest, paths, retiredTenants });
+}
+
+async function connect({ site, keys, log }: OpenServerOptions, server: string): Promise<ControlConnection> {
+  return await ControlConnection.open({
+    site,
+    server,
+    keys,
+    onEvent: (event) => {
+      const level = event.type === "closed" || event.type === "reconnected" ? "info" : "warn";
+      log(level, "nats", `${event.account}: ${event.type}: ${event.message}`);
+    },
+  });
+}
