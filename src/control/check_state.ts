@@ -1,14 +1,21 @@
 /** What is wrong with the state of a site as a whole: peers, tenants and users that contradict each other. Pure. */
+import { desiredTenant } from "../model/desired.ts";
 import type { Problem } from "../model/errors.ts";
 import type { Peer } from "../model/schema/site.ts";
 import type { TenantDocument } from "../model/schema/tenant.ts";
+import { duplicateKeys } from "../nats/config_keys.ts";
+import type { PublicSiteKeys } from "../nats/keys.ts";
 import { checkTenant } from "../policy/check.ts";
 
-/** All problems of a state; paths are those of a site file. */
+/**
+ * All problems of a state; paths are those of a site file.
+ * @param own keys of this site, which no app and no peer may have; left out where they are not known.
+ */
 export function checkState(
   site: string,
   tenants: readonly TenantDocument[],
   peers: readonly Peer[],
+  own?: PublicSiteKeys,
 ): Problem[] {
   const names = peers.map((peer) => peer.name);
   const problems: Problem[] = [];
@@ -19,41 +26,18 @@ export function checkState(
     if (peer.name === site) report(`${path}.name`, `Peer '${peer.name}' is this site itself`);
     const first = names.indexOf(peer.name);
     if (first !== index) report(`${path}.name`, `Peer '${peer.name}' is there already, as peers[${first}]`);
-    const sameKey = peers.findIndex((other) => other.key === peer.key);
-    if (sameKey !== index) {
-      report(
-        `${path}.key`,
-        `Peer '${peer.name}' has the key of peer '${peers[sameKey]?.name}': each site has its own`,
-      );
-    }
   }
 
-  const users = new Map<string, string>();
   for (const [index, tenant] of tenants.entries()) {
     const path = `tenants[${index}]`;
     const first = tenants.findIndex((other) => other.tenant === tenant.tenant);
     if (first !== index) {
       report(`${path}.tenant`, `Tenant '${tenant.tenant}' is there already, as tenants[${first}]`);
     }
-    for (const [place, user] of (tenant.users ?? []).entries()) {
-      const owner = users.get(user.key);
-      if (owner !== undefined) {
-        report(
-          `${path}.users[${place}].key`,
-          `User '${user.name}' of '${tenant.tenant}' has the key of ${owner}`,
-        );
-      }
-      users.set(user.key, `user '${user.name}' of '${tenant.tenant}'`);
-      if (names.length > 0 && peers.some((peer) => peer.key === user.key)) {
-        report(
-          `${path}.users[${place}].key`,
-          `User '${user.name}' has the key of a peer: apps and sites have their own`,
-        );
-      }
-    }
     for (const problem of checkTenant(site, tenant, names)) {
       problems.push({ ...problem, path: problem.path === "" ? path : `${path}.${problem.path}` });
     }
   }
+  problems.push(...duplicateKeys({ site, peers, tenants: tenants.map(desiredTenant) }, own));
   return problems;
 }

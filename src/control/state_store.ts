@@ -6,7 +6,7 @@
 import type { JetStreamClient } from "@nats-io/jetstream";
 import { type KV, type KvEntry, Kvm } from "@nats-io/kv";
 import { type DesiredState, desiredTenant } from "../model/desired.ts";
-import { LeafmeshError, type Problem } from "../model/errors.ts";
+import { formatProblem, LeafmeshError, type Problem } from "../model/errors.ts";
 import { STATE_BUCKET, stateKey } from "../model/names.ts";
 import { ExportPolicy, ImportPolicy } from "../model/schema/policy.ts";
 import { Peer, type SiteFile } from "../model/schema/site.ts";
@@ -188,9 +188,13 @@ export class KvStateStore implements StateStore, AsyncDisposable {
   #requireValid(ref: ResourceRef, after: Documents): void {
     const problems = this.#check(this.#site, tenantDocuments(after), valuesOf(after, "peer"));
     if (problems.length === 0) return;
-    const text = problems.map((problem) => `${problem.path}: ${problem.message}`).join("; ");
+    const own = documentPath(ref, after);
+    const located = problems.map((problem) => ({ ...problem, path: relativePath(problem.path, own) }));
+    const text = located.map((problem) => formatProblem(problem)).join("; ");
     const code = ref.type === "export" || ref.type === "import" ? "policy_invalid" : "config_invalid";
-    throw new LeafmeshError(code, `${resourceLabel(ref)} cannot be changed so: ${text}`, { problems });
+    throw new LeafmeshError(code, `${resourceLabel(ref)} cannot be changed so: ${text}`, {
+      problems: located,
+    });
   }
 
   /** The revision of a key's delete marker, or 0. */
@@ -274,6 +278,34 @@ function belongsTo(ref: ResourceRef, owner: ResourceRef): boolean {
   return (
     owner.type === "tenant" && (ref.type === "export" || ref.type === "import") && ref.tenant === owner.tenant
   );
+}
+
+/** Where a document stands in the site file that the state amounts to. */
+function documentPath(ref: ResourceRef, documents: Documents): string {
+  if (ref.type === "peer") {
+    return `peers[${valuesOf(documents, "peer").findIndex((peer) => peer.name === ref.peer)}]`;
+  }
+  const tenants = tenantDocuments(documents);
+  const index = tenants.findIndex((tenant) => tenant.tenant === ref.tenant);
+  const tenant = `tenants[${index}]`;
+  if (ref.type === "tenant") return tenant;
+  if (ref.type === "export") {
+    const place = tenants[index]?.exports?.findIndex((policy) => policy.name === ref.name);
+    return `${tenant}.exports[${place}]`;
+  }
+  const origin = ref.origin ?? ref.from;
+  const place = tenants[index]?.imports?.findIndex(
+    (policy) => policy.from === ref.from && (policy.origin ?? policy.from) === origin,
+  );
+  return `${tenant}.imports[${place}]`;
+}
+
+/** A path inside the document that is written; one elsewhere stays as it is. */
+function relativePath(path: string, own: string): string {
+  if (path === own) return "";
+  return path.startsWith(`${own}.`) || path.startsWith(`${own}[`)
+    ? path.slice(own.length).replace(/^\./, "")
+    : path;
 }
 
 function raced(ref: ResourceRef, error: unknown): unknown {

@@ -4,13 +4,15 @@ import type { Problem } from "../model/errors.ts";
 import type { PublicSiteKeys } from "./keys.ts";
 
 /** Every key that has an owner already, with its path in the site file; empty when all is well. */
-export function duplicateKeys(desired: DesiredState, own: PublicSiteKeys): Problem[] {
-  const owners = new Map([
-    [own.sys, "this sidecar in the system account"],
-    [own.mesh, "this sidecar in MESH"],
+export function duplicateKeys(desired: DesiredState, own?: PublicSiteKeys): Problem[] {
+  const owners = new Map<string, string>();
+  const ours: readonly (readonly [string | undefined, string])[] = [
+    [own?.sys, "this sidecar in the system account"],
+    [own?.mesh, "this sidecar in MESH"],
     // Not a user here; a peer with our own key would be ourselves.
-    [own.site, "this site"],
-  ]);
+    [own?.site, "this site"],
+  ];
+  for (const [key, owner] of ours) if (key !== undefined) owners.set(key, owner);
   const problems: Problem[] = [];
   const claim = (key: string, path: string) => {
     const owner = owners.get(key);

@@ -114,6 +114,8 @@ function failure(error: unknown, file: string | undefined): string {
   if (!(error instanceof LeafmeshError)) {
     return `leafmesh: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`;
   }
-  const problems = error.problems.map((problem) => `  ${formatProblem(problem, file)}\n`);
+  const problems = error.problems
+    .filter((problem) => !error.message.includes(problem.message))
+    .map((problem) => `  ${formatProblem(problem, file)}\n`);
   return `leafmesh: ${error.message}\n${problems.join("")}`;
 }

@@ -14,7 +14,7 @@ import { tenantApiPrefix } from "../model/names.ts";
 import type { SiteFile } from "../model/schema/site.ts";
 import { formatAddress, localAddress, parseAddress } from "../nats/addresses.ts";
 import { DataFolder } from "../nats/data_folder.ts";
-import { loadPseudonymKey, loadSiteKeys } from "../nats/keys.ts";
+import { loadPseudonymKey, loadSiteKeys, publicKeys } from "../nats/keys.ts";
 import type { Log } from "../observe/log.ts";
 import { policyVersion } from "../policy/compile.ts";
 import { serve } from "../runtime/serve.ts";
@@ -96,7 +96,13 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   // The state tells of changes before the control plane that hears them is there.
   let changed = () => {};
   const state = stack.use(
-    await KvStateStore.open({ site, js, seed: file, check: checkState, onChange: () => changed() }),
+    await KvStateStore.open({
+      site,
+      js,
+      seed: file,
+      check: (name, tenants, peers) => checkState(name, tenants, peers, publicKeys(keys)),
+      onChange: () => changed(),
+    }),
   );
   const workers = stack.use(
     new ViewWorkers({ nc, jsm: mesh, site, log: (message) => log("info", "view", message) }),
