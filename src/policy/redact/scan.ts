@@ -59,7 +59,11 @@ export class Scanner {
     const states = this.#states;
     const closers = this.#closers;
     const indexes = this.#indexes;
+    const kept = this.#kept,
+      ends = this.#ends,
+      pending = this.#pending;
     let { bytes, words } = workspace;
+    let removes = false;
     let at = 0;
     let depth = 0;
     let parent = root;
@@ -93,7 +97,7 @@ export class Scanner {
         indexes[depth] = index + 1;
         state = elementStep(parent, index);
       }
-      if (depth > 0 && parent.removes && this.#cutPending(depth, start)) ({ bytes, words } = workspace);
+      if (removes && this.#cutPending(depth, start)) ({ bytes, words } = workspace);
 
       let removed = false;
       if (state.action >= 0) {
@@ -113,14 +117,20 @@ export class Scanner {
         states[depth] = parent;
         closers[depth] = closer;
         indexes[depth] = 0;
-        this.#kept[depth] = 0;
-        this.#pending[depth] = -1;
+        removes = parent.removes;
+        if (removes) {
+          kept[depth] = 0;
+          pending[depth] = -1;
+        }
         byte = bytes[++at] as number;
         while (isBlank(byte)) byte = bytes[++at] as number;
         if (byte !== closer) continue;
         at++;
         depth--;
-        if (depth > 0) parent = states[depth] as PathState;
+        if (depth > 0) {
+          parent = states[depth] as PathState;
+          removes = parent.removes;
+        } else removes = false;
         closer = closers[depth] as number;
       } else {
         // A plain string is not worth a call.
@@ -137,9 +147,9 @@ export class Scanner {
           skipper.members += members;
           return at === length ? FAULT.ok : this.#fail(at, FAULT.notJson);
         }
-        if (parent.removes) {
-          this.#ends[depth] = at;
-          if (!removed) this.#kept[depth] = 1;
+        if (removes) {
+          ends[depth] = at;
+          if (!removed) kept[depth] = 1;
           removed = false;
         }
         while (isBlank(byte)) byte = bytes[++at] as number;
@@ -148,11 +158,13 @@ export class Scanner {
           continue value;
         }
         if (byte !== closer) return this.#fail(at, FAULT.notJson);
-        if (parent.removes && this.#cutPending(depth, this.#ends[depth] as number))
-          ({ bytes, words } = workspace);
+        if (removes && this.#cutPending(depth, this.#ends[depth] as number)) ({ bytes, words } = workspace);
         at++;
         depth--;
-        if (depth > 0) parent = states[depth] as PathState;
+        if (depth > 0) {
+          parent = states[depth] as PathState;
+          removes = parent.removes;
+        } else removes = false;
         closer = closers[depth] as number;
       }
     }
