@@ -63,7 +63,9 @@ export const SENT_HEADER = "demo-sent";
 export const ATTEMPT_HEADER = "demo-attempt";
 /** Headers that servers and sidecars add. */
 const ADDED = /^(nats-|leafmesh-|demo-)/;
-const MAX_SAMPLES = 20;
+/** Samples of one kind of fault with one text. */
+const MAX_SAMPLES = 3;
+const MAX_TEXTS = 20;
 
 /** One flow that was seen. */
 export interface FlowCount {
@@ -93,6 +95,7 @@ export class Checker {
   readonly #events = new Map<string, ExpectedEvent>();
   readonly #seen = new Set<string>();
   readonly #seenAbroad = new Set<string>();
+  readonly #samples = new Map<string, number>();
   readonly #last = new Map<string, number>();
   readonly #logs: readonly { readonly site: string; readonly tenant: string }[];
   readonly #keep: number;
@@ -184,8 +187,9 @@ export class Checker {
     let dropped = 0;
     for (const [name, value] of event.headers) {
       const there = headers.get(name.toLowerCase());
-      if (treatment.dropHeaders !== null && name.toLowerCase().startsWith(treatment.dropHeaders)) dropped++;
-      else if (there !== value) this.#fault("altered", message, event.id, `header ${name} is another`);
+      if (treatment.dropHeaders !== null && name.toLowerCase().startsWith(treatment.dropHeaders)) {
+        if (there === undefined) dropped++;
+      } else if (there !== value) this.#fault("altered", message, event.id, `header ${name} is another`);
     }
     const published = new Set(event.headers.map(([name]) => name.toLowerCase()));
     for (const name of headers.keys()) {
@@ -266,7 +270,9 @@ export class Checker {
 
   #fault(kind: FaultKind, at: { readonly site: string; readonly subject: string }, id: string, text: string) {
     this.counts[kind]++;
-    if (this.faults.length < MAX_SAMPLES) {
+    const alike = (this.#samples.get(`${kind} ${text}`) ?? 0) + 1;
+    if (alike <= MAX_SAMPLES && this.#samples.size <= MAX_TEXTS) {
+      this.#samples.set(`${kind} ${text}`, alike);
       this.faults.push({ kind, site: at.site, id, text: `${at.subject} at ${at.site}: ${text}` });
     }
   }

@@ -41,16 +41,19 @@ export class SidecarProcess implements AsyncDisposable {
       detached: true,
     });
     closeSync(log);
-    this.pid = this.#child.pid ?? 0;
+    const { pid } = this.#child;
+    if (pid === undefined) throw new Error(`Cannot run ${process.execPath}`);
+    this.pid = pid;
     this.#ended = new Promise((resolve) => {
       const end = (how: string) => {
         this.ended ??= how;
+        this.#guard.kill("SIGKILL");
         resolve();
       };
       this.#child.once("error", (error) => end(error.message));
       this.#child.once("exit", (code, signal) => end(signal ?? `exit code ${code}`));
     });
-    this.#guard = spawn("sh", ["-c", GUARD, "guard", String(this.pid)], {
+    this.#guard = spawn("sh", ["-c", GUARD, "guard", String(pid)], {
       stdio: ["pipe", "ignore", "ignore"],
       detached: true,
     });
@@ -58,7 +61,6 @@ export class SidecarProcess implements AsyncDisposable {
 
   /** Stops the sidecar, which stops its server; a server whose sidecar is gone is stopped by its keeper. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#guard.kill("SIGKILL");
     if (this.ended === null) {
       this.#child.kill("SIGTERM");
       const late = new AbortController();

@@ -1,8 +1,11 @@
 /** The demo as a newcomer runs it: three sites, each a process of its own, real payloads, every check on. */
 import { expect, test } from "bun:test";
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
+import { startTime } from "../../src/nats/processes.ts";
+import { waitFor } from "../support/wait_for.ts";
 
 const DEMO = fileURLToPath(new URL("../../scripts/demo.ts", import.meta.url));
 const count = z.number().int();
@@ -58,3 +61,27 @@ test("demo refuses arguments that it does not know, and says what it takes", asy
   expect(stdout).toBe("");
   expect(stderr).toContain("usage: scripts/demo");
 });
+
+test("demo leaves no process and no folder behind when it is interrupted", async () => {
+  const child = spawn("bun", [DEMO], { stdio: ["ignore", "pipe", "ignore"] });
+  const ended = new Promise<number | null>((resolve) => child.once("exit", resolve));
+  let said = "";
+  child.stdout.on("data", (bytes: Uint8Array) => {
+    said += new TextDecoder().decode(bytes);
+  });
+  try {
+    const found = await waitFor(() => /are in (\S+)[\s\S]*kill -9 (\d+)[\s\S]*Ctrl-C/.exec(said), {
+      what: "the live demo",
+      deadlineMs: 60_000,
+    });
+    const [, folder = "", pid = ""] = found;
+    expect(existsSync(folder)).toBe(true);
+    expect(await startTime(Number(pid))).not.toBeNull();
+    child.kill("SIGINT");
+    expect(await ended).toBe(0);
+    expect(existsSync(folder)).toBe(false);
+    expect(await startTime(Number(pid))).toBeNull();
+  } finally {
+    child.kill("SIGKILL");
+  }
+}, 90_000);
