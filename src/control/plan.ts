@@ -63,6 +63,7 @@ export function planSteps(input: PlanInput): Plan {
   const wanted = new Set(out.map((route) => `${route.export.stream}/${route.peer}`));
   const outgoing = out.map((route) => planOutgoing(input, route, wanted));
   const viewSteps = views.flatMap((plan) => planView(input, plan, outgoing));
+  const stale = planStale(input, outgoing, views);
   const logs = desired.tenants.flatMap((tenant) => planLog(input, tenant));
 
   return {
@@ -71,20 +72,22 @@ export function planSteps(input: PlanInput): Plan {
     in: incoming,
     notes,
     steps: [
+      // What must not flow any more comes first: a step that fails later does not keep it flowing.
       ...stops,
       ...outgoing.flatMap((one) => one.pauses),
+      ...stale.revoked,
       ...streams.filter((step) => step.type === "create-stream"),
       ...viewSteps.filter((step) => step.type === "create-view" || step.type === "create-view-consumer"),
       ...logConsumers,
       ...outgoing.flatMap((one) => one.steps),
+      ...viewSteps.filter((step) => step.type !== "create-view" && step.type !== "create-view-consumer"),
       ...planConfig(input),
       ...logs,
       ...streams.filter((step) => step.type !== "create-stream"),
-      ...viewSteps.filter((step) => step.type !== "create-view" && step.type !== "create-view-consumer"),
       ...outgoing.flatMap((one) => one.switches),
       ...outgoing.flatMap((one) => one.resumes),
       ...input.silent.map((source): Step => ({ type: "reattach-source", ...source })),
-      ...planStale(input, outgoing, views),
+      ...stale.leftovers,
     ],
   };
 }

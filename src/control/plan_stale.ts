@@ -7,19 +7,27 @@ import type { Outgoing } from "./plan_outgoing.ts";
 import type { ExportPlan } from "./routes.ts";
 import type { Step } from "./step.ts";
 
-/** Consumers of peers, views and mirrors that are no longer wanted. What a peer still moves away from stays. */
+/** What nobody wants any more. */
+export interface Stale {
+  /** Consumers of peers that no route goes to: deleted before anything else, whatever fails later. */
+  readonly revoked: readonly Step[];
+  /** Workers' consumers, views and mirrors: deleted last. */
+  readonly leftovers: readonly Step[];
+}
+
+/** Finds what is stale. What a peer still moves away from stays. */
 export function planStale(
   input: PlanInput,
   outgoing: readonly Outgoing[],
   views: readonly ExportPlan[],
-): Step[] {
+): Stale {
   const wanted = new Set(outgoing.map((one) => `${one.route.export.stream}/${one.route.peer}`));
   const moving = outgoing.flatMap((one) => (one.old === null ? [] : [one.old]));
   const kept = new Set(moving.map((old) => `${old.stream}/${old.consumer}`));
   const wantedViews = new Set(views.map((plan) => plan.stream));
   const mirrors = wantedMirrors(input);
-  const steps: Step[] = [];
-  const removedStreams: Step[] = [];
+  const revoked: Step[] = [];
+  const leftovers: Step[] = [];
 
   for (const [stream, observed] of input.observed.mesh) {
     const name = parseStreamName(stream);
@@ -27,31 +35,25 @@ export function planStale(
     for (const consumer of observed.consumers.keys()) {
       const id = `${stream}/${consumer}`;
       if (!isPeerConsumer(consumer) || wanted.has(id) || kept.has(id)) continue;
-      steps.push({
-        type: "delete-consumer",
-        stream,
-        consumer,
-        why: whyUnwanted(input, name.tenant, consumer),
-      });
+      const why = whyUnwanted(input, name.tenant, consumer);
+      revoked.push({ type: "delete-consumer", stream, consumer, why });
     }
     if (name.type === "view" && !wantedViews.has(stream) && !moving.some((old) => old.stream === stream)) {
       const source = observed.info.config.metadata?.[VIEW_SOURCE];
       const worker = viewConsumer(name.policy);
       if (source !== undefined && input.observed.mesh.get(source)?.consumers.has(worker)) {
-        steps.push({ type: "delete-consumer", stream: source, consumer: worker, why: `view ${stream} goes` });
+        const why = `view ${stream} goes`;
+        leftovers.push({ type: "delete-consumer", stream: source, consumer: worker, why });
       }
-      removedStreams.push({ type: "delete-stream", account: MESH, stream, why: "no export needs this view" });
+      const why = "no export needs this view";
+      leftovers.push({ type: "delete-stream", account: MESH, stream, why });
     }
     if (name.type === "mirror" && !mirrors.has(stream)) {
-      removedStreams.push({
-        type: "delete-stream",
-        account: MESH,
-        stream,
-        why: "no import asks for this mirror",
-      });
+      const why = "no import asks for this mirror";
+      leftovers.push({ type: "delete-stream", account: MESH, stream, why });
     }
   }
-  return [...steps, ...removedStreams];
+  return { revoked, leftovers };
 }
 
 function wantedMirrors(input: PlanInput): Set<string> {
