@@ -1,0 +1,115 @@
+import { describe, expect, test } from "bun:test";
+import { LeafmeshError } from "../../../src/model/errors.ts";
+import type { MeshEvent } from "../../../src/model/event.ts";
+import { compilePredicate, predicateProblem } from "../../../src/policy/predicate.ts";
+
+const encoder = new TextEncoder();
+const event = (change: { data?: string; headers?: string; subject?: string } = {}): MeshEvent => ({
+  subject: change.subject ?? "acme.orders.created",
+  headers: encoder.encode(change.headers ?? "NATS/1.0\r\nregion: EU\r\nregion: US\r\n\r\n"),
+  data: encoder.encode(change.data ?? '{"total":12,"id":"7"}'),
+  origin: "berlin",
+  timeMs: Date.UTC(2026, 0, 2),
+  sequence: 1,
+});
+const evaluate = (text: string, change = {}) => compilePredicate(text).evaluate(event(change));
+
+describe("a condition", () => {
+  test.each([
+    'subject == "acme.orders.created"',
+    'tokens[1] == "orders" && size(tokens) == 3',
+    'headers["region"] == "EU"',
+    '!("Region" in headers)',
+    "data.total > 10.0",
+    "data.total > 10",
+    "data.total == 12",
+    'origin == "berlin"',
+    'time > timestamp("2026-01-01T00:00:00Z")',
+    "size == 21",
+    'has(data.id) && !has(data.missing) && !has(data.constructor) && !("toString" in data)',
+  ])("%s is true", (text) => {
+    expect(evaluate(text)).toEqual({ type: "value", value: true });
+  });
+
+  test.each([
+    ["data.total > 100", {}],
+    ['headers["region"] == "US"', {}],
+    ["data.id == 9007199254740993", { data: '{"id":9007199254740992}' }],
+  ])("%s is false", (text, change) => {
+    expect(evaluate(text, change)).toEqual({ type: "value", value: false });
+  });
+
+  test("integers of 64 bits keep their value", () => {
+    expect(evaluate("data.id == 9007199254740993", { data: '{"id":9007199254740993}' })).toEqual({
+      type: "value",
+      value: true,
+    });
+    expect(evaluate("data.id == 9007199254740993", { data: '[{"id":9007199254740993}]' }).type).toBe(
+      "failed",
+    );
+  });
+
+  test("members with names of JavaScript are members like others", () => {
+    const data = '{"constructor":{"name":"x"},"__proto__":{"admin":true},"list":[{"constructor":1}]}';
+    expect(evaluate('data.constructor.name == "x"', { data })).toMatchObject({ value: true });
+    expect(evaluate("data.list[0].constructor == 1", { data })).toMatchObject({ value: true });
+    expect(evaluate("has(data.admin)", { data })).toMatchObject({ value: false });
+  });
+
+  test.each([
+    ["data.missing == 1", {}, "predicate_failed", "no_such_key"],
+    ['headers["nope"] == "x"', {}, "predicate_failed", "no_such_key"],
+    ["data.id > 5", {}, "predicate_failed", "no_such_overload"],
+    ["data", {}, "predicate_failed", "neither true nor false"],
+    ["data.total", {}, "predicate_failed", "neither true nor false"],
+    ["data.total > 1", { data: '{"total":1,"total":12}' }, "predicate_failed", "two members"],
+    ["data.a.total > 1", { data: '{"a":{"total":1,"t\\u006ftal":12}}' }, "predicate_failed", "two members"],
+    ["data.total > 1", { data: "{" }, "payload_not_json", "byte 1"],
+    ["data.total > 1", { data: "" }, "payload_not_json", "byte 0"],
+    ["data.total > 1", { data: `${"[".repeat(200)}${"]".repeat(200)}` }, "payload_too_deep", ""],
+    [
+      'headers["region"] == "EU"',
+      { headers: "NATS/1.0\r\nregion: EU\n\r\n\r\n" },
+      "header_invalid",
+      "malformed",
+    ],
+  ])("%s fails on %j with %s", (text, change, reason, error) => {
+    const result = evaluate(text, change);
+    expect(result).toMatchObject({ type: "failed", reason });
+    expect(result.type === "failed" ? result.error : "").toContain(error);
+  });
+
+  test("parses the payload only when it is used", () => {
+    expect(compilePredicate('subject == "x"').readsData).toBe(false);
+    expect(compilePredicate('subject == "x" || data.a == 1').readsData).toBe(true);
+    expect(evaluate('origin == "berlin"', { data: "no json" })).toMatchObject({ value: true });
+  });
+
+  test("its errors hold nothing of the event", () => {
+    for (const text of [
+      "int(data.s) == 1",
+      "headers[data.s] == 'x'",
+      "timestamp(data.s) == time",
+      "data.s > 5",
+    ]) {
+      expect(JSON.stringify(evaluate(text, { data: '{"s":"hunter2"}' }))).not.toContain("hunter2");
+    }
+  });
+});
+
+describe("predicateProblem()", () => {
+  test.each([
+    ["data.total >", ""],
+    ["nope == 1", "Unknown variable: nope"],
+    ["subject", "its result is a string"],
+    ['size == "x"', "no such overload"],
+    ['data.a.matches("(a+)+$")', "matches"],
+    ["data.a.all(x, x.all(y, y.all(z, z == 1)))", "nests more than 2"],
+    [`${"(".repeat(60)}true${")".repeat(60)}`, "maxDepth"],
+    [Array.from({ length: 400 }, () => "true").join(" && "), ""],
+    [`subject == "${"x".repeat(5000)}"`, "longer than 4096"],
+  ])("refuses %s", (text, problem) => {
+    expect(predicateProblem(text)).toContain(problem);
+    expect(() => compilePredicate(text)).toThrow(LeafmeshError);
+  });
+});
