@@ -104,4 +104,4 @@ test("examples/compose/up links the three sites and shares a tenant, and changes
   const second = await runUp(folder.path);
   expect(second).toMatchObject({ code: 0 });
   expect(second.output.match(/^(created|changed|done): .*/gm)).toBeNull();
-}, 60_000);
+}, 120_000);
