@@ -80,7 +80,7 @@ function reportOut(input: LinkInput, route: OutRoute, connected: boolean): Route
     stream,
     subjects: route.subjects,
     active: why === null,
-    lag: consumer === undefined ? 0 : consumer.num_pending + consumer.num_ack_pending,
+    lag: consumer?.num_pending ?? 0,
     position: consumer?.ack_floor.stream_seq ?? 0,
     lastEvent: apiTime(consumer?.delivered.last_active),
     lost: consumer === undefined || observed === undefined ? 0 : lostBefore(consumer, observed.info),
@@ -89,9 +89,13 @@ function reportOut(input: LinkInput, route: OutRoute, connected: boolean): Route
   };
 }
 
-/** Events that retention dropped between what the peer has and what is left; those that no filter matches count too. */
+/**
+ * Events that retention dropped between what the peer was given and what is left; those that no filter matches count too.
+ * The acknowledgement floor alone would count what was delivered: while events flow slowly it is far behind.
+ */
 function lostBefore(consumer: ConsumerInfo, stream: StreamInfo): number {
-  const from = Math.max(consumer.ack_floor.stream_seq + 1, consumer.config.opt_start_seq ?? 1);
+  const given = Math.max(consumer.ack_floor.stream_seq, consumer.delivered.stream_seq);
+  const from = Math.max(given + 1, consumer.config.opt_start_seq ?? 1);
   return Math.max(0, stream.state.first_seq - from);
 }
 

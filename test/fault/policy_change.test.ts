@@ -32,8 +32,8 @@ test("a native route that widens and narrows under load loses and repeats nothin
   await enough(500);
   await berlin.put("/v1/tenants/acme/exports/out", WIDER);
   await waitFor(async () => (await readLog(there, "acme", "berlin.acme.extra.>")).length > 100, {
-    deadlineMs: 5000,
-    what: "the wider policy at the far site within 5 s",
+    deadlineMs: 15_000,
+    what: "the wider policy at the far site",
   });
   await berlin.put("/v1/tenants/acme/exports/out", PLAIN);
   await enough(load.count + 1500);
@@ -71,9 +71,10 @@ test("a route that turns into a view and back under load loses, repeats and reor
     const from = (await readLog(there, "acme", "berlin.acme.orders.>")).length;
     await berlin.put("/v1/tenants/acme/exports/out", policy);
     await waitFor(() => seenSince(from, policy === REDACTED), {
-      deadlineMs: 5000,
+      // About one second on a quiet machine.
+      deadlineMs: 15_000,
       pollMs: 50,
-      what: "the change at the far site within 5 s",
+      what: "the change at the far site",
     });
   }
   await load.stop();
