@@ -1,0 +1,132 @@
+/**
+ * How fast a native route catches up over a leaf link, beside a bare stream source over the same kind of link.
+ *
+ * Ours: the configuration, streams, consumer and source that a site really has (LINK accounts, durable flow-control
+ * consumer, three transforms, republish). Republished: a plain external source with the same republish, one account, one
+ * leaf link. Bare: the same without republish. Rates are taken from the servers' own timestamps of the first and the
+ * last stored event; runs alternate, medians count.
+ *
+ *   bun scripts/bench/native.ts [--json] [--events 300000] [--runs 3]
+ */
+import { parseArgs } from "node:util";
+import {
+  type ConsumerConfig,
+  type JetStreamManager,
+  jetstreamManager,
+  type StreamConfig,
+} from "@nats-io/jetstream";
+import { importSource, inSpec, outSpec, peerConsumerSpec } from "../../src/control/assets.ts";
+import { planExports, planOutRoutes } from "../../src/control/routes.ts";
+import { outStream } from "../../src/model/names.ts";
+import { startSites } from "../../test/support/sites.ts";
+import { fill, storedRate } from "./events.ts";
+import { benchFolder, freePort, median, startServer } from "./server.ts";
+
+const TENANT = "acme";
+
+const { values } = parseArgs({
+  options: {
+    json: { type: "boolean", default: false },
+    events: { type: "string", default: "300000" },
+    runs: { type: "string", default: "3" },
+  },
+});
+const events = Number(values.events);
+const runs = Number(values.runs);
+const say = (text: string) => {
+  if (!values.json) console.log(text);
+};
+
+const exports = [{ name: "orders", to: ["austin"], rules: [{ subjects: [`${TENANT}.orders.>`] }] }];
+const imports = [{ from: "tokyo", subjects: [`${TENANT}.orders.>`] }];
+await using sites = await startSites({
+  sites: {
+    tokyo: { tenants: [{ tenant: TENANT, exports }] },
+    austin: { tenants: [{ tenant: TENANT, imports }] },
+  },
+  links: [["austin", "tokyo"]],
+});
+const tokyo = sites.site("tokyo");
+const austin = sites.site("austin");
+const tokyoJsm = await jetstreamManager(tokyo.mesh);
+const austinJsm = await jetstreamManager(austin.mesh);
+const source = outStream(TENANT);
+
+const [fromTenant] = tokyo.desired.tenants;
+const [toTenant] = austin.desired.tenants;
+const [outRoute] = planOutRoutes(tokyo.desired, planExports(tokyo.desired), new Map());
+const policy = toTenant?.imports[0];
+if (fromTenant === undefined || toTenant === undefined || outRoute === undefined || policy === undefined) {
+  throw new Error("The sites have no route");
+}
+const inRoute = { tenant: toTenant, policy, peer: "tokyo", origin: "tokyo", offer: null, why: null };
+const inbound = inSpec(toTenant, true, [importSource("austin", inRoute, source)]);
+await tokyoJsm.streams.add(outSpec("tokyo", fromTenant) as StreamConfig);
+await fill(tokyo.mesh, tokyoJsm, source, `tokyo.${TENANT}.`, events);
+
+using folder = benchFolder();
+const bareLeaf = await freePort();
+const [nearPort, farPort] = [await freePort(), await freePort()];
+const plain = (name: string, port: number, leaf: string) =>
+  `server_name: ${name}\nlisten: "127.0.0.1:${port}"\nfeature_flags { js_ack_fc_v2: true }\n` +
+  `jetstream { store_dir: "${folder.path}/${name}", domain: ${name}, sync_interval: always }\nleafnodes { ${leaf} }\n`;
+await using near = await startServer(
+  folder.path,
+  "near",
+  nearPort,
+  plain("near", nearPort, `listen: "127.0.0.1:${bareLeaf}"`),
+);
+await using far = await startServer(
+  folder.path,
+  "far",
+  farPort,
+  plain("far", farPort, `remotes: [ { url: "nats-leaf://127.0.0.1:${bareLeaf}" } ]`),
+);
+const nearConnection = await near.connect();
+const nearJsm = await jetstreamManager(nearConnection);
+const farJsm = await jetstreamManager(await far.connect());
+await nearJsm.streams.add(outSpec("tokyo", fromTenant) as StreamConfig);
+await fill(nearConnection, nearJsm, source, `tokyo.${TENANT}.`, events);
+
+async function sourced(
+  jsm: JetStreamManager,
+  spec: Partial<StreamConfig> & { name: string },
+): Promise<number> {
+  await jsm.streams.add(spec as StreamConfig);
+  const rate = await storedRate(jsm, spec.name, events);
+  await jsm.streams.delete(spec.name);
+  return rate;
+}
+
+async function ours(): Promise<number> {
+  await tokyoJsm.consumers.add(
+    source,
+    peerConsumerSpec("tokyo", outRoute as NonNullable<typeof outRoute>) as ConsumerConfig,
+  );
+  const rate = await sourced(austinJsm, inbound);
+  await tokyoJsm.consumers.delete(source, "austin");
+  return rate;
+}
+
+const { republish, sources: _sources, ...kept } = inbound;
+const external = { sources: [{ name: source, external: { api: "$JS.near.API", deliver: "" } }] };
+const bareSpec = { ...kept, ...external } as unknown as Partial<StreamConfig> & { name: string };
+
+const rates: Record<"ours" | "republished" | "bare", number[]> = { ours: [], republished: [], bare: [] };
+for (let run = 0; run < runs; run++) {
+  rates.ours.push(await ours());
+  rates.republished.push(
+    await sourced(farJsm, { ...bareSpec, republish } as Partial<StreamConfig> & { name: string }),
+  );
+  rates.bare.push(await sourced(farJsm, bareSpec));
+  const last = (name: keyof typeof rates) => Math.round(rates[name][run] ?? 0);
+  say(`run ${run + 1}: ours ${last("ours")}/s, republished ${last("republished")}/s, bare ${last("bare")}/s`);
+}
+console.log(
+  JSON.stringify({
+    ratio: Number((median(rates.ours) / median(rates.republished)).toFixed(3)),
+    ours: Math.round(median(rates.ours)),
+    republished: Math.round(median(rates.republished)),
+    bare: Math.round(median(rates.bare)),
+  }),
+);
