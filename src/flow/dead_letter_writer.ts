@@ -14,6 +14,8 @@ export interface DeadLetterEntry {
   readonly error: string;
   /** Version of the policy. */
   readonly version: string;
+  /** Tells one life of the source stream from the next: its sequences start again. */
+  readonly epoch: string;
 }
 
 /** nats-server refuses header blocks over 64 KiB; this leaves room for the other headers. */
@@ -31,7 +33,7 @@ export function deadLetterFrame(
   );
   const headersFit = encoded.length <= Math.min(MAX_HEADERS_BASE64, Math.floor(maxPayload / 2));
   const lines: Array<readonly [string, string]> = [
-    ["Nats-Msg-Id", `${rule.policy}:${event.sequence}`],
+    ["Nats-Msg-Id", `${rule.policy}:${entry.epoch}:${event.sequence}`],
     [DLQ_HEADERS.reason, entry.reason],
     [DLQ_HEADERS.rule, singleLine(rule.name, 128)],
     [DLQ_HEADERS.policy, singleLine(rule.policy, 128)],

@@ -240,6 +240,7 @@ export class ViewSession {
   /** Fails closed: whatever goes wrong in deciding puts the event aside. */
   #decided(event: MeshEvent, plainSubject: boolean): Decided {
     const { decide, version } = this.#options.decider();
+    const epoch = this.#options.start.sourceEpoch;
     let decision: Decision;
     try {
       decision = decide(event);
@@ -247,7 +248,7 @@ export class ViewSession {
       const rule = { policy: this.#options.policy, index: -1, name: "(none)" };
       return {
         type: "quarantine",
-        entry: { event, rule, reason: "redaction_failed", error: errorText(error), version },
+        entry: { event, rule, reason: "redaction_failed", error: errorText(error), version, epoch },
       };
     }
     switch (decision.type) {
@@ -255,7 +256,7 @@ export class ViewSession {
         return { type: "drop", outcome: decision.reason === "denied" ? OUTCOME.denied : OUTCOME.noRule };
       case "quarantine": {
         const { rule, reason, error } = decision;
-        return { type: "quarantine", entry: { event, rule, reason, error, version } };
+        return { type: "quarantine", entry: { event, rule, reason, error, version, epoch } };
       }
       case "forward": {
         const message = this.#builder.build(event, decision, version, plainSubject);
@@ -267,7 +268,7 @@ export class ViewSession {
         const error = `Header block of ${headerBytes} and payload of ${message.data.length} bytes are more than the view takes (${this.#maxMsgBytes})`;
         return {
           type: "quarantine",
-          entry: { event, rule: decision.rule, reason: "payload_too_large", error, version },
+          entry: { event, rule: decision.rule, reason: "payload_too_large", error, version, epoch },
         };
       }
       default: {
