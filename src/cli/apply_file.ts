@@ -16,6 +16,8 @@ export interface FileDocument {
   readonly value: object;
   /** The tenant whose document it stands in; `null` for a peer. */
   readonly tenant: string | null;
+  /** Fields that stay as they are where the file does not name them. */
+  readonly keeps?: readonly string[];
 }
 
 export interface Change {
@@ -104,8 +106,11 @@ export async function writeDocuments(
   return documents.flatMap((document) => changes.get(document) ?? []);
 }
 
-async function writeDocument(client: ApiClient, { label, path, value }: FileDocument): Promise<Change> {
-  const found = await client.find<object>(path);
+async function writeDocument(client: ApiClient, document: FileDocument): Promise<Change> {
+  const { label, path, keeps = [] } = document;
+  const found = await client.find<Readonly<Record<string, unknown>>>(path);
+  const kept = Object.entries(found?.value ?? {}).filter(([field]) => keeps.includes(field));
+  const value = { ...Object.fromEntries(kept), ...document.value };
   if (found === null) {
     await client.put(path, value, "create");
     return { label, done: "created" };
@@ -117,7 +122,15 @@ async function writeDocument(client: ApiClient, { label, path, value }: FileDocu
 
 /** Settings alone: exports and imports are resources of their own. */
 function tenantDocument({ exports: _exports, imports: _imports, ...value }: TenantDocument): FileDocument {
-  return { label: `tenant ${value.tenant}`, path: paths.tenant(value.tenant), value, tenant: value.tenant };
+  // Users are often added one by one: a file that does not speak of them does not lock them out.
+  const keeps = ["users"];
+  return {
+    label: `tenant ${value.tenant}`,
+    path: paths.tenant(value.tenant),
+    value,
+    tenant: value.tenant,
+    keeps,
+  };
 }
 
 function isRefusal(thrown: unknown): thrown is LeafmeshError {

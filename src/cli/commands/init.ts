@@ -65,7 +65,7 @@ tenants: []
 #        to: [tokyo]
 #        rules:
 #          - subjects: ["acme.orders.>"]
-#            when: headers["region"] == "EU"
+#            when: '"region" in headers && headers["region"] == "EU"'
 #            redact:
 #              - { path: $.customer.email, with: mask, keep: domain }
 #    imports:                           # what is accepted

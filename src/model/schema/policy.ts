@@ -46,7 +46,7 @@ export const Rule = z
     subjects: z.array(Pattern).min(1),
     when: z.string().min(1).max(4096).optional().meta({
       description: "CEL over subject, tokens, headers, data, origin, time and size; an error is a quarantine",
-      example: 'headers["region"] == "EU"',
+      example: '"region" in headers && headers["region"] == "EU"',
     }),
     deny: z.literal(true).optional(),
     redact: z.array(Redaction).min(1).optional(),

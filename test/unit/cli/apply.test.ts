@@ -54,6 +54,19 @@ describe("apply -f", () => {
     expect(control.calls).toEqual(["put tenant acme expecting 1", "apply"]);
   });
 
+  test("keeps the users that a file does not speak of, and replaces those of one that does", async () => {
+    const world = createWorld();
+    const { control } = world.api;
+    const users = [{ name: "app", key: PUBLIC_KEY }];
+    control.seed({ type: "tenant", tenant: "acme" }, { users });
+    world.files.set("acme.yaml", "tenant: acme\nlog: false\n");
+    await world.run("apply", "--file", "acme.yaml");
+    expect(control.state.get({ type: "tenant", tenant: "acme" })?.value).toEqual({ users, log: false });
+    world.files.set("acme.yaml", "tenant: acme\nusers: []\n");
+    await world.run("apply", "--file", "acme.yaml");
+    expect(control.state.get({ type: "tenant", tenant: "acme" })?.value).toEqual({ users: [] });
+  });
+
   test("tries again what the state refuses because of another document of the file", async () => {
     const world = createWorld();
     const { control } = world.api;
