@@ -23,6 +23,8 @@ main() {
   read_live_pid nats.pid && server=$pid
 
   while [ -z "$stop" ]; do
+    # A data folder that is gone has no sidecar and no server any more.
+    [ -r keeper.args ] || break
     { IFS= read -r binary; IFS= read -r linger; } <keeper.args
     if [ -n "$restart" ]; then
       restart=''

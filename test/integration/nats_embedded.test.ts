@@ -1,7 +1,7 @@
 /** The embedded server through the lives and deaths of its sidecar, its keeper and itself. */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { execFileSync, spawn } from "node:child_process";
-import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import process from "node:process";
@@ -148,6 +148,16 @@ describe("EmbeddedServer.start() and stop()", () => {
 });
 
 describe("a sidecar that is killed", () => {
+  test("leaves nothing behind when the data folder is taken away", async () => {
+    const sidecar = await startSidecar(60_000);
+    const keeper = await pidIn("keeper.pid");
+    await sidecar.kill();
+    await rm(data, { recursive: true, force: true, maxRetries: 5 });
+    await waitFor(async () => !(await isAlive(sidecar.server)) && !(await isAlive(keeper)), {
+      what: "server and keeper to end",
+    });
+  });
+
   test("leaves the server running for the linger time, and then nothing", async () => {
     const sidecar = await startSidecar(2000);
     const keeper = await pidIn("keeper.pid");
