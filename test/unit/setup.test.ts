@@ -8,7 +8,7 @@ const SYSTEM_TOOLS =
   "awk bash cat chmod cksum cp cut dirname flock grep gzip head ln ls mkdir mktemp mv readlink rm sha256sum sleep tail tar tr uname".split(
     " ",
   );
-const ARCHIVE = `nats-server-v2.15.1-linux-${process.arch === "x64" ? "amd64" : "arm64"}`;
+const ARCHIVE = `nats-server-v2.15.0-linux-${process.arch === "x64" ? "amd64" : "arm64"}`;
 
 let folder: string;
 
@@ -100,11 +100,12 @@ describe("scripts/setup without NATS_SERVER", () => {
     expect(stderr).toBe(
       [
         `setup: nats-server on PATH (${old}) is 2.9.10, below 2.15.0: looking for another`,
+        "setup: nats-server 2.15.0: downloading the release",
         "setup: error: no nats-server 2.15.0 or later:",
         "  NATS_SERVER: not set",
         `  PATH: ${old} is 2.9.10, below 2.15.0`,
         "  Debian: this machine has no apt-get",
-        `  release: not downloaded, as LEAFMESH_NATS_SHA256 is not set; set it to the sum of ${ARCHIVE}.tar.gz in the release's SHA256SUMS`,
+        "  release: neither curl nor wget is on PATH",
         "  What to do: install nats-server 2.15.0 or later and put it on PATH, or set NATS_SERVER to its path.",
         "",
       ].join("\n"),
@@ -113,7 +114,7 @@ describe("scripts/setup without NATS_SERVER", () => {
   });
 });
 
-describe("scripts/setup with LEAFMESH_NATS_SHA256", () => {
+describe("scripts/setup with a release archive", () => {
   let sum: string;
 
   beforeEach(async () => {
@@ -129,7 +130,7 @@ describe("scripts/setup with LEAFMESH_NATS_SHA256", () => {
   test("keeps a release archive that has this sum, and does not fetch it again", async () => {
     const first = await runSetup(["nats-server"], { LEAFMESH_NATS_SHA256: sum });
     expect(first.stderr).toBe(
-      "setup: nats-server 2.15.1: downloading the release\nsetup: nats-server 2.15.1 (.tools)\n",
+      "setup: nats-server 2.15.0: downloading the release\nsetup: nats-server 2.15.1 (.tools)\n",
     );
     expect(await runSetup(["nats-server"])).toEqual({
       code: 0,
@@ -138,11 +139,17 @@ describe("scripts/setup with LEAFMESH_NATS_SHA256", () => {
     });
   });
 
+  test("refuses an archive that is not the one whose sum is pinned", async () => {
+    const { code, stderr } = await runSetup(["nats-server"]);
+    expect(stderr).toMatch(new RegExp(`has the sum ${sum}, expected [0-9a-f]{64}`));
+    expect(code).toBe(1);
+  });
+
   test("refuses a release archive with another sum", async () => {
     const wrong = "0".repeat(64);
     const { code, stderr } = await runSetup(["nats-server"], { LEAFMESH_NATS_SHA256: wrong });
     expect(stderr).toContain(
-      `release: ${ARCHIVE}.tar.gz has the sum ${sum}, LEAFMESH_NATS_SHA256 is ${wrong}`,
+      `release: ${ARCHIVE}.tar.gz has the sum ${sum}, expected ${wrong}`,
     );
     expect(code).toBe(1);
     expect(await Bun.file(join(folder, "checkout/.tools/nats-server/nats-server")).exists()).toBe(false);
