@@ -16,6 +16,8 @@ export interface PathState {
   readonly action: number;
   /** No path selects anything at or below. */
   readonly dead: boolean;
+  /** Nothing is selected at or below members that no path names. */
+  readonly sparse: boolean;
   /** An element of this value may be removed. */
   readonly removes: boolean;
   /** Named members, by the length of their name in bytes. */
@@ -84,6 +86,7 @@ function emptyState(action: number, dead: boolean): PathState {
   const state: Mutable<PathState> = {
     action,
     dead,
+    sparse: dead,
     removes: false,
     names: [],
     nameLengths: 0,
@@ -138,6 +141,7 @@ function connect(
   // Dense: a hole in an array is a slow look-up.
   state.names = Array.from(names, (steps) => steps);
   state.otherName = step((one) => one.type === "wildcard");
+  state.sparse = state.otherName.dead;
 
   const bounds = selectors.flatMap((one) => (one.type === "range" ? [one.from, one.to] : []));
   state.starts = [...new Set([0, ...bounds])].sort((a, b) => a - b);

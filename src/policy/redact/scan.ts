@@ -59,14 +59,14 @@ export class Scanner {
     const states = this.#states;
     const closers = this.#closers;
     const indexes = this.#indexes;
-    const kept = this.#kept,
-      ends = this.#ends,
-      pending = this.#pending;
+    const kept = this.#kept;
+    const ends = this.#ends;
+    const pending = this.#pending;
     let { bytes, words } = workspace;
-    let removes = false;
     let at = 0;
     let depth = 0;
     let parent = root;
+    let removes = false;
     let closer = 0;
     let state = root;
     let members = 0;
@@ -75,68 +75,84 @@ export class Scanner {
       // A member, an element or the whole text begins.
       let byte = bytes[at] as number;
       while (isBlank(byte)) byte = bytes[++at] as number;
-      const start = at;
-      if (closer === OBJECT_END) {
-        if (byte !== QUOTE) return this.#fail(at, FAULT.notJson);
-        members++;
-        at = plainEnd(words, at + 1);
-        if (bytes[at] === QUOTE) {
-          state = nameStep(parent, bytes, start + 1, at++);
-        } else {
-          at = skipper.nameEnd(bytes, start, at);
-          if (at < 0) return skipper.fault;
-          state = nameStep(parent, skipper.name, 0, skipper.nameLength);
+      let start = at;
+      let removed = false;
+      // Only members that no path names were left.
+      let closing = false;
+      if (closer === OBJECT_END && parent.sparse) {
+        at = skipper.skipMembers(bytes, words, start, depth, parent.nameLengths);
+        if (at < 0) return skipper.fault;
+        if (at !== start && removes) {
+          if (this.#cutPending(depth, start)) ({ bytes, words } = workspace);
+          kept[depth] = 1;
+          ends[depth] = skipper.lastEnd;
         }
         byte = bytes[at] as number;
-        while (isBlank(byte)) byte = bytes[++at] as number;
-        if (byte !== COLON) return this.#fail(at, FAULT.notJson);
-        byte = bytes[++at] as number;
-        while (isBlank(byte)) byte = bytes[++at] as number;
-      } else if (depth > 0) {
-        const index = indexes[depth] as number;
-        indexes[depth] = index + 1;
-        state = elementStep(parent, index);
+        closing = byte !== QUOTE;
+        start = at;
       }
-      if (removes && this.#cutPending(depth, start)) ({ bytes, words } = workspace);
-
-      let removed = false;
-      if (state.action >= 0) {
-        const from = at;
-        at = skipper.skip(bytes, words, at, depth);
-        if (at < 0) return skipper.fault;
-        const done = edit(state.action, from, at);
-        if (done === "broken") return this.#fail(from, FAULT.brokenText);
-        removed = done === "remove";
-        if (removed) this.#remove(depth, start, at);
-        if (workspace.outputLength > this.#maxBytes) return this.#fail(at, FAULT.tooLarge);
-        ({ bytes, words } = workspace);
-      } else if (!state.dead && (byte | 0x20) === OBJECT) {
-        if (++depth > this.#maxDepth) return this.#fail(at, FAULT.tooDeep);
-        parent = state;
-        closer = byte + 2; // '}' and ']' are two behind their opening bytes
-        states[depth] = parent;
-        closers[depth] = closer;
-        indexes[depth] = 0;
-        removes = parent.removes;
-        if (removes) {
-          kept[depth] = 0;
-          pending[depth] = -1;
+      if (!closing) {
+        if (closer === OBJECT_END) {
+          if (byte !== QUOTE) return this.#fail(at, FAULT.notJson);
+          members++;
+          at = plainEnd(words, at + 1);
+          if (bytes[at] === QUOTE) {
+            state = nameStep(parent, bytes, start + 1, at++);
+          } else {
+            at = skipper.nameEnd(bytes, start, at);
+            if (at < 0) return skipper.fault;
+            state = nameStep(parent, skipper.name, 0, skipper.nameLength);
+          }
+          byte = bytes[at] as number;
+          while (isBlank(byte)) byte = bytes[++at] as number;
+          if (byte !== COLON) return this.#fail(at, FAULT.notJson);
+          byte = bytes[++at] as number;
+          while (isBlank(byte)) byte = bytes[++at] as number;
+        } else if (depth > 0) {
+          const index = indexes[depth] as number;
+          indexes[depth] = index + 1;
+          state = elementStep(parent, index);
         }
-        byte = bytes[++at] as number;
-        while (isBlank(byte)) byte = bytes[++at] as number;
-        if (byte !== closer) continue;
-        at++;
-        depth--;
-        if (depth > 0) {
-          parent = states[depth] as PathState;
+        if (removes && this.#cutPending(depth, start)) ({ bytes, words } = workspace);
+
+        if (state.action >= 0) {
+          const from = at;
+          at = skipper.skip(bytes, words, at, depth);
+          if (at < 0) return skipper.fault;
+          const done = edit(state.action, from, at);
+          if (done === "broken") return this.#fail(from, FAULT.brokenText);
+          removed = done === "remove";
+          if (removed) this.#remove(depth, start, at);
+          if (workspace.outputLength > this.#maxBytes) return this.#fail(at, FAULT.tooLarge);
+          ({ bytes, words } = workspace);
+        } else if (!state.dead && (byte | 0x20) === OBJECT) {
+          if (++depth > this.#maxDepth) return this.#fail(at, FAULT.tooDeep);
+          parent = state;
+          closer = byte + 2; // '}' and ']' are two behind their opening bytes
+          states[depth] = parent;
+          closers[depth] = closer;
+          indexes[depth] = 0;
           removes = parent.removes;
-        } else removes = false;
-        closer = closers[depth] as number;
-      } else {
-        // A plain string is not worth a call.
-        const end = byte === QUOTE ? plainEnd(words, at + 1) : 0;
-        at = end > 0 && bytes[end] === QUOTE ? end + 1 : skipper.skip(bytes, words, at, depth);
-        if (at < 0) return skipper.fault;
+          if (removes) {
+            kept[depth] = 0;
+            pending[depth] = -1;
+          }
+          byte = bytes[++at] as number;
+          while (isBlank(byte)) byte = bytes[++at] as number;
+          if (byte !== closer) continue;
+          at++;
+          depth--;
+          if (depth > 0) {
+            parent = states[depth] as PathState;
+            removes = parent.removes;
+          } else removes = false;
+          closer = closers[depth] as number;
+        } else {
+          // A plain string is not worth a call.
+          const end = byte === QUOTE ? plainEnd(words, at + 1) : 0;
+          at = end > 0 && bytes[end] === QUOTE ? end + 1 : skipper.skip(bytes, words, at, depth);
+          if (at < 0) return skipper.fault;
+        }
       }
 
       // A value has ended at `at`.
@@ -158,7 +174,7 @@ export class Scanner {
           continue value;
         }
         if (byte !== closer) return this.#fail(at, FAULT.notJson);
-        if (removes && this.#cutPending(depth, this.#ends[depth] as number)) ({ bytes, words } = workspace);
+        if (removes && this.#cutPending(depth, ends[depth] as number)) ({ bytes, words } = workspace);
         at++;
         depth--;
         if (depth > 0) {

@@ -28,6 +28,7 @@ export class Skipper {
   members = 0;
   /** A string has escapes or bytes beyond ASCII; set it to `false` for a new text. */
   special = false;
+  lastEnd = 0;
   /** The last name with escapes or bytes beyond ASCII, unescaped. */
   name = new Uint8Array(256);
   nameLength = 0;
@@ -112,6 +113,39 @@ export class Skipper {
         at++;
         closer = closers[--level] as number;
       }
+    }
+  }
+
+  /**
+   * From the member that begins at `from` on, passes over members of an object whose names are plain and of a length that
+   * `lengths` has no bit for (see `PathState.nameLengths`). Returns the place of the first other member or of the closing
+   * brace, or -1. `lastEnd` is where the last member passed over ended.
+   */
+  skipMembers(bytes: Uint8Array, words: Int32Array, from: number, depth: number, lengths: number): number {
+    let at = from;
+    let byte = bytes[at] as number;
+    for (;;) {
+      if (byte !== QUOTE) return this.fail(at, FAULT.notJson);
+      const start = at;
+      at = plainEnd(words, at + 1);
+      if (bytes[at] !== QUOTE || ((lengths >>> Math.min(at - start - 1, 31)) & 1) === 1) return start;
+      this.members++;
+      byte = bytes[++at] as number;
+      while (isBlank(byte)) byte = bytes[++at] as number;
+      if (byte !== COLON) return this.fail(at, FAULT.notJson);
+      byte = bytes[++at] as number;
+      while (isBlank(byte)) byte = bytes[++at] as number;
+      // A plain string is not worth a call.
+      const end = byte === QUOTE ? plainEnd(words, at + 1) : 0;
+      at = end > 0 && bytes[end] === QUOTE ? end + 1 : this.skip(bytes, words, at, depth);
+      if (at < 0) return -1;
+      this.lastEnd = at;
+      byte = bytes[at] as number;
+      while (isBlank(byte)) byte = bytes[++at] as number;
+      if (byte === OBJECT_END) return at;
+      if (byte !== COMMA) return this.fail(at, FAULT.notJson);
+      byte = bytes[++at] as number;
+      while (isBlank(byte)) byte = bytes[++at] as number;
     }
   }
 

@@ -205,7 +205,7 @@ describe("decide()", () => {
       ),
       { ...seeded, numRuns: 5000 },
     );
-  });
+  }, 60_000);
 });
 
 describe("compilePolicy()", () => {

@@ -130,7 +130,7 @@ describe("forwardHeaders()", () => {
       }),
       { ...seeded, numRuns: 5000 },
     );
-  });
+  }, 60_000);
 });
 
 describe("headerValue() and messageId()", () => {

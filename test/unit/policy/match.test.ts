@@ -12,4 +12,4 @@ test("SubjectMatcher.matches() agrees with a brute-force matcher", () => {
     }),
     seeded,
   );
-});
+}, 60_000);

@@ -56,7 +56,7 @@ describe("a redactor against a slow reference", () => {
       }),
       runs,
     );
-  });
+  }, 60_000);
 
   test("removal takes the selected members and elements, and no other token", () => {
     fc.assert(
@@ -77,7 +77,7 @@ describe("a redactor against a slow reference", () => {
       }),
       runs,
     );
-  });
+  }, 60_000);
 
   test("with nothing selected the payload comes back as the same array", () => {
     fc.assert(
@@ -89,7 +89,7 @@ describe("a redactor against a slow reference", () => {
       }),
       runs,
     );
-  });
+  }, 60_000);
 
   test("a planted secret survives in no form", () => {
     const secret = "hunter2-Zürich-😀";
@@ -139,7 +139,7 @@ describe("a redactor against a slow reference", () => {
       }),
       runs,
     );
-  });
+  }, 60_000);
 });
 
 /** A token with its \uXXXX read. */
