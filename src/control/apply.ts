@@ -4,7 +4,7 @@ import { errorText, LeafmeshError } from "../model/errors.ts";
 import type { ConsumerSpec, StreamAccount, StreamSpec } from "./assets.ts";
 import { isGone, VIEW_AFTER } from "./observe.ts";
 import { positionAt, sequenceAfter, sequenceAt } from "./position.ts";
-import type { ExportPlan, OutRoute } from "./routes.ts";
+import type { ExportPlan } from "./routes.ts";
 import type { OldRoute, Start, Step } from "./step.ts";
 import { CUT, switchPosition } from "./switch.ts";
 
@@ -107,7 +107,7 @@ export async function applyStep(context: ApplyContext, step: Step): Promise<void
       await reattachSource(mesh, step.stream, step.api, step.source);
       return;
     case "switch-route":
-      await switchRoute(context, step.route, step.from, step.spec);
+      await switchRoute(context, step);
       return;
   }
 }
@@ -230,9 +230,7 @@ async function viewAfter(mesh: JetStreamManager, plan: ExportPlan): Promise<numb
 /** Moves a peer from one stream of the same events to another: nothing lost, nothing repeated. */
 async function switchRoute(
   context: ApplyContext,
-  route: OutRoute,
-  from: OldRoute,
-  spec: ConsumerSpec,
+  { route, from, spec, paused }: Extract<Step, { type: "switch-route" }>,
 ): Promise<void> {
   const { mesh } = context;
   const tenant = route.export.tenant.name;
@@ -247,7 +245,7 @@ async function switchRoute(
   if (after === null) {
     throw new Waiting(`view ${route.export.stream} has not reached position ${position} yet`);
   }
-  await addConsumer(mesh, route.export.stream, spec, after, route.hold !== null);
+  await addConsumer(mesh, route.export.stream, spec, after, paused);
   await ignoreGone(mesh.consumers.delete(from.stream, from.consumer));
   context.poke(route.peer);
 }

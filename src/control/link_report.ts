@@ -109,10 +109,11 @@ function whyOut(
   if (consumer === undefined) return "the route is being set up";
   if (!connected) return "the link is down";
   if (consumer.paused) {
-    const { verified } = input.knowledge.get(route.peer) ?? UNKNOWN_PEER;
-    return verified === "yes"
-      ? "held while the route changes"
-      : `held until ${route.peer} has proved its key`;
+    const { verified, accepted } = input.knowledge.get(route.peer) ?? UNKNOWN_PEER;
+    if (verified !== "yes") return `held until ${route.peer} has proved its key`;
+    return accepted === null
+      ? `held until ${route.peer} has said what it accepts`
+      : "held while the route changes";
   }
   if (!consumer.push_bound)
     return `${route.peer} does not take it: no import there, or it is still attaching`;

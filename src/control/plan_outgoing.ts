@@ -27,9 +27,12 @@ export function keepNarrow(input: PlanInput, route: OutRoute): OutRoute {
   const consumer = input.observed.mesh.get(route.export.stream)?.consumers.get(peerConsumer(route.peer));
   if (consumer === undefined) return route;
   const narrowed = intersectSets(route.filters, filtersOfConsumer(consumer.config));
-  return narrowed.length === 0
-    ? { ...route, hold: `the policy allows nothing of what ${route.peer} accepted when it was last asked` }
-    : { ...route, filters: narrowed };
+  if (narrowed.length > 0) return { ...route, filters: narrowed };
+  return {
+    ...route,
+    filters: filtersOfConsumer(consumer.config),
+    hold: `the policy allows nothing of what ${route.peer} accepted when it was last asked`,
+  };
 }
 
 /** Plans one route to one peer. `wanted`: `<stream>/<consumer>` of every route of the plan. */
@@ -37,7 +40,7 @@ export function planOutgoing(input: PlanInput, route: OutRoute, wanted: Readonly
   const { stream } = route.export;
   const observed = input.observed.mesh.get(stream);
   const consumer = observed?.consumers.get(peerConsumer(route.peer));
-  const verified = (input.peers.get(route.peer) ?? UNKNOWN_PEER).verified;
+  const agreed = hasAgreed(input, route);
   const spec = peerConsumerSpec(input.desired.site, route);
   const none: Outgoing = { route, old: null, pauses: [], steps: [], switches: [], resumes: [] };
   if (consumer !== undefined) {
@@ -47,9 +50,7 @@ export function planOutgoing(input: PlanInput, route: OutRoute, wanted: Readonly
       pauses: route.hold === null ? [] : pause(consumer, stream, route.hold),
       steps: changed.length === 0 ? [] : [{ type: "update-consumer", stream, spec, changed }],
       resumes:
-        route.hold === null && verified === "yes" && consumer.paused
-          ? [{ type: "resume-consumer", stream, consumer: consumer.name }]
-          : [],
+        agreed && consumer.paused ? [{ type: "resume-consumer", stream, consumer: consumer.name }] : [],
     };
   }
   const old = findOld(input.observed.mesh, route, wanted);
@@ -59,15 +60,20 @@ export function planOutgoing(input: PlanInput, route: OutRoute, wanted: Readonly
       ...none,
       old: from,
       pauses: pause(info, from.stream, `the route moves to ${stream}`),
-      switches: [{ type: "switch-route", route, from, spec }],
+      switches: [{ type: "switch-route", route, from, spec, paused: !agreed }],
     };
   }
   const fresh = observed === undefined || route.export.policy.start === "all";
   const start: Start = fresh
     ? { type: "first" }
     : { type: "new", route, since: input.changedAt(route.export) };
-  const paused = route.hold !== null || verified !== "yes";
-  return { ...none, steps: [{ type: "create-consumer", stream, spec, start, paused }] };
+  return { ...none, steps: [{ type: "create-consumer", stream, spec, start, paused: !agreed }] };
+}
+
+/** Whether a consumer may begin to deliver: the peer has proved its key and has said that it accepts the route. */
+function hasAgreed(input: PlanInput, route: OutRoute): boolean {
+  const { verified, accepted } = input.peers.get(route.peer) ?? UNKNOWN_PEER;
+  return route.hold === null && verified === "yes" && accepted !== null;
 }
 
 function pause(consumer: ConsumerInfo, stream: string, why: string): Step[] {

@@ -64,6 +64,7 @@ export type Step =
       readonly route: OutRoute;
       readonly from: OldRoute;
       readonly spec: ConsumerSpec;
+      readonly paused: boolean;
     }
   | {
       readonly type: "delete-consumer";
@@ -107,7 +108,7 @@ export function describeStep(step: Step): StepReport {
     case "create-consumer": {
       const target = `MESH/${step.stream}/${step.spec.durable_name}`;
       const start = step.start.type === "first" ? "the first event" : `events from ${step.start.since} on`;
-      const held = step.paused ? ", paused until the peer has proved its key" : "";
+      const held = step.paused ? ", paused until the peer has proved its key and accepts it" : "";
       return report(
         target,
         `create consumer ${target}, starting with ${start}${held}${filterText(step.spec)}`,

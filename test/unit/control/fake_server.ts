@@ -135,7 +135,7 @@ export class FakeServer {
         this.stream(step.stream).consumers.delete(step.consumer);
         return;
       case "switch-route":
-        this.#putConsumer(step.route.export.stream, step.spec, step.route.hold !== null);
+        this.#putConsumer(step.route.export.stream, step.spec, step.paused);
         this.stream(step.from.stream).consumers.delete(step.from.consumer);
         return;
       case "configure-server":
