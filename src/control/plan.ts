@@ -58,7 +58,8 @@ export function planSteps(input: PlanInput): Plan {
     .filter((key) => !wantedViews.has(key))
     .map((key) => ({ type: "stop-view", key }));
 
-  const streams = desired.tenants.flatMap((tenant) => planTenantStreams(input, tenant, incoming, notes));
+  const routes = { exports, incoming };
+  const streams = desired.tenants.flatMap((tenant) => planTenantStreams(input, tenant, routes, notes));
   const logConsumers = desired.tenants.flatMap((tenant) => planLogConsumers(input, tenant));
   const wanted = new Set(out.map((route) => `${route.export.stream}/${route.peer}`));
   const outgoing = out.map((route) => planOutgoing(input, route, wanted));

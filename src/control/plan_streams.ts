@@ -11,7 +11,6 @@ import {
   storedSubject,
   tenantSubjects,
 } from "../model/names.ts";
-import { compileRoute } from "../policy/route.ts";
 import {
   acceptedFilters,
   dlqSpec,
@@ -26,20 +25,21 @@ import {
 } from "./assets.ts";
 import { consumerDifferences, streamDifferences } from "./differences.ts";
 import type { PlanInput } from "./plan.ts";
-import type { InRoute } from "./routes.ts";
+import type { ExportPlan, InRoute } from "./routes.ts";
 import type { Step } from "./step.ts";
 
 /** The streams of MESH that hold a tenant's events. */
 export function planTenantStreams(
   input: PlanInput,
   tenant: DesiredTenant,
-  incoming: readonly InRoute[],
+  { exports, incoming }: { readonly exports: readonly ExportPlan[]; readonly incoming: readonly InRoute[] },
   notes: string[],
 ): Step[] {
   const { site } = input.desired;
   const mine = incoming.filter((route) => route.tenant === tenant);
   const wanted: StreamSpec[] = [outSpec(site, tenant)];
-  if (tenant.exports.some((policy) => compileRoute(policy).type === "view")) wanted.push(dlqSpec(tenant));
+  if (exports.some((plan) => plan.tenant === tenant && plan.route.type === "view"))
+    wanted.push(dlqSpec(tenant));
   for (const live of [true, false]) {
     if (!live && !hasQuiet(input, tenant)) continue;
     const routes = mine.filter((route) => !route.policy.mirror && (route.policy.live ?? true) === live);

@@ -57,7 +57,7 @@ function sourceStream(tenant: DesiredTenant, site: string, origin: string): stri
 
 /** All export policies of the state with the way they run. */
 export function planExports(state: DesiredState): ExportPlan[] {
-  return state.tenants.flatMap((tenant) =>
+  const plans = state.tenants.flatMap((tenant) =>
     tenant.exports.map((policy) => {
       const origin = policy.origin ?? state.site;
       const source = sourceStream(tenant, state.site, origin);
@@ -66,6 +66,25 @@ export function planExports(state: DesiredState): ExportPlan[] {
       return { tenant, policy, origin, source, stream, route };
     }),
   );
+  return plans.map((plan) => (plan.route.type === "native" ? apart(plan, plans) : plan));
+}
+
+/**
+ * A stream has one consumer for a peer, which has one origin: where a peer gets the events of several origins that are in
+ * the same stream, each policy has a view.
+ */
+function apart(plan: ExportPlan, plans: readonly ExportPlan[]): ExportPlan {
+  const { policy, route, stream, tenant } = plan;
+  const why = plans.flatMap((other) =>
+    other === plan || other.stream !== stream
+      ? []
+      : policy.to
+          .filter((peer) => other.policy.to.includes(peer))
+          .map((peer) => `${peer} gets events of ${other.origin} from ${stream} too (${other.policy.name})`),
+  );
+  if (why.length === 0) return plan;
+  const view = { type: "view", subjects: route.subjects, why } as const;
+  return { ...plan, route: view, stream: viewStream(tenant.name, policy.name) };
 }
 
 /** All routes to peers. */
