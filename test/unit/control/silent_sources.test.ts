@@ -1,0 +1,80 @@
+import { describe, expect, test } from "bun:test";
+import type { ConsumerInfo, StreamInfo } from "@nats-io/jetstream";
+import type { ObservedStreams } from "../../../src/control/observe.ts";
+import { SilentSources } from "../../../src/control/silent_sources.ts";
+
+const API = "mesh.austin.API";
+const NEVER = -1;
+
+/** A stream with one source of austin that was heard `active` nanoseconds ago. */
+function streams(active: number): ObservedStreams {
+  const local = { name: "out_acme", active: NEVER, lag: 0 };
+  const report = { name: "out_acme", active, lag: 0, external: { api: API } };
+  const info = { sources: [local, report] } as unknown as StreamInfo;
+  return new Map([["in_acme", { info, consumers: new Map<string, ConsumerInfo>() }]]);
+}
+
+/** When the source is asked to attach again, looked at every second for two minutes. */
+function attempts(active: (second: number) => number, reachable: (second: number) => boolean = () => true) {
+  let second = 0;
+  const silent = new SilentSources(() => second * 1000);
+  const found: number[] = [];
+  for (; second < 120; second++) {
+    const sources = silent.find(streams(active(second)), () => reachable(second));
+    for (const source of sources) {
+      expect(source).toEqual({ stream: "in_acme", api: API, source: "out_acme" });
+      found.push(second);
+    }
+  }
+  return found;
+}
+
+describe("SilentSources", () => {
+  test("waits three seconds, then asks again, later each time up to a minute", () => {
+    expect(attempts(() => NEVER)).toEqual([3, 7, 15, 31, 63]);
+  });
+
+  test("leaves a source alone that was heard within three seconds", () => {
+    expect(attempts(() => 2.9e9)).toEqual([]);
+    expect(attempts(() => 3e9)[0]).toBe(3);
+  });
+
+  test("begins again when a source was heard in between", () => {
+    expect(attempts((second) => (second === 10 ? 0 : NEVER)).slice(0, 3)).toEqual([3, 7, 14]);
+  });
+
+  test("asks nothing of a site that cannot be reached, and waits again when it can", () => {
+    expect(
+      attempts(
+        () => NEVER,
+        () => false,
+      ),
+    ).toEqual([]);
+    expect(
+      attempts(
+        () => NEVER,
+        (second) => second >= 20,
+      )[0],
+    ).toBe(23);
+  });
+
+  test("keeps sources of other streams and sites apart", () => {
+    let now = 0;
+    const silent = new SilentSources(() => now);
+    const report = (api: string) => ({ name: "out_acme", active: NEVER, lag: 0, external: { api } });
+    const of = (...apis: string[]) => ({
+      info: { sources: apis.map(report) } as unknown as StreamInfo,
+      consumers: new Map<string, ConsumerInfo>(),
+    });
+    const first = new Map([["in_acme", of(API)]]);
+    silent.find(first, () => true);
+    now = 3000;
+    const all = new Map([
+      ["in_acme", of(API, "mesh.tokyo.API")],
+      ["quiet_acme", of(API)],
+    ]);
+    expect(silent.find(all, () => true)).toEqual([{ stream: "in_acme", api: API, source: "out_acme" }]);
+    now = 6000;
+    expect(silent.find(all, (api) => api !== API)).toHaveLength(1);
+  });
+});
