@@ -6,6 +6,9 @@
  * leaf link. Bare: the same without republish. Rates are taken from the servers' own timestamps of the first and the
  * last stored event; runs alternate, medians count.
  *
+ * Stores lie in the temporary folder and are flushed at every event, as at a site: on a disk that bounds both sides alike.
+ * TMPDIR=/dev/shm shows what the software itself costs.
+ *
  *   bun scripts/bench/native.ts [--json] [--events 300000] [--runs 3]
  */
 import { parseArgs } from "node:util";

@@ -5,6 +5,9 @@
  * sources the same stored events on the same server with the same settings. Rates are taken from the servers' own
  * timestamps of the first and the last stored event; runs alternate, medians count.
  *
+ * Stores lie in the temporary folder and are flushed at every event, as at a site: on a disk that bounds both sides alike.
+ * TMPDIR=/dev/shm shows what the software itself costs.
+ *
  *   bun scripts/bench/view.ts [--json] [--events 200000] [--runs 3]
  */
 import { readFileSync } from "node:fs";

@@ -47,7 +47,7 @@ export interface FastIngestOptions {
   readonly onReady: () => void;
   /** The writer has ended; how many of its messages are stored for certain is `stored`. */
   readonly onFailed: (failure: FastIngestFailure) => void;
-  /** Acknowledgements that may be outstanding, each for up to 500 messages. Default 2. */
+  /** Acknowledgements that may be outstanding, each for up to 500 messages. Default 4. */
   readonly outstandingAcks?: number;
   /** Bytes that may be in flight. Default 4 MiB. */
   readonly maxInFlightBytes?: number;
@@ -97,7 +97,7 @@ export class FastIngest {
 
   constructor(options: FastIngestOptions) {
     this.#options = options;
-    this.#outstanding = options.outstandingAcks ?? 2;
+    this.#outstanding = options.outstandingAcks ?? 4;
     this.#maxBytes = options.maxInFlightBytes ?? 4 * 1024 * 1024;
     this.#idleMs = options.idleCommitMs ?? 20;
     this.#maxBatchMs = options.maxBatchMs ?? 500;
