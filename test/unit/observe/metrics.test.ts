@@ -1,0 +1,110 @@
+import { describe, expect, test } from "bun:test";
+import { type LinkNumbers, type RouteNumbers, renderMetrics } from "../../../src/observe/metrics.ts";
+
+const ROUTE: RouteNumbers = {
+  direction: "out",
+  tenant: "acme",
+  origin: "berlin",
+  policy: "orders",
+  kind: "view",
+  active: true,
+  lag: 3,
+  position: 42,
+  lost: 1,
+  view: { forwarded: 10, redacted: 4, denied: 2, quarantined: 1 },
+};
+const LINK: LinkNumbers = { peer: "austin", connected: true, verified: "yes", rttMs: 1.5, routes: [ROUTE] };
+
+async function lines(links: readonly LinkNumbers[], ready = true): Promise<string[]> {
+  const deadLetters = new Map([["acme", 7]]);
+  const text = await renderMetrics({ site: "berlin", ready, revision: 9, links, deadLetters });
+  return text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+}
+
+/** The value of the one series with this name and these labels. */
+function value(series: readonly string[], name: string, ...labels: string[]): string | undefined {
+  const found = series.filter(
+    (line) => line.startsWith(`leafmesh_${name}{`) && labels.every((label) => line.includes(label)),
+  );
+  expect([name, labels, found.length]).toEqual([name, labels, 1]);
+  return found[0]?.split(" ").at(-1);
+}
+
+describe("renderMetrics()", () => {
+  test("gives the site's numbers", async () => {
+    const series = await lines([]);
+    expect(value(series, "ready", 'site="berlin"')).toBe("1");
+    expect(value(series, "state_revision")).toBe("9");
+    expect(value(series, "dead_letters", 'tenant="acme"')).toBe("7");
+    expect(value(await lines([], false), "ready")).toBe("0");
+  });
+
+  test("gives a link's state, and its round trip in seconds", async () => {
+    const series = await lines([LINK]);
+    expect(value(series, "link_connected", 'peer="austin"')).toBe("1");
+    expect(value(series, "link_verified", 'peer="austin"')).toBe("1");
+    expect(value(series, "link_rtt_seconds", 'peer="austin"')).toBe("0.0015");
+  });
+
+  test("leaves the round trip out when the link is down", async () => {
+    const series = await lines([{ ...LINK, connected: false, verified: "unknown", rttMs: null }]);
+    expect(value(series, "link_connected")).toBe("0");
+    expect(value(series, "link_verified")).toBe("0");
+    expect(series.some((line) => line.startsWith("leafmesh_link_rtt_seconds"))).toBe(false);
+  });
+
+  test("gives a route's numbers under all that tells it apart", async () => {
+    const incoming = {
+      ...ROUTE,
+      direction: "in",
+      origin: "austin",
+      policy: null,
+      active: false,
+      view: null,
+    } as const;
+    const series = await lines([{ ...LINK, routes: [ROUTE, incoming] }]);
+    const out = [
+      'peer="austin"',
+      'direction="out"',
+      'tenant="acme"',
+      'origin="berlin"',
+      'policy="orders"',
+      'kind="view"',
+    ];
+    expect(value(series, "route_active", ...out)).toBe("1");
+    expect(value(series, "route_lag_events", ...out)).toBe("3");
+    expect(value(series, "route_position", ...out)).toBe("42");
+    expect(value(series, "route_lost_events", ...out)).toBe("1");
+    expect(value(series, "route_active", 'direction="in"', 'policy=""')).toBe("0");
+  });
+
+  test("counts what a view has decided once, however many peers share it", async () => {
+    const series = await lines([LINK, { ...LINK, peer: "tokyo" }]);
+    for (const [outcome, count] of Object.entries({
+      forwarded: 10,
+      redacted: 4,
+      denied: 2,
+      quarantined: 1,
+    })) {
+      expect(value(series, "view_events", 'policy="orders"', `outcome="${outcome}"`)).toBe(String(count));
+    }
+  });
+
+  test("keeps nothing from one scrape to the next", async () => {
+    await lines([LINK]);
+    expect((await lines([])).some((line) => line.includes("austin"))).toBe(false);
+  });
+
+  test("explains every metric", async () => {
+    const text = await renderMetrics({
+      site: "berlin",
+      ready: true,
+      revision: 1,
+      links: [LINK],
+      deadLetters: new Map(),
+    });
+    const named = new Set([...text.matchAll(/^(leafmesh_\w+)\{/gm)].map((found) => found[1]));
+    expect(named.size).toBeGreaterThan(8);
+    for (const name of named) expect(text).toMatch(new RegExp(`^# HELP ${name} \\S+`, "m"));
+  });
+});
