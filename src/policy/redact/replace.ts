@@ -35,9 +35,8 @@ export function compileReplace(redaction: Redaction, key: PseudonymKey | undefin
   if (redaction.with === "pseudonym") return key === undefined ? maskWhole : pseudonym(key);
   const keep = redaction.keep;
   if (keep === undefined) return maskWhole;
-  if (keep === "domain") return maskText(domainPart);
-  const count = "first" in keep ? keep.first : keep.last;
-  return maskText("first" in keep ? firstPart(count) : lastPart(count));
+  if (keep === "domain") return maskText(keepDomain);
+  return maskText("first" in keep ? keepFirst(keep.first) : keepLast(keep.last));
 }
 
 function maskWhole(workspace: Workspace, from: number, to: number): "replaced" {
@@ -45,23 +44,32 @@ function maskWhole(workspace: Workspace, from: number, to: number): "replaced" {
   return "replaced";
 }
 
-/** The part of a text that stays readable: `[from, to)`, and on which side of it the stars stand. `null`: nothing stays. */
-type Part = { from: number; to: number; stars: "before" | "after" } | null;
+/** The part `[from, to)` of a text that stays readable, and on which side of it the stars stand. Reused. */
+interface Part {
+  from: number;
+  to: number;
+  starsFirst: boolean;
+}
 
-function maskText(keep: (text: Uint8Array, length: number) => Part): Replace {
+/** Finds the part of `text[0, length)` that stays readable; `false` when nothing may. */
+type Keep = (text: Uint8Array, length: number, part: Part) => boolean;
+
+function maskText(keep: Keep): Replace {
+  const part: Part = { from: 0, to: 0, starsFirst: false };
+  let masked = new Uint8Array(256);
   return (workspace, from, to) => {
     if (workspace.bytes[from] !== QUOTE) return maskWhole(workspace, from, to);
     const text = workspace.textRoom(to - from);
     const length = unescapeString(workspace.bytes, from + 1, to - 1, text);
     if (length < 0) return "broken";
-    const part = keep(text, length);
-    if (part === null) return maskWhole(workspace, from, to);
-    const masked = new Uint8Array((part.to - part.from) * 6 + 5);
+    if (!keep(text, length, part)) return maskWhole(workspace, from, to);
+    const room = (part.to - part.from) * 6 + 5;
+    if (room > masked.length) masked = new Uint8Array(room * 2);
     let end = 0;
     masked[end++] = QUOTE;
-    if (part.stars === "before") end = writeStars(masked, end);
+    if (part.starsFirst) end = writeStars(masked, end);
     end = escapeString(text, part.from, part.to, masked, end);
-    if (part.stars === "after") end = writeStars(masked, end);
+    if (!part.starsFirst) end = writeStars(masked, end);
     masked[end++] = QUOTE;
     workspace.replace(from, to, masked, end);
     return "replaced";
@@ -69,26 +77,32 @@ function maskText(keep: (text: Uint8Array, length: number) => Part): Replace {
 }
 
 function writeStars(target: Uint8Array, at: number): number {
-  target.fill(STAR, at, at + 3);
+  target[at] = STAR;
+  target[at + 1] = STAR;
+  target[at + 2] = STAR;
   return at + 3;
 }
 
 /** `@` and the domain of what looks like an e-mail address: one `@`, something before it, a domain name behind it. */
-function domainPart(text: Uint8Array, length: number): Part {
-  const at = text.indexOf(0x40);
-  if (at < 1 || at >= length) return null;
+function keepDomain(text: Uint8Array, length: number, part: Part): boolean {
+  let at = 0;
+  while (at < length && text[at] !== 0x40) at++;
+  if (at === 0 || at === length) return false;
   let lastDot = -1;
   for (let i = at + 1; i < length; i++) {
     const byte = text[i] as number;
     if (byte === 0x2e) {
       // No label is empty.
-      if (i === at + 1 || lastDot === i - 1) return null;
+      if (i === at + 1 || lastDot === i - 1) return false;
       lastDot = i;
-    } else if (!isDomainByte(byte)) return null;
+    } else if (!isDomainByte(byte)) return false;
   }
   // `localhost`, a telephone number or a user's handle is no domain.
-  if (lastDot < 0 || lastDot === length - 1 || isDigit(text[lastDot + 1] as number)) return null;
-  return { from: at, to: length, stars: "before" };
+  if (lastDot < 0 || lastDot === length - 1 || isDigit(text[lastDot + 1] as number)) return false;
+  part.from = at;
+  part.to = length;
+  part.starsFirst = true;
+  return true;
 }
 
 function isDigit(byte: number): boolean {
@@ -102,23 +116,31 @@ function isDomainByte(byte: number): boolean {
 
 const isContinuation = (byte: number): boolean => (byte & 0xc0) === 0x80;
 
-function firstPart(count: number): (text: Uint8Array, length: number) => Part {
-  return (text, length) => {
+function keepFirst(count: number): Keep {
+  return (text, length, part) => {
     let left = count;
     for (let i = 0; i < length; i++) {
-      if (!isContinuation(text[i] as number) && left-- === 0) return { from: 0, to: i, stars: "after" };
+      if (isContinuation(text[i] as number) || left-- > 0) continue;
+      part.from = 0;
+      part.to = i;
+      part.starsFirst = false;
+      return true;
     }
-    return null;
+    return false;
   };
 }
 
-function lastPart(count: number): (text: Uint8Array, length: number) => Part {
-  return (text, length) => {
+function keepLast(count: number): Keep {
+  return (text, length, part) => {
     let left = count;
     for (let i = length - 1; i > 0; i--) {
-      if (!isContinuation(text[i] as number) && --left === 0) return { from: i, to: length, stars: "before" };
+      if (isContinuation(text[i] as number) || --left > 0) continue;
+      part.from = i;
+      part.to = length;
+      part.starsFirst = true;
+      return true;
     }
-    return null;
+    return false;
   };
 }
 
