@@ -7,6 +7,7 @@ import { errorText, LeafmeshError } from "../model/errors.ts";
 import type { MeshEvent } from "../model/event.ts";
 import { HeaderCursor } from "./header_block.ts";
 import { type PayloadFailure, PayloadParser } from "./payload.ts";
+import { childrenOf, costProblem } from "./predicate_cost.ts";
 
 export type PredicateResult = { readonly type: "value"; readonly value: boolean } | PayloadFailure;
 
@@ -20,9 +21,6 @@ export interface Predicate {
 const MAX_LENGTH = 4096;
 const MAX_NODES = 512;
 const MAX_DEPTH = 32;
-/** `all` in `exists` takes the square of the time of one of them, and so on. */
-const MAX_NESTED_LOOPS = 2;
-const LOOPS = new Set(["all", "exists", "exists_one", "map", "filter"]);
 
 const TRUE: PredicateResult = { type: "value", value: true };
 const FALSE: PredicateResult = { type: "value", value: false };
@@ -140,37 +138,9 @@ function firstValues(block: Uint8Array, cursor: HeaderCursor): Map<string, strin
   return cursor.invalid ? null : values;
 }
 
-/** What makes a condition too expensive to run on every event; `null` when nothing does. */
-function costProblem(root: ASTNode): string | null {
-  if (loopDepth(root) > MAX_NESTED_LOOPS) {
-    return `it nests more than ${MAX_NESTED_LOOPS} of ${[...LOOPS].join(", ")}`;
-  }
-  for (const node of nodes(root)) {
-    if (node.op === "rcall" && node.args[0] === "matches") {
-      return "'matches' is not supported (its time has no bound): use startsWith, endsWith, contains, or tokens";
-    }
-  }
-  return null;
-}
-
-function loopDepth(node: ASTNode): number {
-  const below = Math.max(0, ...children(node).map(loopDepth));
-  return node.op === "rcall" && LOOPS.has(node.args[0]) ? below + 1 : below;
-}
-
 function* nodes(root: ASTNode): Generator<ASTNode> {
   yield root;
-  for (const child of children(root)) yield* nodes(child);
-}
-
-function children(node: ASTNode): ASTNode[] {
-  const found: ASTNode[] = [];
-  const visit = (value: unknown): void => {
-    if (Array.isArray(value)) for (const one of value) visit(one);
-    else if (typeof value === "object" && value !== null && "op" in value) found.push(value as ASTNode);
-  };
-  visit(node.args);
-  return found;
+  for (const child of childrenOf(root)) yield* nodes(child);
 }
 
 /** What the library says of an expression, without its drawing of the place. */

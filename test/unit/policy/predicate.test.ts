@@ -7,7 +7,7 @@ const encoder = new TextEncoder();
 const event = (change: { data?: string; headers?: string; subject?: string } = {}): MeshEvent => ({
   subject: change.subject ?? "acme.orders.created",
   headers: encoder.encode(change.headers ?? "NATS/1.0\r\nregion: EU\r\nregion: US\r\n\r\n"),
-  data: encoder.encode(change.data ?? '{"total":12,"id":"7"}'),
+  data: encoder.encode(change.data ?? '{"total":12,"id":"7","list":[{"id":1,"tags":["a","b"]}]}'),
   origin: "berlin",
   timeMs: Date.UTC(2026, 0, 2),
   sequence: 1,
@@ -25,7 +25,8 @@ describe("a condition", () => {
     "data.total == 12",
     'origin == "berlin"',
     'time > timestamp("2026-01-01T00:00:00Z")',
-    "size == 21",
+    "size == 56",
+    "data.list.exists(x, x.tags.exists(t, t == 'b') && x.id in [1, 2] && 'acme' in tokens)",
     'has(data.id) && !has(data.missing) && !has(data.constructor) && !("toString" in data)',
   ])("%s is true", (text) => {
     expect(evaluate(text)).toEqual({ type: "value", value: true });
@@ -104,7 +105,10 @@ describe("predicateProblem()", () => {
     ["subject", "its result is a string"],
     ['size == "x"', "no such overload"],
     ['data.a.matches("(a+)+$")', "matches"],
-    ["data.a.all(x, x.all(y, y.all(z, z == 1)))", "nests more than 2"],
+    ["data.a.all(x, data.a.all(y, x == y))", "inside of a loop may only go over a part of 'x'"],
+    ["data.a.exists(x, x.b.exists(y, x.b.exists(z, z == y)))", "a part of 'y'"],
+    ["data.a.map(x, data.a).size() > 0 && data.a.all(x, x in data.a)", "'in' inside of a loop"],
+    ["data.a.all(x, cel.bind(x, data.a, x.all(y, y == 1)))", "'cel.bind' stands inside of a loop"],
     [`${"(".repeat(60)}true${")".repeat(60)}`, "maxDepth"],
     [Array.from({ length: 400 }, () => "true").join(" && "), ""],
     [`subject == "${"x".repeat(5000)}"`, "longer than 4096"],
