@@ -39,6 +39,11 @@ describe("compileRoute()", () => {
     expect(route).toEqual({ type: "native", subjects: ["acme.orders.>"] });
   });
 
+  test("ignores a deny of what is allowed already, even where patterns could not say the rest", () => {
+    const route = compileRoute(policy(allow("acme.a.>"), deny("acme.a.b"), allow("acme.>")));
+    expect(route).toEqual({ type: "native", subjects: ["acme.>"] });
+  });
+
   test("is a view with a sentence when a deny is not expressible", () => {
     expect(compileRoute(policy(allow("acme.catalog.>"), deny("acme.debug.>"), allow("acme.>")))).toEqual({
       type: "view",

@@ -123,6 +123,15 @@ describe("pseudonym", () => {
     expect(redact('["\\ud800 long"]', [{ path: "$[0]", with: "mask", keep: { last: 2 } }])).toStartWith(
       "redaction_failed",
     );
+    for (const broken of [
+      "\\ud800\\ue000",
+      "\\ud800\\u0041",
+      "\\ud800\\ud800",
+      "\\udc00\\ud800",
+      "\\ud800x",
+    ]) {
+      expect(redact(`["${broken}"]`, [pseudonym("$[0]")])).toStartWith("redaction_failed");
+    }
     expect(redact('["\\ud800"]', [mask("$[0]")])).toBe('["***"]');
   });
 });
