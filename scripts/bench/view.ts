@@ -12,10 +12,13 @@
  */
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { jetstreamManager, type StreamConfig } from "@nats-io/jetstream";
-import { viewConsumerConfig, viewStreamConfig } from "../../src/flow/stream_configs.ts";
+import { type ConsumerConfig, jetstreamManager, type StreamConfig } from "@nats-io/jetstream";
+import { viewConsumerSpec, viewSpec } from "../../src/control/assets.ts";
+import { type ExportPlan, planExports } from "../../src/control/routes.ts";
 import { startView } from "../../src/flow/view_worker.ts";
+import { desiredTenant } from "../../src/model/desired.ts";
 import { outStream, storedSubject, tenantSubjects, viewConsumer, viewStream } from "../../src/model/names.ts";
+import type { ExportPolicy } from "../../src/model/schema/policy.ts";
 import { nanos } from "../../src/model/units.ts";
 import { compilePolicy } from "../../src/policy/compile.ts";
 import { decide } from "../../src/policy/decide.ts";
@@ -58,22 +61,22 @@ await jsm.streams.add({
 } as StreamConfig & { name: string });
 await fill(nc, jsm, outStream(TENANT), `${SITE}.${TENANT}.`, events);
 
-const compiled = compilePolicy({
-  tenant: TENANT,
-  policy: {
-    name: POLICY,
-    to: ["austin"],
-    rules: [
-      {
-        subjects: [`${TENANT}.orders.*.v1`],
-        redact: [
-          { path: "$.customer.email", with: "mask", keep: "domain" },
-          { path: "$..phone", with: "remove" },
-        ],
-      },
-    ],
-  },
-});
+const exported: ExportPolicy = {
+  name: POLICY,
+  to: ["austin"],
+  rules: [
+    {
+      subjects: [`${TENANT}.orders.*.v1`],
+      redact: [
+        { path: "$.customer.email", with: "mask", keep: "domain" },
+        { path: "$..phone", with: "remove" },
+      ],
+    },
+  ],
+};
+const compiled = compilePolicy({ tenant: TENANT, policy: exported });
+const tenant = desiredTenant({ tenant: TENANT, exports: [exported] });
+const [plan] = planExports({ site: SITE, peers: [], tenants: [tenant] }) as [ExportPlan];
 
 /** CPU milliseconds that this process and the server have used. */
 function cpuMs(): { readonly worker: number; readonly server: number } {
@@ -92,9 +95,8 @@ async function measured(name: string, run: () => Promise<number>): Promise<numbe
 }
 
 async function ours(): Promise<number> {
-  const limits = { maxBytes: -1, maxAgeMs: 0, maxMsgBytes: -1, whenFull: "refuse" } as const;
-  await jsm.streams.add(viewStreamConfig({ site: SITE, tenant: TENANT, policy: POLICY, limits }));
-  await jsm.consumers.add(outStream(TENANT), viewConsumerConfig({ policy: POLICY }));
+  await jsm.streams.add(viewSpec(SITE, plan) as StreamConfig);
+  await jsm.consumers.add(outStream(TENANT), viewConsumerSpec(plan) as ConsumerConfig);
   const view = startView({
     nc,
     jsm,

@@ -246,7 +246,7 @@ describe("FastIngest", () => {
       await using server = await TestServer.start();
       const nc = await server.connect();
       const jsm = await jetstreamManager(nc);
-      await createStreams(jsm, { viewLimits: { maxMsgBytes: 1000 } });
+      await createStreams(jsm, { view: { max_msg_size: 1000 } });
       const failure = (subject: string, size: number, lastSequence = 0) =>
         new Promise<string>((resolve) => {
           const writer = new FastIngest({

@@ -1,55 +1,44 @@
 /** A real nats-server with the streams of one tenant, for the tests of src/flow. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type JetStreamManager, jetstreamManager, type StreamConfig } from "@nats-io/jetstream";
-import { connect, type NatsConnection } from "@nats-io/transport-node";
 import {
-  dlqStreamConfig,
-  type FlowLimits,
-  viewConsumerConfig,
-  viewStreamConfig,
-} from "../../src/flow/stream_configs.ts";
+  type ConsumerConfig,
+  type JetStreamManager,
+  jetstreamManager,
+  type StreamConfig,
+} from "@nats-io/jetstream";
+import { connect, type NatsConnection } from "@nats-io/transport-node";
+import { dlqSpec, viewConsumerSpec, viewSpec } from "../../src/control/assets.ts";
+import { planExports } from "../../src/control/routes.ts";
+import { desiredTenant } from "../../src/model/desired.ts";
 import type { Decision, MeshEvent } from "../../src/model/event.ts";
 import { outStream, storedSubject, tenantSubjects, viewStream } from "../../src/model/names.ts";
 import { nanos } from "../../src/model/units.ts";
+import { freePorts } from "../../src/nats/addresses.ts";
+import { findServer } from "../../src/nats/find.ts";
 
 export const SITE = "tokyo";
 export const TENANT = "acme";
 export const POLICY = "eu";
 
-export const LIMITS: FlowLimits = {
-  maxBytes: -1,
-  maxAgeMs: 0,
-  maxMsgBytes: -1,
-  whenFull: "refuse",
-};
-
-function serverBinary(): string {
-  const places = [
-    process.env.NATS_SERVER,
-    join(import.meta.dir, "../../.tools/bin/nats-server"),
-    "/tmp/probe/nats/x/usr/sbin/nats-server",
-  ];
-  for (const place of places) if (place !== undefined && existsSync(place)) return place;
-  throw new Error("nats-server was not found: run scripts/setup");
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() =>
-        typeof address === "object" && address !== null
-          ? resolve(address.port)
-          : reject(new Error("no port")),
-      );
-    });
-  });
+/** The streams and the consumer that a site has for a view of `acme.>`, in the shapes of JetStream's API. */
+export function flowSpecs(policy: string = POLICY) {
+  const exported = {
+    name: policy,
+    to: ["austin"],
+    rules: [{ subjects: [`${TENANT}.>`], when: "size >= 0" }],
+  };
+  const limits = { whenFull: "refuse", maxMsgSize: "8MiB" } as const;
+  const tenant = desiredTenant({ tenant: TENANT, limits, exports: [exported] });
+  const [plan] = planExports({ site: SITE, peers: [], tenants: [tenant] });
+  if (plan === undefined) throw new Error("no export");
+  return {
+    view: viewSpec(SITE, plan) as StreamConfig,
+    consumer: viewConsumerSpec(plan) as ConsumerConfig,
+    dlq: dlqSpec(tenant) as StreamConfig,
+  };
 }
 
 /** Waits until `check` holds. */
@@ -83,7 +72,8 @@ export class TestServer implements AsyncDisposable {
   }
 
   static async start(extra = ""): Promise<TestServer> {
-    const server = new TestServer(await freePort(), mkdtempSync(join(tmpdir(), "leafmesh-flow-")), extra);
+    const [port = 0] = await freePorts("127.0.0.1", 1);
+    const server = new TestServer(port, mkdtempSync(join(tmpdir(), "leafmesh-flow-")), extra);
     await server.up();
     return server;
   }
@@ -93,7 +83,8 @@ export class TestServer implements AsyncDisposable {
   }
 
   async up(): Promise<void> {
-    this.#process = spawn(serverBinary(), ["-c", this.#config, "-l", join(this.#dir, "server.log")], {
+    const { path } = await findServer();
+    this.#process = spawn(path, ["-c", this.#config, "-l", join(this.#dir, "server.log")], {
       stdio: "ignore",
     });
     await until(async () => {
@@ -144,7 +135,7 @@ export async function createStreams(
     readonly policy?: string;
     readonly outWindowMs?: number;
     readonly dlq?: boolean;
-    readonly viewLimits?: Partial<FlowLimits>;
+    readonly view?: Partial<StreamConfig>;
     readonly out?: Partial<StreamConfig>;
   } = {},
 ): Promise<void> {
@@ -156,10 +147,10 @@ export async function createStreams(
     allow_batched: true,
     ...options.out,
   } as StreamConfig & { name: string });
-  const limits = { ...LIMITS, ...options.viewLimits };
-  await jsm.streams.add(viewStreamConfig({ site: SITE, tenant: TENANT, policy, limits }));
-  await jsm.consumers.add(outStream(TENANT), viewConsumerConfig({ policy }));
-  if (options.dlq !== false) await jsm.streams.add(dlqStreamConfig({ tenant: TENANT, limits: LIMITS }));
+  const { view, consumer, dlq } = flowSpecs(policy);
+  await jsm.streams.add({ ...view, ...options.view });
+  await jsm.consumers.add(outStream(TENANT), consumer);
+  if (options.dlq !== false) await jsm.streams.add(dlq);
 }
 
 /** Publishes without waiting for each, and waits for all at the end. Subjects are those of the tenant. */

@@ -1,15 +1,14 @@
 import { describe, expect, test } from "bun:test";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { getDeadLetter, listDeadLetters } from "../../src/flow/dead_letters.ts";
-import { dlqStreamConfig } from "../../src/flow/stream_configs.ts";
 import { startView, type View, type ViewOptions } from "../../src/flow/view_worker.ts";
 import type { Decision, MeshEvent } from "../../src/model/event.ts";
 import { dlqStream, outStream, viewConsumer, viewStream } from "../../src/model/names.ts";
 import {
   createStreams,
   decideBySubject,
+  flowSpecs,
   forwardAll,
-  LIMITS,
   POLICY,
   publishAll,
   readAll,
@@ -219,7 +218,7 @@ describe("startView()", () => {
   test(
     "passes large messages and puts aside what the view does not take",
     async () => {
-      await using s = await site({ viewLimits: { maxMsgBytes: 700_000 } });
+      await using s = await site({ view: { max_msg_size: 700_000 } });
       const sizes = [10, 600_000, 699_990, 500_000, 1_000_000, 600_001, 20];
       await publishAll(
         s.nc,
@@ -288,7 +287,7 @@ describe("quarantine", () => {
         (await s.jsm.consumers.info(outStream(TENANT), viewConsumer(POLICY))).ack_floor.stream_seq,
       ).toBeLessThan(2);
 
-      await s.jsm.streams.add(dlqStreamConfig({ tenant: TENANT, limits: LIMITS }));
+      await s.jsm.streams.add(flowSpecs().dlq);
       await until(() => view.stats().position === 4, "all is dealt with");
       expect((await readView(s.jsm)).map((event) => event.data)).toEqual(["before", "after"]);
       expect(await readAll(s.jsm, dlqStream(TENANT))).toHaveLength(1);
@@ -301,7 +300,7 @@ describe("quarantine", () => {
     "stalls while the dead-letter stream is full",
     async () => {
       await using s = await site({ dlq: false });
-      const dlq = dlqStreamConfig({ tenant: TENANT, limits: LIMITS });
+      const dlq = flowSpecs().dlq;
       await s.jsm.streams.add({ ...dlq, max_msgs: 2 });
       await publishAll(s.nc, [
         ...Array.from({ length: 4 }, (_, i) => ({ subject: `acme.bad.${i}`, data: "bad" })),
