@@ -15,22 +15,47 @@ export async function positionAt(
   sequence: number,
 ): Promise<number> {
   if (stream === source || sequence === 0) return sequence;
-  const message = await messageAt(mesh, stream, sequence);
-  if (message !== null) return positionOf(message);
-  // Retention has dropped it: all that is left comes after it.
   const { state } = await mesh.streams.info(stream);
-  if (state.messages === 0 || state.first_seq <= sequence) return 0;
-  const first = await messageAt(mesh, stream, state.first_seq);
-  return first === null ? 0 : positionOf(first) - 1;
+  if (state.messages === 0) return 0;
+  // Retention has dropped it: all that is left comes after it.
+  if (state.first_seq > sequence) {
+    const first = await messageFrom(mesh, stream, state.first_seq);
+    return first === null ? 0 : positionOf(first) - 1;
+  }
+  const last = await lastUpTo(mesh, stream, state.first_seq, sequence);
+  return last === null ? 0 : positionOf(last);
 }
 
-async function messageAt(mesh: JetStreamManager, stream: string, seq: number): Promise<StoredMsg | null> {
+/** The first message at or after a sequence: one may have been deleted from the middle of a stream. */
+async function messageFrom(mesh: JetStreamManager, stream: string, seq: number): Promise<StoredMsg | null> {
   try {
-    return await mesh.streams.getMessage(stream, { seq });
+    // The client knows this request for direct reads only.
+    return await mesh.streams.getMessage(stream, { seq, next_by_subj: ">" } as { seq: number });
   } catch (error) {
     if (isMessageNotFound(error)) return null;
     throw error;
   }
+}
+
+/** The last message from `first` up to `sequence`. */
+async function lastUpTo(
+  mesh: JetStreamManager,
+  stream: string,
+  first: number,
+  sequence: number,
+): Promise<StoredMsg | null> {
+  let found: StoredMsg | null = null;
+  let low = first;
+  // Nearly always it is there: look at it first.
+  for (let middle = sequence, high = sequence; low <= high; middle = Math.ceil((low + high) / 2)) {
+    const message = await messageFrom(mesh, stream, middle);
+    if (message === null || message.seq > sequence) high = middle - 1;
+    else {
+      found = message;
+      low = message.seq + 1;
+    }
+  }
+  return found;
 }
 
 function positionOf(message: StoredMsg): number {
@@ -59,8 +84,8 @@ export async function sequenceAfter(
   let high = state.last_seq;
   while (low < high) {
     const middle = Math.ceil((low + high) / 2);
-    const message = await messageAt(mesh, plan.stream, middle);
-    if (message === null || positionOf(message) <= position) low = middle;
+    const message = await messageFrom(mesh, plan.stream, middle);
+    if (message !== null && positionOf(message) <= position) low = message.seq;
     else high = middle - 1;
   }
   return low;
@@ -73,8 +98,8 @@ export async function sequenceAt(mesh: JetStreamManager, stream: string, time: D
   let high = state.last_seq;
   while (low < high) {
     const middle = Math.ceil((low + high) / 2);
-    const message = await messageAt(mesh, stream, middle);
-    if (message === null || message.time.getTime() < time.getTime()) low = middle;
+    const message = await messageFrom(mesh, stream, middle);
+    if (message !== null && message.time.getTime() < time.getTime()) low = message.seq;
     else high = middle - 1;
   }
   return low;
