@@ -213,10 +213,12 @@ async function createView(
     const begin = Math.max(position, (info.config.opt_start_seq ?? 1) - 1);
     after = Math.min(after, begin);
   }
-  await mesh.streams.add({
+  const made = await mesh.streams.add({
     ...spec,
     metadata: { ...spec.metadata, [VIEW_AFTER]: String(after) },
   } as StreamConfig);
+  // nats-server 2.15 may bring back events of a stream that was just deleted: another policy let those be seen.
+  if (made.state.messages > 0) await mesh.streams.purge(spec.name);
 }
 
 /** Where the worker of a view goes on: after the last event of the view, or after where the view begins. */
