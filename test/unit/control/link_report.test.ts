@@ -167,11 +167,6 @@ describe("reportLinks() of an export", () => {
   const consumer = (more: object) => ({ streams: { out_acme: withConsumer(more) } });
   const whys: [string, Parameters<typeof out>[0], string][] = [
     [
-      "the peer is somebody else",
-      { knowledge: peer({ verified: "no" }) },
-      "austin accepts none of acme.orders.>",
-    ],
-    [
       "the peer did not prove its key",
       { knowledge: peer({ verified: "no", accepted: null }) },
       "austin did not prove its key",
