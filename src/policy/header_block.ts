@@ -83,6 +83,11 @@ export class HeaderCursor {
     return this.nameTo - this.lineFrom >= prefix.length && startsWithLower(this.block, this.lineFrom, prefix);
   }
 
+  /** Whether the line's value is `value`, byte for byte. */
+  hasValue(value: Uint8Array): boolean {
+    return this.valueTo - this.valueFrom === value.length && startsWith(this.block, this.valueFrom, value);
+  }
+
   /** The line's name. */
   name(): string {
     return text(this.block, this.lineFrom, this.nameTo);

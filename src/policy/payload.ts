@@ -17,6 +17,7 @@ export interface PayloadFailure {
 
 const CONTENT_ENCODING = ascii("content-encoding");
 const CONTENT_TYPE = ascii("content-type");
+const PLAIN_JSON = ascii("application/json");
 const JSON_TYPE = /^(?:application\/(?:[\w!#$&^.+-]+\+)?json|text\/json)[ \t]*(?:;|$)/i;
 
 /** Why a payload cannot be looked into, by its headers and first bytes; `null` when nothing speaks against JSON. */
@@ -31,7 +32,9 @@ export function payloadObstacle(
       if (cursor.value().toLowerCase() !== "identity") {
         return failed("payload_compressed", "Header Content-Encoding says that the payload is encoded");
       }
-    } else if (cursor.isNamedLike(CONTENT_TYPE) && !JSON_TYPE.test(cursor.value())) {
+    } else if (cursor.isNamedLike(CONTENT_TYPE)) {
+      // Nearly always this very text, which is not worth a string.
+      if (cursor.hasValue(PLAIN_JSON) || JSON_TYPE.test(cursor.value())) continue;
       return failed("content_type_unsupported", "Header Content-Type says that the payload is not JSON");
     }
   }
