@@ -240,7 +240,7 @@ export class KvStateStore implements StateStore, AsyncDisposable {
     const ref = parseResourceKey(entry.key);
     if (ref === null) return;
     if (entry.operation === "PUT") {
-      const parsed = SCHEMAS[ref.type].safeParse(entry.json());
+      const parsed = SCHEMAS[ref.type].safeParse(jsonOf(entry));
       if (parsed.success) this.#take(entry.key, ref, parsed.data, entry.revision, entry.created);
       return;
     }
@@ -263,6 +263,15 @@ export class KvStateStore implements StateStore, AsyncDisposable {
     this.#revision = Math.max(this.#revision, revision);
     this.#assembled = null;
     this.#onChange();
+  }
+}
+
+/** The value of an entry; `undefined` when it is no JSON. */
+function jsonOf(entry: KvEntry): unknown {
+  try {
+    return entry.json();
+  } catch {
+    return undefined;
   }
 }
 
