@@ -171,7 +171,8 @@ async function addConsumer(
  * peer that cannot be asked is waited for, unless the policy is so new that the peer cannot have anything yet.
  */
 async function startAfter(context: ApplyContext, stream: string, start: Start): Promise<number> {
-  if (start.type === "first") return 0;
+  if (start.type === "first")
+    return Math.max((await context.mesh.streams.info(stream)).state.first_seq - 1, 0);
   const { peer, export: plan } = start.route;
   const begin = await sequenceAt(context.mesh, stream, new Date(start.since));
   try {
@@ -215,6 +216,8 @@ async function createView(
   }
   const made = await mesh.streams.add({
     ...spec,
+    // No sequence of an earlier view of this name, which a peer may still report, is one of this view.
+    first_seq: after + 1,
     metadata: { ...spec.metadata, [VIEW_AFTER]: String(after) },
   } as StreamConfig);
   // nats-server 2.15 may bring back events of a stream that was just deleted: another policy let those be seen.

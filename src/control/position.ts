@@ -4,26 +4,27 @@
  */
 import type { JetStreamManager, StoredMsg } from "@nats-io/jetstream";
 import { POSITION_HEADER, viewConsumer } from "../model/names.ts";
-import { isMessageNotFound } from "./observe.ts";
+import { isMessageNotFound, VIEW_AFTER } from "./observe.ts";
 import type { ExportPlan } from "./routes.ts";
 
-/** Position of the event at `sequence` of `stream`, or of the last one before it; 0 when there is none. */
+/** Position of the event at `sequence` of `stream`, or of the last one before it: where a view begins when there is none. */
 export async function positionAt(
   mesh: JetStreamManager,
   stream: string,
   source: string,
   sequence: number,
 ): Promise<number> {
-  if (stream === source || sequence === 0) return sequence;
-  const { state } = await mesh.streams.info(stream);
-  if (state.messages === 0) return 0;
+  if (stream === source) return sequence;
+  const { config, state } = await mesh.streams.info(stream);
+  const begin = Number(config.metadata?.[VIEW_AFTER] ?? 0);
+  if (sequence < (config.first_seq || 1) || state.messages === 0) return begin;
   // Retention has dropped it: all that is left comes after it.
   if (state.first_seq > sequence) {
     const first = await messageFrom(mesh, stream, state.first_seq);
-    return first === null ? 0 : positionOf(first) - 1;
+    return first === null ? begin : positionOf(first) - 1;
   }
   const last = await lastUpTo(mesh, stream, state.first_seq, sequence);
-  return last === null ? 0 : positionOf(last);
+  return last === null ? begin : positionOf(last);
 }
 
 /** The first message at or after a sequence: one may have been deleted from the middle of a stream. */

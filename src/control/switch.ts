@@ -15,20 +15,20 @@ export const CUT = "leafmesh-cut";
  */
 export async function switchPosition(mesh: JetStreamManager, old: OldRoute, stored: number): Promise<number> {
   const info = await mesh.consumers.info(old.stream, old.consumer);
+  // Read before what the view holds: an event that its worker adds in between must not count as one that the peer has.
+  const decided = old.stream === old.source ? 0 : await decidedBy(mesh, old);
+  const { state } = await mesh.streams.info(old.stream);
   const begin = (info.config.opt_start_seq ?? 1) - 1;
-  const has = Math.max(stored, info.ack_floor.stream_seq, begin);
+  // A peer that has more than there is speaks of an earlier stream of this name.
+  const has = Math.max(stored > state.last_seq ? 0 : stored, info.ack_floor.stream_seq, begin);
   // All that was delivered is stored: go on after what the consumer had considered, not only after what matched.
   const cut = Number(info.config.metadata?.[CUT] ?? 0);
   const complete = has >= info.delivered.stream_seq;
   const sequence = complete ? Math.max(has, cut) : has;
   const position = await positionAt(mesh, old.stream, old.source, sequence);
-  if (old.stream === old.source || !complete || cut < (await lastSequence(mesh, old.stream))) return position;
+  if (old.stream === old.source || !complete || sequence < state.last_seq) return position;
   // The peer has the whole view: go on after all that the view's worker has decided, forwarded or not.
-  return Math.max(position, await decidedBy(mesh, old));
-}
-
-async function lastSequence(mesh: JetStreamManager, stream: string): Promise<number> {
-  return (await mesh.streams.info(stream)).state.last_seq;
+  return Math.max(position, decided);
 }
 
 /** Last position that the worker of an old view has decided; 0 when its consumer is gone. */
