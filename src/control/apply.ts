@@ -217,7 +217,7 @@ async function createView(
   const made = await mesh.streams.add({
     ...spec,
     // No sequence of an earlier view of this name, which a peer may still report, is one of this view.
-    first_seq: after + 1,
+    ...(after === 0 ? {} : { first_seq: after + 1 }),
     metadata: { ...spec.metadata, [VIEW_AFTER]: String(after) },
   } as StreamConfig);
   // nats-server 2.15 may bring back events of a stream that was just deleted: another policy let those be seen.
