@@ -1,31 +1,16 @@
 /** A nats-server for a benchmark, in a temporary folder on loopback. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
+import { freePorts } from "../../src/nats/addresses.ts";
+import { findServer } from "../../src/nats/find.ts";
 
-/** The nats-server to measure with. @throws Error when there is none */
-export function serverBinary(): string {
-  const places = [process.env.NATS_SERVER, join(import.meta.dir, "../../.tools/bin/nats-server")];
-  for (const place of places) if (place !== undefined && existsSync(place)) return place;
-  throw new Error("nats-server was not found: run scripts/setup, or set NATS_SERVER");
-}
-
-/** A port that is free now. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => {
-        if (typeof address === "object" && address !== null) resolve(address.port);
-        else reject(new Error("No port"));
-      });
-    });
-  });
+/** A port of loopback that is free now. */
+export async function freePort(): Promise<number> {
+  const [port = 0] = await freePorts("127.0.0.1", 1);
+  return port;
 }
 
 /** A folder for the servers of a benchmark; gone at its end. */
@@ -49,9 +34,13 @@ export async function startServer(
 ): Promise<BenchServer> {
   const file = join(folder, `${name}.conf`);
   writeFileSync(file, config);
-  const child: ChildProcess = spawn(serverBinary(), ["-c", file, "-l", join(folder, `${name}.log`)], {
-    stdio: "ignore",
-  });
+  const child: ChildProcess = spawn(
+    (await findServer()).path,
+    ["-c", file, "-l", join(folder, `${name}.log`)],
+    {
+      stdio: "ignore",
+    },
+  );
   const connections: NatsConnection[] = [];
   const open = async (user?: { readonly user: string; readonly pass: string }) => {
     const deadline = Date.now() + 20_000;

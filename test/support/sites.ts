@@ -17,6 +17,8 @@ export interface SitesOptions {
   readonly sites: Readonly<Record<string, { readonly tenants?: readonly (string | TenantDocument)[] }>>;
   /** Links: the first dials the second. Default none. */
   readonly links?: readonly (readonly [string, string])[];
+  /** When the stores are flushed: at every event (default), or milliseconds between. */
+  readonly sync?: "always" | number;
 }
 
 /** One site: its server and the keys to it. Each tenant has a user `app` of which the test holds the key. */
@@ -25,6 +27,7 @@ export class TestSite implements AsyncDisposable {
   readonly folder: string;
   readonly keys: SiteKeys;
   readonly addresses: ServerAddresses;
+  readonly #sync: "always" | number;
   #desired: DesiredState;
   #server: TestServer | null = null;
   #control: ControlConnection | null = null;
@@ -37,7 +40,9 @@ export class TestSite implements AsyncDisposable {
     keys: SiteKeys,
     addresses: ServerAddresses,
     apps: ReadonlyMap<string, SigningKey>,
+    sync: "always" | number,
   ) {
+    this.#sync = sync;
     this.name = desired.site;
     this.folder = folder;
     this.keys = keys;
@@ -118,7 +123,7 @@ export class TestSite implements AsyncDisposable {
       desired: this.#desired,
       keys: publicKeys(this.keys),
       ...this.addresses,
-      sync: "always",
+      sync: this.#sync,
       paths: {
         store: join(this.folder, "store"),
         log: join(this.folder, "nats.log"),
@@ -194,7 +199,14 @@ export async function startSites(options: SitesOptions): Promise<TestSites> {
       const dial = dialer === name ? { dial: `nats-leaf://${peer.addresses.leaf}` } : {};
       return [{ name: peer.name, key: peer.keys.site.publicKey, ...dial }];
     });
-    return new TestSite({ site: name, peers, tenants }, join(root.path, name), keys, addresses, apps);
+    return new TestSite(
+      { site: name, peers, tenants },
+      join(root.path, name),
+      keys,
+      addresses,
+      apps,
+      options.sync ?? "always",
+    );
   });
   const all = new TestSites(new Map(sites.map((site) => [site.name, site])), root);
   try {
