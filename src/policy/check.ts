@@ -73,14 +73,14 @@ function checkExports(context: Context): void {
   }
 }
 
-function checkOrigin({ site, tenant, peers, report }: Context, policy: ExportPolicy, at: string): void {
+function checkOrigin({ site, tenant, report }: Context, policy: ExportPolicy, at: string): void {
   const { origin } = policy;
-  if (origin === undefined || origin === site || peers.includes(origin)) return;
+  if (origin === undefined || origin === site) return;
   const imported = (tenant.imports ?? []).some((one) => originOf(one) === origin);
   if (!imported) {
     report(
       `${at}.origin`,
-      `Export '${policy.name}' passes on events of '${origin}', which no import brings here and which is no peer`,
+      `Export '${policy.name}' passes on events of '${origin}', which no import of '${tenant.tenant}' brings here`,
     );
   }
 }
