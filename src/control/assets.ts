@@ -21,7 +21,7 @@ import {
   viewSubject,
 } from "../model/names.ts";
 import { nanos } from "../model/units.ts";
-import { VIEW_SOURCE } from "./observe.ts";
+import { VIEW_ORIGIN, VIEW_SOURCE } from "./observe.ts";
 import type { ExportPlan, InRoute, OutRoute } from "./routes.ts";
 
 /** Account that holds a stream: the sidecar's own, or a tenant's. */
@@ -113,7 +113,7 @@ export function viewSpec(site: string, plan: ExportPlan): StreamSpec {
     // Position and fence make a view exactly-once; ids must not swallow events that differ. 100 ms is the least.
     duplicate_window: nanos(100),
     allow_batched: true,
-    metadata: { [VIEW_SOURCE]: plan.source },
+    metadata: { [VIEW_SOURCE]: plan.source, [VIEW_ORIGIN]: plan.origin },
   } as StreamSpec;
 }
 

@@ -10,6 +10,8 @@ import { LOG_CONSUMER, logStream, parseStreamName } from "../model/names.ts";
 /** Metadata of a view: the stream that it is filled from, and the sequence there that it begins after. */
 export const VIEW_SOURCE = "leafmesh-source";
 export const VIEW_AFTER = "leafmesh-after";
+/** The site whose events a view holds. */
+export const VIEW_ORIGIN = "leafmesh-origin";
 
 /** What nats-server 2.15 says of a source or mirror. The client's own type lacks some of it. */
 export interface SourceReport {

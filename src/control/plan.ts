@@ -5,7 +5,7 @@ import type { Observed } from "./observe.ts";
 import { keepNarrow, planOutgoing } from "./plan_outgoing.ts";
 import { planStale } from "./plan_stale.ts";
 import { planLog, planLogConsumers, planTenantStreams } from "./plan_streams.ts";
-import { planView } from "./plan_views.ts";
+import { planView, removeTurnedViews } from "./plan_views.ts";
 import {
   type ExportPlan,
   type InRoute,
@@ -45,13 +45,14 @@ export interface Plan {
 }
 
 /** Makes the plan. Phases come in the order in which nothing can leak and nothing can be missed. */
-export function planSteps(input: PlanInput): Plan {
-  const { desired, peers } = input;
+export function planSteps(given: PlanInput): Plan {
+  const { desired, peers } = given;
   const exports = planExports(desired);
+  const views = exports.filter((plan) => plan.route.type === "view");
+  const { input, steps: turned } = removeTurnedViews(given, views);
   const out = planOutRoutes(desired, exports, peers).map((route) => keepNarrow(input, route));
   const incoming = planInRoutes(desired, peers);
   const notes: string[] = [];
-  const views = exports.filter((plan) => plan.route.type === "view");
   const wantedViews = new Set(views.map(viewKey));
 
   const stops: Step[] = [...input.views.keys()]
@@ -75,6 +76,7 @@ export function planSteps(input: PlanInput): Plan {
     steps: [
       // What must not flow any more comes first: a step that fails later does not keep it flowing.
       ...stops,
+      ...turned,
       ...outgoing.flatMap((one) => one.pauses),
       ...stale.revoked,
       ...streams.filter((step) => step.type === "create-stream"),

@@ -2,6 +2,7 @@
 import { viewConsumer } from "../model/names.ts";
 import { MESH, viewConsumerSpec, viewSpec } from "./assets.ts";
 import { consumerDifferences, streamDifferences } from "./differences.ts";
+import { type ObservedStream, VIEW_ORIGIN, VIEW_SOURCE } from "./observe.ts";
 import type { PlanInput } from "./plan.ts";
 import type { Outgoing } from "./plan_outgoing.ts";
 import type { ExportPlan } from "./routes.ts";
@@ -42,4 +43,41 @@ export function planView(input: PlanInput, plan: ExportPlan, outgoing: readonly 
   if (running === undefined) steps.push({ type: "start-view", plan, version });
   else if (running !== version) steps.push({ type: "change-view", plan, version });
   return steps;
+}
+
+/**
+ * Removes the views whose policy is of another origin or reads another stream than before: what they hold is not what
+ * peers now get by that policy, and their positions are those of the other stream. The rest of the plan makes them anew.
+ */
+export function removeTurnedViews(
+  input: PlanInput,
+  views: readonly ExportPlan[],
+): { readonly input: PlanInput; readonly steps: readonly Step[] } {
+  const mesh = new Map(input.observed.mesh);
+  const running = new Map(input.views);
+  const steps: Step[] = [];
+  for (const plan of views) {
+    const there = mesh.get(plan.stream)?.info.config.metadata;
+    if (there === undefined) continue;
+    const source = there[VIEW_SOURCE] ?? plan.source;
+    const origin = there[VIEW_ORIGIN] ?? plan.origin;
+    if (source === plan.source && origin === plan.origin) continue;
+    const key = viewKey(plan);
+    if (running.delete(key)) steps.push({ type: "stop-view", key });
+    const why = `export ${key} is of ${plan.origin} by ${plan.source} now, not of ${origin} by ${source}`;
+    steps.push({ type: "delete-stream", account: MESH, stream: plan.stream, why });
+    mesh.delete(plan.stream);
+    const read = mesh.get(source);
+    const worker = viewConsumer(plan.policy.name);
+    if (read?.consumers.has(worker)) {
+      steps.push({ type: "delete-consumer", stream: source, consumer: worker, why });
+      mesh.set(source, without(read, worker));
+    }
+  }
+  if (steps.length === 0) return { input, steps };
+  return { input: { ...input, observed: { ...input.observed, mesh }, views: running }, steps };
+}
+
+function without(stream: ObservedStream, consumer: string): ObservedStream {
+  return { ...stream, consumers: new Map([...stream.consumers].filter(([name]) => name !== consumer)) };
 }
