@@ -65,7 +65,8 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   const folder = stack.use(await DataFolder.open(path));
   const keys = await loadSiteKeys(folder.path);
   const token = await loadApiToken(folder.path, tokenSetting(file, options.base), options.env);
-  const remembered = (await loadRemembered(folder.path)) ?? { state: desiredOfFile(file), retired: [] };
+  const before = await loadRemembered(folder.path);
+  const remembered = before ?? { state: desiredOfFile(file), retired: [] };
   if (remembered.state.site !== site) {
     throw new LeafmeshError(
       "conflict",
@@ -104,6 +105,8 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
       onChange: () => changed(),
     }),
   );
+  // From now on the store has streams of these accounts: the next start needs them, whatever the site file says then.
+  if (before === null) await rememberState(folder.path, remembered);
   const workers = stack.use(
     new ViewWorkers({ nc, jsm: mesh, site, log: (message) => log("info", "view", message) }),
   );
