@@ -9,7 +9,7 @@ import {
   viewSubject,
 } from "../model/names.ts";
 import type { ExportPolicy, ImportPolicy } from "../model/schema/policy.ts";
-import { intersectSets, reduce } from "../model/subject.ts";
+import { intersectSets, overlappingPair, reduce } from "../model/subject.ts";
 import { compileRoute, type Route } from "../policy/route.ts";
 import type { Accepted, Offer, Peers } from "./agreement.ts";
 
@@ -96,7 +96,7 @@ function planOutRoute(site: string, plan: ExportPlan, peer: string, peers: Peers
   const allowed = plan.route.subjects;
   const known = peers.get(peer);
   const accepted = known?.accepted ? acceptedSubjects(known.accepted, plan) : null;
-  const agreed = accepted === null ? allowed : intersectSets(allowed, accepted);
+  const agreed = accepted === null ? allowed : narrow(allowed, accepted);
   const nothing = agreed.length === 0;
   const subjects = nothing ? allowed : agreed;
   return {
@@ -114,12 +114,22 @@ function holdReason(peer: string, verified: "yes" | "no" | "unknown"): string | 
   return verified === "no" ? `${peer} did not prove its key` : null;
 }
 
+/** A peer may say anything: what would take long to compare only says that it accepts something. */
+const MAX_ACCEPTED = 128;
+const MAX_PAIRS = 1024;
+
 function acceptedSubjects(accepted: readonly Accepted[], plan: ExportPlan): string[] {
-  return reduce(
-    accepted
-      .filter((one) => one.tenant === plan.tenant.name && one.origin === plan.origin)
-      .flatMap((one) => one.subjects),
-  );
+  const subjects = accepted
+    .filter((one) => one.tenant === plan.tenant.name && one.origin === plan.origin)
+    .flatMap((one) => one.subjects);
+  return subjects.length > MAX_ACCEPTED ? [tenantSubjects(plan.tenant.name)] : reduce(subjects);
+}
+
+/** What the policy allows of what the peer accepts; where that would be too many patterns, what the policy allows. */
+function narrow(allowed: readonly string[], accepted: readonly string[]): readonly string[] {
+  if (accepted.length * allowed.length > MAX_PAIRS) return allowed;
+  const agreed = intersectSets(allowed, accepted);
+  return overlappingPair(agreed) === null ? agreed : allowed;
 }
 
 /** Filters in the stream's own subjects; `null` subjects: all that the route may carry. */
