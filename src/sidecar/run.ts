@@ -48,7 +48,7 @@ export async function runSidecar(options: RunOptions): Promise<number> {
       site: file.site,
     });
     sidecar = await startSidecar({ file, base, log, env: process.env, signal: abort.signal });
-    process.stdout.write(welcome(sidecar));
+    process.stdout.write(welcome(sidecar, process.stdout.isTTY === true));
     log("info", "sidecar", `${await signalled}: stopping`);
     await sidecar.stop();
     return 0;
@@ -95,9 +95,10 @@ function override(file: SiteFile, overrides: RunOptions["overrides"]): SiteFile 
   };
 }
 
-function welcome(sidecar: Sidecar): string {
+/** What is up. A new token is shown to a person, never to a log that is written somewhere. */
+function welcome(sidecar: Sidecar, terminal: boolean): string {
   const token =
-    sidecar.madeToken === null
+    sidecar.madeToken === null || !terminal
       ? `  token   in ${sidecar.tokenSource}`
       : `  token   ${sidecar.madeToken}   (shown once; kept in ${sidecar.tokenSource})`;
   return `${[

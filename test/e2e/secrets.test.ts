@@ -1,0 +1,155 @@
+/** No secret stands where others may read it: not in files but its own, not in answers, not in the list of processes. */
+import { expect, test } from "bun:test";
+import { readdir, readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { jetstream } from "@nats-io/jetstream";
+import { readRunningProcess } from "../../src/nats/processes.ts";
+import { type MeshSite, startMesh } from "../support/mesh.ts";
+import { waitFor } from "../support/wait_for.ts";
+
+const RING = { berlin: ["austin"], austin: ["tokyo"], tokyo: ["berlin"] };
+
+interface Secret {
+  readonly name: string;
+  readonly forms: readonly string[];
+}
+
+/** The secrets of a site, each in the forms in which it could be written. */
+async function secretsOf(site: MeshSite): Promise<Secret[]> {
+  const folder = join(site.dataFolder, "keys");
+  const secrets: Secret[] = [];
+  for (const name of await readdir(folder)) {
+    const bytes = await readFile(join(folder, name));
+    const text = bytes.toString("latin1").trim();
+    const seed = /SU[A-Z2-7]{56}/.exec(text)?.[0];
+    const forms = name.startsWith("pseudonym_")
+      ? [text, bytes.toString("hex"), bytes.toString("base64"), bytes.toString("base64url")]
+      : [seed ?? text];
+    // Long enough that nothing is found by chance.
+    for (const form of forms) expect(form.length).toBeGreaterThan(16);
+    secrets.push({ name: `${site.name}: ${name}`, forms });
+  }
+  return secrets;
+}
+
+/** Every file below a folder. */
+async function filesBelow(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+}
+
+/** Answers of every GET route that /openapi.json names, with parameters that exist at the site. */
+async function answersOf(
+  site: MeshSite,
+  values: Readonly<Record<string, string>>,
+): Promise<Map<string, string>> {
+  const answers = new Map<string, string>();
+  const ask = async (path: string) => {
+    const response = await site.api("GET", path);
+    const headers = JSON.stringify([...response.headers]);
+    answers.set(path, `${response.status} ${headers} ${await response.text()}`);
+    return response.ok;
+  };
+  expect(await ask("/openapi.json")).toBe(true);
+  const { paths } = await site.json<{ paths: Record<string, object> }>("/openapi.json");
+  for (const [path, item] of Object.entries(paths)) {
+    if (!("get" in item)) continue;
+    const filled = path.replaceAll(
+      /\{(\w+)\}/g,
+      (_all, name: string) => values[name] ?? `no-value-for-${name}`,
+    );
+    expect([filled, filled.includes("no-value-for")]).toEqual([filled, false]);
+    expect([filled, await ask(filled)]).toEqual([filled, true]);
+  }
+  for (const path of ["/", "/metrics", "/v1/no-such-thing"]) await ask(path);
+  return answers;
+}
+
+test("a running mesh shows none of its seeds, tokens and pseudonym keys", async () => {
+  await using mesh = await startMesh({
+    sites: RING,
+    tenants: (site) => {
+      const others = Object.keys(RING).filter((other) => other !== site);
+      const imports = (tenant: string) => others.map((from) => ({ from, subjects: [`${tenant}.>`] }));
+      return [
+        {
+          tenant: "acme",
+          exports: [
+            {
+              name: "out",
+              to: others,
+              rules: [{ subjects: ["acme.>"], redact: [{ path: "$.id", with: "pseudonym" }] }],
+            },
+          ],
+          imports: imports("acme"),
+        },
+        {
+          tenant: "globex",
+          exports: [{ name: "out", to: others, rules: [{ subjects: ["globex.>"] }] }],
+          imports: imports("globex"),
+        },
+      ];
+    },
+  });
+  await mesh.flowing();
+  const berlin = mesh.site("berlin");
+  // Everything has been used once: the pseudonym key, the dead letters, both kinds of routes.
+  const app = jetstream(await berlin.app("acme"));
+  const far = await mesh.site("tokyo").app("acme");
+  const heard: string[] = [];
+  far.subscribe("acme.>", { callback: (_error, message) => void heard.push(message.string()) });
+  await far.flush();
+  await app.publish("acme.x", "no json");
+  await app.publish("acme.x", '{"id":"someone"}');
+  await jetstream(await berlin.app("globex")).publish("globex.x", "x");
+  await waitFor(() => heard.length > 0, { what: "the pseudonym at the far site" });
+  expect(heard[0]).toContain("psn_");
+  await waitFor(
+    async () => (await berlin.json<{ items: unknown[] }>("/v1/tenants/acme/dlq")).items.length === 1,
+  );
+
+  const secrets = (await Promise.all(mesh.sites.map(secretsOf))).flat();
+  const names = secrets.map((secret) => secret.name);
+  for (const name of ["site.nk", "mesh.nk", "sys.nk", "leaf.conf", "api.token", "pseudonym_acme.key"]) {
+    expect(names).toContain(`berlin: ${name}`);
+  }
+  let looked = 0;
+  const look = (where: string, text: string) => {
+    looked++;
+    const found = secrets.filter((secret) => secret.forms.some((form) => text.includes(form)));
+    expect([where, found.map((secret) => secret.name)]).toEqual([where, []]);
+    // Nor a seed that no file names, such as one made on the way.
+    expect([where, /(?<![A-Z0-9])S[UACNO][A-Z2-7]{56}(?![A-Z2-7])/.test(text)]).toEqual([where, false]);
+  };
+
+  for (const site of mesh.sites) {
+    const keys = join(site.dataFolder, "keys");
+    expect((await stat(keys)).mode & 0o777).toBe(0o700);
+    for (const file of await filesBelow(site.folder)) {
+      if (file.startsWith(`${keys}/`)) {
+        expect([file, (await stat(file)).mode & 0o777]).toEqual([file, 0o600]);
+      } else look(file, await readFile(file, "latin1"));
+    }
+    for (const file of ["nats.conf", "desired.json", "log/nats.log"]) {
+      expect((await stat(join(site.dataFolder, file))).size).toBeGreaterThan(0);
+    }
+    expect((await site.log()).length).toBeGreaterThan(0);
+
+    const other = Object.keys(RING).find((name) => name !== site.name) ?? "";
+    const values = { tenant: "acme", t: "acme", name: "out", peer: other, from: other };
+    for (const [path, answer] of await answersOf(site, values)) look(`${site.name} ${path}`, answer);
+
+    const pids = [site.pid];
+    for (const name of ["keeper.pid", "nats.pid"]) {
+      pids.push((await readRunningProcess(join(site.dataFolder, name)))?.pid ?? 0);
+    }
+    for (const pid of pids) {
+      for (const what of ["cmdline", "environ"]) {
+        const text = await readFile(`/proc/${pid}/${what}`, "latin1");
+        expect([pid, what, text.length > 0]).toEqual([pid, what, true]);
+        look(`/proc/${pid}/${what}`, text);
+      }
+    }
+  }
+  expect(looked).toBeGreaterThan(100);
+}, 60_000);
