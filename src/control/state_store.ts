@@ -60,21 +60,24 @@ export class KvStateStore implements StateStore, AsyncDisposable {
   }
 
   /**
-   * Opens the bucket, makes and fills it from `seed` on the first start, and follows it.
-   * @throws {LeafmeshError} `conflict` when the bucket belongs to another site.
+   * Opens the bucket, makes and fills it from `seed` on the first start, and follows it. Without `seed` it must be there:
+   * what was forbidden since the first start must not be allowed again because the state was lost.
+   * @throws {LeafmeshError} `conflict` when the bucket belongs to another site, `data_folder_unusable` when it is gone.
    */
   static async open(options: {
     readonly site: string;
     readonly js: JetStreamClient;
-    readonly seed: SiteFile;
+    readonly seed: SiteFile | null;
     readonly check: CheckState;
     readonly onChange: () => void;
   }): Promise<KvStateStore> {
     const kv = await new Kvm(options.js).create(STATE_BUCKET, { history: HISTORY });
     const store = new KvStateStore(options.site, kv, options.check, options.onChange);
     const mark = await kv.get(stateKey.site);
-    if (mark === null) await store.#seed(options.seed);
-    else {
+    if (mark === null) {
+      if (options.seed === null) throw stateIsGone(options.site);
+      await store.#seed(options.seed);
+    } else {
       const { site } = mark.json<{ site: string }>();
       if (site !== options.site) {
         throw new LeafmeshError(
@@ -273,6 +276,13 @@ function jsonOf(entry: KvEntry): unknown {
   } catch {
     return undefined;
   }
+}
+
+function stateIsGone(site: string): LeafmeshError {
+  return new LeafmeshError(
+    "data_folder_unusable",
+    `The state of site ${site} (bucket ${STATE_BUCKET}) is gone, with every change made since the first start: restore the server's store; or, to begin again with the policies of the site file, remove desired.json from the data folder`,
+  );
 }
 
 /** The reference of an import as a tenant's document holds it. */

@@ -100,7 +100,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     await KvStateStore.open({
       site,
       js,
-      seed: file,
+      seed: before === null ? file : null,
       check: (name, tenants, peers) => checkState(name, tenants, peers, publicKeys(keys)),
       onChange: () => changed(),
     }),
