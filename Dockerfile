@@ -26,4 +26,4 @@ EXPOSE 4222 7422 7480
 HEALTHCHECK --interval=5s --timeout=5s --start-period=60s \
   CMD ["bun", "-e", "process.exit((await fetch('http://127.0.0.1:7480/readyz')).ok ? 0 : 1)"]
 ENTRYPOINT ["leafmesh"]
-CMD ["up"]
+CMD ["up", "--log", "json"]

@@ -48,7 +48,7 @@ export async function runSidecar(options: RunOptions): Promise<number> {
       site: file.site,
     });
     sidecar = await startSidecar({ file, base, log, env: process.env, signal: abort.signal });
-    process.stdout.write(welcome(sidecar, process.stdout.isTTY === true));
+    process.stdout.write(welcome(sidecar, options.log === "text"));
     log("info", "sidecar", `${await signalled}: stopping`);
     await sidecar.stop();
     return 0;
@@ -95,10 +95,10 @@ function override(file: SiteFile, overrides: RunOptions["overrides"]): SiteFile 
   };
 }
 
-/** What is up. A new token is shown to a person, never to a log that is written somewhere. */
-function welcome(sidecar: Sidecar, terminal: boolean): string {
+/** What is up. A new token is shown once to a person; JSON lines are for a collector of logs, which must not have it. */
+function welcome(sidecar: Sidecar, person: boolean): string {
   const token =
-    sidecar.madeToken === null || !terminal
+    sidecar.madeToken === null || !person
       ? `  token   in ${sidecar.tokenSource}`
       : `  token   ${sidecar.madeToken}   (shown once; kept in ${sidecar.tokenSource})`;
   return `${[

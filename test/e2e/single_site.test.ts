@@ -48,6 +48,8 @@ describe("bun run sidecar", () => {
     await waitFor(() => healthy(api ?? ""), WITHIN_3_S);
     const env = { LEAFMESH_API: `http://${api}` };
     await waitFor(() => sidecar.stdout.includes("is up"), { what: "the welcome" });
+    // Shown once, to whoever starts it.
+    expect(sidecar.stdout).toMatch(/token {3}lm_\S{20,}/);
     const added = await run(["tenant", "add", "acme"], { cwd, env });
     expect(added).toMatchObject({ code: 0, stderr: "" });
     expect(added.stdout).toContain("Tenant acme is made and applied");

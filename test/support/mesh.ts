@@ -57,7 +57,8 @@ export class MeshSite {
   async start(): Promise<void> {
     const child = spawn(process.execPath, [ENTRY, this.siteFile], { stdio: ["ignore", "pipe", "pipe"] });
     const log = createWriteStream(this.logFile, { flags: "a" });
-    child.stdout.pipe(log, { end: false });
+    // What a person is told at the start, the new token with it, is no log.
+    child.stdout.resume();
     child.stderr.pipe(log, { end: false });
     this.#process = child;
     await waitFor(
