@@ -40,6 +40,8 @@ export interface WantedStream {
 
 /** Headers that a view, the transport and the store add to an event, at most. */
 const HEADER_ROOM_BYTES = 8 * 1024;
+/** The log against each of the streams that it is made of. */
+const LOG_STORAGE_FACTOR = 3;
 /** Unacknowledged events a sourcing consumer may have: throughput is at most this over the round trip. */
 const MAX_ACK_PENDING = 65_536;
 
@@ -160,6 +162,8 @@ export function logSpec(tenant: DesiredTenant, streams: readonly string[]): Stre
   return {
     ...retention(tenant),
     name: logStream(tenant.name),
+    // Both halves, and what sourcing adds to the headers of each event.
+    max_bytes: LOG_STORAGE_FACTOR * tenant.limits.storageBytes,
     sources: streams.map((stream) => ({
       name: stream,
       external: { api: LOG_API_PREFIX, deliver: "" },

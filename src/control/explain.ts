@@ -2,18 +2,18 @@
 import { unreachable } from "../model/errors.ts";
 import type { Decision, MeshEvent } from "../model/event.ts";
 import type { PseudonymKey } from "../model/keys.ts";
-import type { ExportPolicy } from "../model/schema/policy.ts";
 import { matches } from "../model/subject.ts";
 import { type Explanation, explainEvent } from "../policy/explain.ts";
 import type { Peers } from "./agreement.ts";
 import type { ExplainPeer, ExplainReport, ExplainRequest } from "./api.ts";
 import { headerBlock, headerRecord } from "./header_text.ts";
+import type { ExportPlan } from "./routes.ts";
 
 export interface ExplainInput {
   readonly site: string;
   readonly tenant: string;
-  /** The tenant's exports. */
-  readonly exports: readonly ExportPolicy[];
+  /** The tenant's exports as they run. */
+  readonly exports: readonly ExportPlan[];
   readonly peers: readonly string[];
   readonly knowledge: Peers;
   readonly pseudonymKey: PseudonymKey;
@@ -33,7 +33,7 @@ export function explainForPeers(input: ExplainInput): ExplainReport {
     sequence: 0,
   };
   const explanations = explainEvent(
-    { site, tenant, exports: input.exports, pseudonymKey: input.pseudonymKey },
+    { site, tenant, exports: input.exports.map((plan) => plan.policy), pseudonymKey: input.pseudonymKey },
     event,
   );
   return {
@@ -61,13 +61,15 @@ function noExport(peer: string, tenant: string, origin: string): ExplainPeer {
 }
 
 function describe(input: ExplainInput, found: Explanation, origin: string): ExplainPeer {
-  const { peer, policy, route, decision, steps } = found;
+  const { peer, policy, decision, steps } = found;
+  // What peers make necessary may turn into a view what the policy alone would not.
+  const plan = input.exports.find((one) => one.policy.name === policy);
   const { subject } = input.request;
   const accepted = acceptedBy(input, peer, origin, subject);
   return {
     peer,
     policy,
-    kind: route,
+    kind: plan?.route.type ?? found.route,
     outcome: decision.type,
     rule: decision.rule?.name ?? null,
     reason: reasonOf(decision, accepted, peer),

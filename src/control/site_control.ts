@@ -25,7 +25,7 @@ import { type Observed, observeLog, observeMesh } from "./observe.ts";
 import { offersTo } from "./offers.ts";
 import { Peering } from "./peering.ts";
 import { type Planned, Reconciler } from "./reconcile.ts";
-import { acceptedOf, type ExportPlan, planInRoutes } from "./routes.ts";
+import { acceptedOf, type ExportPlan, planExports, planInRoutes } from "./routes.ts";
 import { SilentSources } from "./silent_sources.ts";
 import type { SiteServer } from "./site_server.ts";
 import type { KvStateStore } from "./state_store.ts";
@@ -152,11 +152,11 @@ export class SiteControl implements Control, AsyncDisposable {
 
   async explain(tenant: string, request: ExplainRequest): Promise<ExplainReport> {
     const state = this.#desired();
-    const { exports } = this.#requireTenant(tenant);
+    this.#requireTenant(tenant);
     return explainForPeers({
       site: state.site,
       tenant,
-      exports,
+      exports: planExports(state).filter((plan) => plan.tenant.name === tenant),
       peers: state.peers.map((peer) => peer.name),
       knowledge: this.#peering.knowledge(),
       pseudonymKey: await this.#options.pseudonymKeyOf(tenant),

@@ -27,8 +27,8 @@ import { overlappingPair, reduce } from "../model/subject.ts";
 import type { ConfMap } from "./config_text.ts";
 import type { PublicSiteKeys } from "./keys.ts";
 
-/** Room for the log and three times as much again for streams that the tenant's apps make themselves. */
-const TENANT_STORAGE_FACTOR = 4;
+/** Room for the log, which is three times a stream of its size, and as much again for streams that the apps make. */
+const TENANT_STORAGE_FACTOR = 6;
 const TENANT_STORAGE_LEAST_BYTES = 64 * 1024 ** 2;
 /** For memory streams of the tenant's apps, and the state of their ephemeral consumers. */
 const TENANT_MEMORY_BYTES = 64 * 1024 ** 2;
