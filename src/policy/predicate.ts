@@ -102,7 +102,7 @@ class CelPredicate implements Predicate {
       if (uses.has("time")) context.time = new Date(event.timeMs);
       if (uses.has("tokens")) context.tokens = event.subject.split(".");
       if (uses.has("headers")) {
-        const headers = firstValues(event.headers, this.#cursor);
+        const headers = headerValues(event.headers, this.#cursor);
         if (headers === null) return failed("header_invalid", "Header block is malformed");
         context.headers = headers;
       }
@@ -127,13 +127,18 @@ function failed(reason: PayloadFailure["reason"], error: string): PayloadFailure
   return { type: "failed", reason, error };
 }
 
-/** The first value of each header; `null` when the block is malformed. */
-function firstValues(block: Uint8Array, cursor: HeaderCursor): Map<string, string> | null {
-  const values = new Map<string, string>();
+/**
+ * The value of each header; `null` when the block is malformed. Receivers differ in which of several values they take, so a
+ * name with two that differ is there but has no text: a condition that reads it fails.
+ */
+function headerValues(block: Uint8Array, cursor: HeaderCursor): Map<string, string | null> | null {
+  const values = new Map<string, string | null>();
   cursor.start(block);
   while (cursor.next()) {
     const name = cursor.name();
-    if (!values.has(name)) values.set(name, cursor.value());
+    const value = cursor.value();
+    const earlier = values.get(name);
+    values.set(name, earlier === undefined || earlier === value ? value : null);
   }
   return cursor.invalid ? null : values;
 }

@@ -6,7 +6,9 @@ import { compilePredicate, predicateProblem } from "../../../src/policy/predicat
 const encoder = new TextEncoder();
 const event = (change: { data?: string; headers?: string; subject?: string } = {}): MeshEvent => ({
   subject: change.subject ?? "acme.orders.created",
-  headers: encoder.encode(change.headers ?? "NATS/1.0\r\nregion: EU\r\nregion: US\r\n\r\n"),
+  headers: encoder.encode(
+    change.headers ?? "NATS/1.0\r\nregion: EU\r\nregion: EU\r\nvia: a\r\nvia: b\r\n\r\n",
+  ),
   data: encoder.encode(change.data ?? '{"total":12,"id":"7","list":[{"id":1,"tags":["a","b"]}]}'),
   origin: "berlin",
   timeMs: Date.UTC(2026, 0, 2),
@@ -20,6 +22,7 @@ describe("a condition", () => {
     'tokens[1] == "orders" && size(tokens) == 3',
     'headers["region"] == "EU"',
     '!("Region" in headers)',
+    '"via" in headers && headers.exists(name, name == "via")',
     "data.total > 10.0",
     "data.total > 10",
     "data.total == 12",
@@ -74,6 +77,9 @@ describe("a condition", () => {
       "header_invalid",
       "malformed",
     ],
+    ['headers["via"] == "a"', {}, "predicate_failed", "field_type_mismatch"],
+    ['headers["via"] != "b"', {}, "predicate_failed", "field_type_mismatch"],
+    ['headers.via == "a"', { headers: "NATS/1.0\r\nvia: a\r\nvia:\r\n\r\n" }, "predicate_failed", "mismatch"],
   ])("%s fails on %j with %s", (text, change, reason, error) => {
     const result = evaluate(text, change);
     expect(result).toMatchObject({ type: "failed", reason });
