@@ -19,6 +19,8 @@ const CONTENT_ENCODING = ascii("content-encoding");
 const CONTENT_TYPE = ascii("content-type");
 const PLAIN_JSON = ascii("application/json");
 const JSON_TYPE = /^(?:application\/(?:[\w!#$&^.+-]+\+)?json|text\/json)[ \t]*(?:;|$)/i;
+/** JSON is UTF-8. Whoever reads it in another encoding may see other names. */
+const OTHER_CHARSET = /charset(?![ \t]*=[ \t]*"?(?:utf-?8|us-ascii)"?[ \t]*(?:;|$))/i;
 
 /** Why a payload cannot be looked into, by its headers and first bytes; `null` when nothing speaks against JSON. */
 export function payloadObstacle(
@@ -34,8 +36,13 @@ export function payloadObstacle(
       }
     } else if (cursor.isNamedLike(CONTENT_TYPE)) {
       // Nearly always this very text, which is not worth a string.
-      if (cursor.hasValue(PLAIN_JSON) || JSON_TYPE.test(cursor.value())) continue;
-      return failed("content_type_unsupported", "Header Content-Type says that the payload is not JSON");
+      if (cursor.hasValue(PLAIN_JSON)) continue;
+      const type = cursor.value();
+      if (JSON_TYPE.test(type) && !OTHER_CHARSET.test(type)) continue;
+      return failed(
+        "content_type_unsupported",
+        "Header Content-Type says that the payload is not JSON in UTF-8",
+      );
     }
   }
   if (cursor.invalid) return failed("header_invalid", "Header block is malformed");

@@ -124,6 +124,16 @@ describe("decide()", () => {
       "content_type_unsupported",
     ],
     [
+      "another character encoding",
+      { headers: headers("Content-Type: application/json; charset=utf-7") },
+      "content_type_unsupported",
+    ],
+    [
+      "a second character encoding",
+      { headers: headers("Content-Type: application/json; charset=utf-8; Charset='utf-7'") },
+      "content_type_unsupported",
+    ],
+    [
       "a type that is no UTF-8",
       { headers: Uint8Array.from([...headers("Content-Type: ").subarray(0, 24), 0xff, 13, 10, 13, 10]) },
       "header_invalid",
@@ -145,6 +155,7 @@ describe("decide()", () => {
     "Application/JSON; charset=utf-8",
     "application/cloudevents+json",
     "text/json ;x=y",
+    'application/json;x=y; charset = "UTF8" ; z=1',
     "application/vnd.acme.order-v1+json",
   ])("reads payloads of type %s", (type) => {
     const decision = decide(
