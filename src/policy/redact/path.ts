@@ -21,6 +21,7 @@ export type ParsedPath =
 
 const MAX_SEGMENTS = 64;
 const SHORTHAND = /[A-Za-z_\u0080-\u{10ffff}][A-Za-z0-9_\u0080-\u{10ffff}]*/uy;
+const UNSEEN = /[\s\p{Z}\p{Cc}\p{Cf}]/u;
 const INTEGER = /-?(?:0|[1-9][0-9]*)/y;
 const BLANK = /[ \t\n\r]*/y;
 /** Largest index that a path may name. */
@@ -78,6 +79,11 @@ class PathReader {
     const name = this.#match(SHORTHAND);
     if (name === "")
       throw this.#unexpected(`a name or '*' after '${dots}' (other names stand in brackets: ['a-b'])`);
+    // What nobody sees selects nothing, without a word.
+    if (UNSEEN.test(name))
+      throw new PathProblem(
+        `has an invisible character in the name '${name}' (if it is meant, use brackets)`,
+      );
     return { type: "name", name };
   }
 
@@ -121,11 +127,10 @@ class PathReader {
       if (step !== "" && step !== "1")
         throw new PathProblem(`uses a slice with step ${step} (only 1 is supported)`);
     }
-    return {
-      type: "range",
-      from: first === "" ? 0 : this.#index(first),
-      to: last === "" ? MAX_INDEX + 1 : this.#index(last),
-    };
+    const from = first === "" ? 0 : this.#index(first);
+    const to = last === "" ? MAX_INDEX + 1 : this.#index(last);
+    if (to <= from) throw new PathProblem(`has a slice that selects nothing (from ${from} up to ${to})`);
+    return { type: "range", from, to };
   }
 
   #index(text: string): number {
