@@ -20,6 +20,7 @@ export interface DeadLetterEntry {
 
 /** nats-server refuses header blocks over 64 KiB; this leaves room for the other headers. */
 const MAX_HEADERS_BASE64 = 56 * 1024;
+/** Characters: a longer subject could be more than nats-server reads in one line, which ends the connection. */
 const MAX_SUBJECT = 1024;
 
 /** The header block of a dead letter; `payloadRoom` is how many bytes of `max_payload` are left for the event's payload. */
@@ -57,6 +58,11 @@ export function deadLetterFrame(
   return { headers: cut, data: event.data.subarray(0, Math.max(0, maxPayload - cut.length)) };
 }
 
+/** Where the dead letter of an event is stored: under the event's own subject, or the first part of it. */
+export function deadLetterSubject(subject: string): string {
+  return dlqSubject(subject.slice(0, MAX_SUBJECT).replace(/\.$/, ""));
+}
+
 /**
  * Writes one dead letter and waits until it is stored. Repeating it within the stream's duplicate window stores nothing.
  * @throws LeafmeshError `apply_failed` when the stream refuses it, `timeout` when nothing answers
@@ -68,7 +74,7 @@ export async function writeDeadLetter(
 ): Promise<void> {
   const maxPayload = nc.info?.max_payload ?? 1024 * 1024;
   const { headers, data } = deadLetterFrame(entry, maxPayload);
-  const subject = dlqSubject(entry.event.subject);
+  const subject = deadLetterSubject(entry.event.subject);
   const answer = await nc.request(subject, data, {
     headers: rawHeaders(headers),
     timeout: options.timeoutMs,

@@ -2,6 +2,7 @@
  * One attempt at moving events from a source into a view: from a position that was read to the first thing that goes
  * wrong. It retries nothing; the worker starts the next session from what the view then holds.
  */
+import { isUtf8 } from "node:buffer";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { errorText } from "../model/errors.ts";
 import type { Decision, MeshEvent } from "../model/event.ts";
@@ -60,10 +61,22 @@ const TEXT = new TextDecoder();
 /** Header blocks over this are refused by nats-server. Source: `server/stream.go`, math.MaxUint16. */
 const MAX_HEADER_BYTES = 65_535 - FastIngest.overheadBytes;
 
+/** nats-server ends the connection of a client whose line of control is over 4096 bytes; this leaves room for the rest of it. */
+const MAX_SUBJECT_BYTES = 3_840;
+
 type Decided =
   | { readonly type: "forward"; readonly message: ViewMessage; readonly redactions: number }
   | { readonly type: "drop"; readonly outcome: typeof OUTCOME.denied | typeof OUTCOME.noRule }
   | { readonly type: "quarantine"; readonly entry: DeadLetterEntry };
+
+/** Why an event of this subject cannot be stored in a view under the same one; `null` when it can. */
+function subjectProblem(bytes: Uint8Array, text: string): string | null {
+  if (bytes.length > MAX_SUBJECT_BYTES) {
+    return `Subject of ${bytes.length} bytes is longer than a view takes (${MAX_SUBJECT_BYTES})`;
+  }
+  // The decoder puts U+FFFD in place of what is no UTF-8.
+  return text.includes("\ufffd") && !isUtf8(bytes) ? "Subject is not valid UTF-8" : null;
+}
 
 /** A policy may hand out views on scratch memory that its next decision overwrites. */
 function keep(decided: Decided): Decided {
@@ -232,13 +245,12 @@ export class ViewSession {
       timeMs: delivery.timeMs,
       sequence: delivery.streamSequence,
     };
-    // A subject that is not all ASCII has fewer characters than bytes.
-    const decided = this.#decided(event, stored.length === message.subject.length);
+    const decided = this.#decided(event, message.subject, stored);
     if (!this.#pass(event, decided)) this.#held = { event, decided: keep(decided) };
   }
 
   /** Fails closed: whatever goes wrong in deciding puts the event aside. */
-  #decided(event: MeshEvent, plainSubject: boolean): Decided {
+  #decided(event: MeshEvent, subject: Uint8Array, stored: string): Decided {
     const { decide, version } = this.#options.decider();
     const epoch = this.#options.start.sourceEpoch;
     let decision: Decision;
@@ -259,7 +271,16 @@ export class ViewSession {
         return { type: "quarantine", entry: { event, rule, reason, error, version, epoch } };
       }
       case "forward": {
-        const message = this.#builder.build(event, decision, version, plainSubject);
+        const problem = subjectProblem(subject, stored);
+        if (problem !== null) {
+          const { rule } = decision;
+          return {
+            type: "quarantine",
+            entry: { event, rule, reason: "subject_invalid", error: problem, version, epoch },
+          };
+        }
+        // A subject that is not all ASCII has fewer characters than bytes.
+        const message = this.#builder.build(event, decision, version, stored.length === subject.length);
         const size = ingestSize(message);
         const headerBytes = size - message.data.length;
         if (headerBytes <= MAX_HEADER_BYTES && size <= this.#maxMsgBytes) {

@@ -31,6 +31,7 @@ export type QuarantineReason =
   | "payload_compressed"
   | "content_type_unsupported"
   | "header_invalid"
+  | "subject_invalid"
   | "redaction_failed";
 
 export type Decision =

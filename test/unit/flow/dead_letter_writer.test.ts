@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { deadLetterFrame } from "../../../src/flow/dead_letter_writer.ts";
+import { deadLetterFrame, deadLetterSubject } from "../../../src/flow/dead_letter_writer.ts";
 
 const entry = (headers: string, size: number) => ({
   event: {
@@ -37,5 +37,13 @@ describe("deadLetterFrame()", () => {
     expect(headers.headers.length).toBeLessThan(64 * 1024);
     expect(headers.data).toHaveLength(10);
     expect(text(headers)).toContain("Leafmesh-Dlq-Truncated: 60017 10\r\n");
+  });
+});
+
+describe("deadLetterSubject()", () => {
+  test("is the event's own, or a first part of it that is a subject too", () => {
+    expect(deadLetterSubject("acme.orders.x")).toBe("dlq.acme.orders.x");
+    expect(deadLetterSubject(`acme.${"a".repeat(4000)}`)).toBe(`dlq.acme.${"a".repeat(1019)}`);
+    expect(deadLetterSubject(`acme.${"a".repeat(1018)}.b`)).toBe(`dlq.acme.${"a".repeat(1018)}`);
   });
 });
