@@ -3,7 +3,7 @@ import type { ConsumerConfig, JetStreamManager, StreamConfig } from "@nats-io/je
 import { errorText, LeafmeshError } from "../model/errors.ts";
 import type { ConsumerSpec, StreamAccount, StreamSpec } from "./assets.ts";
 import { isGone, VIEW_AFTER } from "./observe.ts";
-import { positionAt, sequenceAfter, sequenceAt } from "./position.ts";
+import { noteVersion, positionAt, sequenceAfter, sequenceAt, sequenceOfVersion } from "./position.ts";
 import type { ExportPlan } from "./routes.ts";
 import type { OldRoute, Start, Step } from "./step.ts";
 import { CUT, switchPosition } from "./switch.ts";
@@ -95,10 +95,12 @@ export async function applyStep(context: ApplyContext, step: Step): Promise<void
       await addConsumer(mesh, step.plan.source, step.spec, await viewAfter(mesh, step.plan), false);
       return;
     case "start-view":
+      await noteVersion(mesh, step.plan.stream, step.version);
       await context.views.start(step.plan, step.version);
       return;
     case "change-view":
       await context.views.change(step.plan, step.version);
+      await noteVersion(mesh, step.plan.stream, step.version);
       return;
     case "stop-view":
       await context.views.stop(step.key);
@@ -174,7 +176,8 @@ async function startAfter(context: ApplyContext, stream: string, start: Start): 
   if (start.type === "first")
     return Math.max((await context.mesh.streams.info(stream)).state.first_seq - 1, 0);
   const { peer, export: plan } = start.route;
-  const begin = await sequenceAt(context.mesh, stream, new Date(start.since));
+  const begin = await beginOf(context.mesh, start);
+  if (start.fresh) return begin;
   try {
     const { sequence } = await context.peerPosition(peer, plan.tenant.name, stream);
     return Math.max(begin, sequence);
@@ -183,6 +186,20 @@ async function startAfter(context: ApplyContext, stream: string, start: Start): 
     if (age < FRESH_POLICY_MS) return begin;
     throw new Waiting(`${peer} must say first how far it has stored ${stream}: ${errorText(error)}`);
   }
+}
+
+/** The sequence after which a peer may have what the policy of now allows. */
+async function beginOf(mesh: JetStreamManager, start: Extract<Start, { type: "new" }>): Promise<number> {
+  const { export: plan } = start.route;
+  const begin = await sequenceAt(mesh, plan.source, new Date(start.since));
+  if (plan.stream === plan.source) return begin;
+  const [after, decided] = [
+    await sequenceAfter(mesh, plan, begin),
+    await sequenceOfVersion(mesh, plan, start.version),
+  ];
+  if (after === null || decided === null)
+    throw new Waiting(`view ${plan.stream} is not as far as its policy`);
+  return Math.max(after, decided);
 }
 
 /**

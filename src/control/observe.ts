@@ -10,6 +10,9 @@ import { LOG_CONSUMER, logStream, parseStreamName } from "../model/names.ts";
 /** Metadata of a view: the stream that it is filled from, and the sequence there that it begins after. */
 export const VIEW_SOURCE = "leafmesh-source";
 export const VIEW_AFTER = "leafmesh-after";
+/** The policy that a view is decided by now, and the sequence of the view up to which another one may have decided. */
+export const VIEW_VERSION = "leafmesh-version";
+export const VIEW_VERSION_AFTER = "leafmesh-version-after";
 /** The site whose events a view holds. */
 export const VIEW_ORIGIN = "leafmesh-origin";
 

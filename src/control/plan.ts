@@ -82,8 +82,10 @@ export function planSteps(given: PlanInput): Plan {
       ...streams.filter((step) => step.type === "create-stream"),
       ...viewSteps.filter((step) => step.type === "create-view" || step.type === "create-view-consumer"),
       ...logConsumers,
-      ...outgoing.flatMap((one) => one.steps),
+      ...outgoing.flatMap((one) => one.steps).filter((step) => step.type !== "create-consumer"),
       ...viewSteps.filter((step) => step.type !== "create-view" && step.type !== "create-view-consumer"),
+      // A peer joins a view when the policy of now decides it.
+      ...outgoing.flatMap((one) => one.steps).filter((step) => step.type === "create-consumer"),
       ...planConfig(input),
       ...logs,
       ...streams.filter((step) => step.type !== "create-stream"),

@@ -63,11 +63,17 @@ export function planOutgoing(input: PlanInput, route: OutRoute, wanted: Readonly
       switches: [{ type: "switch-route", route, from, spec, paused: !agreed }],
     };
   }
-  const fresh = observed === undefined || route.export.policy.start === "all";
-  const start: Start = fresh
-    ? { type: "first" }
-    : { type: "new", route, since: input.changedAt(route.export) };
+  const start = startOf(input, route, observed === undefined);
   return { ...none, steps: [{ type: "create-consumer", stream, spec, start, paused: !agreed }] };
+}
+
+/** Where a peer begins that has nothing of a route yet. A view may hold what was decided by other rules than today's. */
+function startOf(input: PlanInput, route: OutRoute, fresh: boolean): Start {
+  const { policy, route: compiled } = route.export;
+  const all = policy.start === "all";
+  if (compiled.type === "native" ? fresh || all : fresh && all) return { type: "first" };
+  const since = all ? new Date(0).toISOString() : input.changedAt(route.export);
+  return { type: "new", route, since, version: input.versionOf(route.export), fresh };
 }
 
 /** Whether a consumer may begin to deliver: the peer has proved its key and has said that it accepts the route. */

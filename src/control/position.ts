@@ -3,8 +3,8 @@
  * in any stream of the same events can be found in any other.
  */
 import type { JetStreamManager, StoredMsg } from "@nats-io/jetstream";
-import { POSITION_HEADER, viewConsumer } from "../model/names.ts";
-import { isMessageNotFound, VIEW_AFTER } from "./observe.ts";
+import { POLICY_HEADER, POSITION_HEADER, viewConsumer } from "../model/names.ts";
+import { isMessageNotFound, VIEW_AFTER, VIEW_VERSION, VIEW_VERSION_AFTER } from "./observe.ts";
 import type { ExportPlan } from "./routes.ts";
 
 /** Position of the event at `sequence` of `stream`, or of the last one before it: where a view begins when there is none. */
@@ -101,6 +101,41 @@ export async function sequenceAt(mesh: JetStreamManager, stream: string, time: D
     const middle = Math.ceil((low + high) / 2);
     const message = await messageFrom(mesh, stream, middle);
     if (message !== null && message.time.getTime() < time.getTime()) low = message.seq;
+    else high = middle - 1;
+  }
+  return low;
+}
+
+/** Notes that a view is decided by `version` from now on. Call it before a worker starts, or after it was told. */
+export async function noteVersion(mesh: JetStreamManager, view: string, version: string): Promise<void> {
+  const { config, state } = await mesh.streams.info(view);
+  if (config.metadata?.[VIEW_VERSION] === version) return;
+  const noted = { [VIEW_VERSION]: version, [VIEW_VERSION_AFTER]: String(state.last_seq) };
+  await mesh.streams.update(view, { ...config, metadata: { ...config.metadata, ...noted } });
+}
+
+/**
+ * The sequence of a view after which `version` of its policy has decided every event, now and later; `null` while that
+ * cannot be said: events that were decided before may still be on their way.
+ */
+export async function sequenceOfVersion(
+  mesh: JetStreamManager,
+  plan: ExportPlan,
+  version: string,
+): Promise<number | null> {
+  const worker = await mesh.consumers.info(plan.source, viewConsumer(plan.policy.name));
+  const idle = worker.num_pending === 0 && worker.num_ack_pending === 0;
+  const { config, state } = await mesh.streams.info(plan.stream);
+  if (config.metadata?.[VIEW_VERSION] !== version) return null;
+  let low = Number(config.metadata[VIEW_VERSION_AFTER] ?? state.last_seq);
+  let high = state.last_seq;
+  const last = low < high ? await messageFrom(mesh, plan.stream, high) : null;
+  if (!idle && last?.header.get(POLICY_HEADER) !== version) return null;
+  // After the note come events of the version before, which were on their way, and then those of this one.
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    const message = await messageFrom(mesh, plan.stream, middle);
+    if (message !== null && message.header.get(POLICY_HEADER) !== version) low = message.seq;
     else high = middle - 1;
   }
   return low;

@@ -8,8 +8,18 @@ import type { ExportPlan, OutRoute } from "./routes.ts";
 export type Start =
   /** With the first event of the stream. */
   | { readonly type: "first" }
-  /** With events from `since` (when the policy was written) on, or after the position that the peer has stored. */
-  | { readonly type: "new"; readonly route: OutRoute; readonly since: string };
+  /**
+   * With events from `since` (when the policy was written) on, or after the position that the peer has stored. In a view,
+   * with those that `version` of the policy has decided: what another version let others see is not for this peer.
+   */
+  | {
+      readonly type: "new";
+      readonly route: OutRoute;
+      readonly since: string;
+      readonly version: string;
+      /** The stream is made with this plan: what the peer has is of an earlier one of its name. */
+      readonly fresh: boolean;
+    };
 
 export type Step =
   | { readonly type: "stop-view"; readonly key: string }

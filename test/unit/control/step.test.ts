@@ -53,7 +53,7 @@ const cases: [Step, string, string][] = [
       type: "create-consumer",
       stream: "out_acme",
       spec: { durable_name: "austin" },
-      start: { type: "new", route, since: WRITTEN },
+      start: { type: "new", route, since: WRITTEN, version: "0123456789ab", fresh: false },
       paused: true,
     },
     "MESH/out_acme/austin",
