@@ -1,7 +1,9 @@
 /** Runs the steps of a plan on the server. */
 import type { ConsumerConfig, JetStreamManager, StreamConfig } from "@nats-io/jetstream";
 import { errorText, LeafmeshError } from "../model/errors.ts";
+import { inStream } from "../model/names.ts";
 import type { ConsumerSpec, StreamAccount, StreamSpec } from "./assets.ts";
+import { lastOfOrigin } from "./import_position.ts";
 import { isGone, VIEW_AFTER } from "./observe.ts";
 import { noteVersion, positionAt, sequenceAfter, sequenceAt, sequenceOfVersion } from "./position.ts";
 import type { ExportPlan } from "./routes.ts";
@@ -42,6 +44,8 @@ export interface ApplyContext {
   readonly views: ViewRunner;
   /** @throws {LeafmeshError} `peer_unreachable` when the peer does not answer. */
   readonly peerPosition: (peer: string, tenant: string, stream: string) => Promise<PeerPosition>;
+  /** Sets where the consumer that we source a peer's stream from goes on. @throws when the peer's server does not do it. */
+  readonly resetSource: (peer: string, stream: string, sequence: number) => Promise<void>;
   /** Tells a peer that what we offer has changed. */
   readonly poke: (peer: string) => void;
 }
@@ -105,6 +109,9 @@ export async function applyStep(context: ApplyContext, step: Step): Promise<void
     case "stop-view":
       await context.views.stop(step.key);
       return;
+    case "attach-source":
+      await attachSource(context, step);
+      return;
     case "reattach-source":
       await reattachSource(mesh, step.stream, step.api, step.source);
       return;
@@ -127,6 +134,38 @@ async function updateStream(manager: JetStreamManager, spec: StreamSpec): Promis
     ...spec,
     ...(metadata === undefined ? {} : { metadata }),
   });
+}
+
+/**
+ * Attaches a source that the tenant's other stream of remote events may have had until now: the peer's consumer knows only
+ * roughly how far that one has come, so it is told.
+ */
+async function attachSource(
+  { mesh, resetSource }: ApplyContext,
+  { route, spec, source }: Extract<Step, { type: "attach-source" }>,
+): Promise<void> {
+  const tenant = route.tenant.name;
+  const ask = { origin: route.origin, tenant, stream: source.name };
+  const stored = await Promise.all(
+    [true, false].map((live) => lastOfOrigin(mesh, inStream(tenant, live), ask).catch(goneIsZero)),
+  );
+  const sequence = Math.max(...stored);
+  if (sequence > 0) {
+    await resetSource(route.peer, source.name, sequence + 1).catch((error: unknown) => {
+      throw new Waiting(`${route.peer} must go on after ${sequence} of ${source.name}: ${errorText(error)}`);
+    });
+  }
+  const { config } = await mesh.streams.info(spec.name);
+  await mesh.streams.update(spec.name, {
+    ...config,
+    ...(spec.duplicate_window === undefined ? {} : { duplicate_window: spec.duplicate_window }),
+    sources: [...(config.sources ?? []), source],
+  });
+}
+
+function goneIsZero(error: unknown): number {
+  if (isGone(error)) return 0;
+  throw error;
 }
 
 /** Takes a source out and puts it in again. It goes on after what is stored of it. */

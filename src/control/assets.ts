@@ -205,10 +205,13 @@ function peerSource(site: string, peer: string, stream: string): StreamSource {
   } as StreamSource;
 }
 
-/** The patterns that a tenant's log takes of remote events: what its imports accept, under the origin they accept. */
-export function acceptedFilters(state: DesiredState, tenant: DesiredTenant, live: boolean): string[] {
+/**
+ * The patterns that a tenant's log takes of remote events: what its imports accept, under the origin they accept. The same
+ * for live events and others: an import that turns from one to the other leaves events behind that the log is to have.
+ */
+export function acceptedFilters(state: DesiredState, tenant: DesiredTenant): string[] {
   return tenant.imports
-    .filter((policy) => !policy.mirror && (policy.live ?? true) === live && policy.from !== state.site)
+    .filter((policy) => !policy.mirror && policy.from !== state.site)
     .flatMap((policy) =>
       policy.subjects.map((pattern) => storedSubject(policy.origin ?? policy.from, pattern)),
     );

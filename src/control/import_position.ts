@@ -47,15 +47,25 @@ async function lastStored(
   }
   let sequence = 0;
   for (const origin of origins) {
-    try {
-      const message = await mesh.streams.getMessage(stream, {
-        last_by_subj: storedSubject(origin, `${ask.tenant}.>`),
-      });
-      const [source, position] = (message?.header.get(SOURCE_HEADER) ?? "").split(" ");
-      if (source?.split(":")[0] === ask.stream) sequence = Math.max(sequence, Number(position) || 0);
-    } catch (error) {
-      if (!isMessageNotFound(error)) throw error;
-    }
+    sequence = Math.max(sequence, await lastOfOrigin(mesh, stream, { ...ask, origin }));
   }
   return sequence;
+}
+
+/** The same for the events of one origin. */
+export async function lastOfOrigin(
+  mesh: JetStreamManager,
+  stream: string,
+  ask: { readonly origin: string; readonly tenant: string; readonly stream: string },
+): Promise<number> {
+  try {
+    const message = await mesh.streams.getMessage(stream, {
+      last_by_subj: storedSubject(ask.origin, `${ask.tenant}.>`),
+    });
+    const [source, position] = (message?.header.get(SOURCE_HEADER) ?? "").split(" ");
+    return source?.split(":")[0] === ask.stream ? Number(position) || 0 : 0;
+  } catch (error) {
+    if (isMessageNotFound(error)) return 0;
+    throw error;
+  }
 }

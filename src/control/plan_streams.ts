@@ -23,7 +23,7 @@ import {
   outSpec,
   type StreamSpec,
 } from "./assets.ts";
-import { consumerDifferences, streamDifferences } from "./differences.ts";
+import { consumerDifferences, sourceKey, streamDifferences } from "./differences.ts";
 import type { PlanInput } from "./plan.ts";
 import type { ExportPlan, InRoute } from "./routes.ts";
 import type { Step } from "./step.ts";
@@ -40,15 +40,39 @@ export function planTenantStreams(
   const wanted: StreamSpec[] = [outSpec(site, tenant)];
   if (exports.some((plan) => plan.tenant === tenant && plan.route.type === "view"))
     wanted.push(dlqSpec(tenant));
+  const attached: Step[] = [];
   for (const live of [true, false]) {
     if (!live && !hasQuiet(input, tenant)) continue;
+    const stream = inStream(tenant.name, live);
     const routes = mine.filter((route) => !route.policy.mirror && (route.policy.live ?? true) === live);
-    const sources = routes.flatMap((route) => sourcesOf(input, route, inStream(tenant.name, live), notes));
-    wanted.push(inSpec(tenant, live, sources));
+    const sources = routes.flatMap((route) =>
+      sourcesOf(input, route, stream, notes).map((source) => ({ route, source })),
+    );
+    const other = inStream(tenant.name, !live);
+    const later = sources.filter(
+      ({ source }) => input.observed.mesh.has(other) && !has(input, stream, source),
+    );
+    const specOf = (some: typeof sources) =>
+      inSpec(
+        tenant,
+        live,
+        some.map((one) => one.source),
+      );
+    wanted.push(specOf(sources.filter((one) => !later.includes(one))));
+    const spec = specOf(sources);
+    // While the other stream has it, it is only taken out there.
+    for (const { route, source } of later) {
+      if (!has(input, other, source)) attached.push({ type: "attach-source", route, spec, source });
+    }
   }
-  const steps = wanted.flatMap((spec) => planStream(input, spec));
+  const steps = [...wanted.flatMap((spec) => planStream(input, spec)), ...attached];
   for (const route of mine.filter((one) => one.policy.mirror)) steps.push(...planMirror(input, route, notes));
   return steps;
+}
+
+function has(input: PlanInput, stream: string, source: StreamSource): boolean {
+  const there = input.observed.mesh.get(stream)?.info.config.sources ?? [];
+  return there.some((one) => sourceKey(one) === sourceKey(source));
 }
 
 /** Whether the tenant has a stream for remote events that are not republished. Once made, it stays. */
@@ -139,7 +163,7 @@ export function planLogConsumers(input: PlanInput, tenant: DesiredTenant): Step[
 
 function logFilters(input: PlanInput, tenant: DesiredTenant, stream: string): string[] {
   if (stream === outStream(tenant.name)) return [];
-  const filters = acceptedFilters(input.desired, tenant, stream === inStream(tenant.name, true));
+  const filters = acceptedFilters(input.desired, tenant);
   // Nothing of our own is ever in a stream of remote events: a filter that lets nothing pass.
   return filters.length > 0 ? filters : [storedSubject(input.desired.site, tenantSubjects(tenant.name))];
 }

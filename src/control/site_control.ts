@@ -4,7 +4,7 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import type { DesiredState, DesiredTenant } from "../model/desired.ts";
 import { LeafmeshError } from "../model/errors.ts";
 import type { PseudonymKey } from "../model/keys.ts";
-import { siteApiPrefix } from "../model/names.ts";
+import { siteApiPrefix, siteApiReset } from "../model/names.ts";
 import type { SigningKey } from "../nats/keys.ts";
 import type { SystemApi } from "../nats/system_api.ts";
 import type {
@@ -94,6 +94,8 @@ export class SiteControl implements Control, AsyncDisposable {
         },
         views,
         peerPosition: (peer, tenant, stream) => this.#peering.position(peer, tenant, stream),
+        resetSource: (peer, stream, sequence) =>
+          resetConsumer(nc, siteApiReset(peer, stream, site), sequence),
         poke: (peer) => this.#peering.poke(peer),
       },
       onPlan: (planned) => this.#tellPeers(planned),
@@ -228,4 +230,11 @@ export class SiteControl implements Control, AsyncDisposable {
       this.#peering.poke(name);
     }
   }
+}
+
+/** Has a consumer go on with a sequence. @throws {LeafmeshError} `peer_unreachable` when the server refuses. */
+async function resetConsumer(nc: NatsConnection, subject: string, sequence: number): Promise<void> {
+  const answer = await nc.request(subject, JSON.stringify({ seq: sequence }), { timeout: 2000 });
+  const { error } = answer.json<{ error?: { description?: string } }>();
+  if (error !== undefined) throw new LeafmeshError("peer_unreachable", error.description ?? "it is refused");
 }

@@ -1,8 +1,9 @@
 /** The steps that a plan is made of. Each is idempotent: running it twice does what running it once does. */
+import type { StreamSource } from "@nats-io/jetstream";
 import { logStream } from "../model/names.ts";
 import type { StepReport } from "./api.ts";
 import type { ConsumerSpec, StreamAccount, StreamSpec } from "./assets.ts";
-import type { ExportPlan, OutRoute } from "./routes.ts";
+import type { ExportPlan, InRoute, OutRoute } from "./routes.ts";
 
 /** Where a new consumer begins. */
 export type Start =
@@ -63,6 +64,13 @@ export type Step =
   | { readonly type: "create-view-consumer"; readonly plan: ExportPlan; readonly spec: ConsumerSpec }
   | { readonly type: "start-view"; readonly plan: ExportPlan; readonly version: string }
   | { readonly type: "change-view"; readonly plan: ExportPlan; readonly version: string }
+  /** Attaches a source to one of a tenant's two streams of remote events, after all that either of them has of it. */
+  | {
+      readonly type: "attach-source";
+      readonly route: InRoute;
+      readonly spec: StreamSpec;
+      readonly source: StreamSource;
+    }
   | {
       readonly type: "reattach-source";
       readonly stream: string;
@@ -157,6 +165,11 @@ export function describeStep(step: Step): StepReport {
       return report(
         viewKey(step.plan),
         `decide view ${viewKey(step.plan)} by policy version ${step.version} from now on`,
+      );
+    case "attach-source":
+      return report(
+        `MESH/${step.spec.name}`,
+        `attach ${step.source.name} of ${step.route.peer} to ${step.spec.name}, after what is stored of it`,
       );
     case "reattach-source":
       return report(

@@ -148,6 +148,11 @@ export class FakeServer {
       case "stop-view":
         this.views.delete(step.key);
         return;
+      case "attach-source": {
+        const { sources = [] } = this.stream(step.spec.name).config;
+        this.#putStream(null, { name: step.spec.name, sources: [...sources, step.source] });
+        return;
+      }
       case "kick-leaf":
       case "reattach-source":
         return;

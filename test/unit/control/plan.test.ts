@@ -386,11 +386,14 @@ describe("planSteps() of imports", () => {
       ],
     });
     const server = settled(state, new Map([["austin", offers("out_acme")]]));
-    expect(server.consumer("in_acme", "log_").config.filter_subjects).toEqual([
-      "austin.acme.a.>",
-      "paris.acme.b",
-    ]);
-    expect(server.consumer("quiet_acme", "log_").config.filter_subjects).toEqual(["tokyo.acme.c"]);
+    // Of both streams the same: an import that changes `live` leaves events behind that the log is to have.
+    for (const stream of ["in_acme", "quiet_acme"]) {
+      expect(server.consumer(stream, "log_").config.filter_subjects).toEqual([
+        "austin.acme.a.>",
+        "paris.acme.b",
+        "tokyo.acme.c",
+      ]);
+    }
     expect(server.consumer("out_acme", "log_").config.filter_subjects).toBeUndefined();
     expect(server.logs.get("acme")?.sources?.map((source) => source.name)).toEqual([
       "out_acme",
