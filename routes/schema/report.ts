@@ -52,6 +52,9 @@ const ViewReport: z.ZodType<report.ViewReport> = z
     redacted: z.int(),
     denied: z.int(),
     quarantined: z.int(),
+    missed: z.int().meta({
+      description: "Events that retention dropped before the worker could take them; an upper bound",
+    }),
     lastError: z.string().nullable(),
   })
   .meta({ id: "View", description: "What the view's worker did since it started" });

@@ -97,6 +97,8 @@ export interface ViewReport {
   readonly redacted: number;
   readonly denied: number;
   readonly quarantined: number;
+  /** Events that retention dropped before the worker could take them; an upper bound. */
+  readonly missed: number;
   readonly lastError: string | null;
 }
 

@@ -70,6 +70,8 @@ function reportOut(input: LinkInput, route: OutRoute, connected: boolean): Route
   const { stream, tenant, policy, origin, route: compiled } = route.export;
   const observed = input.streams.get(stream);
   const consumer = observed?.consumers.get(route.peer);
+  const view = input.views.get(viewKey(route.export)) ?? null;
+  const lost = consumer === undefined || observed === undefined ? 0 : lostBefore(consumer, observed.info);
   const why = whyOut(input, route, consumer, connected);
   return {
     direction: "out",
@@ -83,9 +85,9 @@ function reportOut(input: LinkInput, route: OutRoute, connected: boolean): Route
     lag: consumer?.num_pending ?? 0,
     position: consumer?.ack_floor.stream_seq ?? 0,
     lastEvent: apiTime(consumer?.delivered.last_active),
-    lost: consumer === undefined || observed === undefined ? 0 : lostBefore(consumer, observed.info),
+    lost: lost + (view?.missed ?? 0),
     why,
-    view: input.views.get(viewKey(route.export)) ?? null,
+    view,
   };
 }
 

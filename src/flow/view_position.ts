@@ -17,6 +17,8 @@ export interface ViewPosition {
   readonly sourceEpoch: string;
   /** Subjects of the source that the view is for; all when empty. */
   readonly filters: readonly string[];
+  /** Sequences after the position that the source does not hold any more: what its retention dropped, or less. */
+  readonly missed: number;
   /** Position that the durable consumer has on record. */
   readonly recorded: number;
   /** What is odd about it, for the log. */
@@ -52,9 +54,11 @@ export async function readViewPosition(jsm: JetStreamManager, streams: ViewStrea
     note = `The view is at ${fromView}, its source ends at ${end}: the source was rolled back`;
     fromView = end;
   }
+  const position = Math.max(fromView, Math.min(consumer.ack_floor.stream_seq, end));
   const maxPayload = view.config.max_msg_size;
   return {
-    position: Math.max(fromView, Math.min(consumer.ack_floor.stream_seq, end)),
+    position,
+    missed: Math.max(0, source.state.first_seq - 1 - position),
     lastSequence: view.state.last_seq,
     maxMsgBytes: maxPayload > 0 ? maxPayload : Number.POSITIVE_INFINITY,
     sourceWindowMs: (source.config.duplicate_window ?? 0) / 1e6,

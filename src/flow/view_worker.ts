@@ -59,6 +59,8 @@ export interface ViewStats extends Readonly<FlowCounts> {
   readonly version: string;
   /** How often the worker has had to start again. */
   readonly restarts: number;
+  /** Events that retention dropped from the source before the worker could take them; those that it does not read count too. */
+  readonly missed: number;
 }
 
 export interface View extends AsyncDisposable {
@@ -106,6 +108,9 @@ class ViewWorker {
   #position = 0;
   #lastError: string | null = null;
   #restarts = 0;
+  #missed = 0;
+  /** Source sequence up to which `missed` counts. */
+  #missedUpTo = 0;
   #session: ViewSession | null = null;
   /** Filters of the running session's reader. */
   #filters: string | null = null;
@@ -140,6 +145,7 @@ class ViewWorker {
       lastError: this.#lastError,
       version: this.#decider.version,
       restarts: this.#restarts,
+      missed: this.#missed,
     };
   }
 
@@ -209,6 +215,7 @@ class ViewWorker {
     }
     const start = await readViewPosition(jsm, this.#streams);
     if (start.note !== null) log?.(start.note);
+    this.#miss(start);
     const reader = await createReader(jsm, this.#streams, { after: start.position, filters: start.filters });
     const progress = new Progress(start.recorded, {
       record: (position) => recordPosition(nc, this.#streams, position),
@@ -226,6 +233,20 @@ class ViewWorker {
       this.#filters = null;
       if (!nc.isClosed()) await jsm.consumers.delete(this.#streams.sourceStream, reader).catch(() => false);
     }
+  }
+
+  /** Counts what the source has dropped since the last session; what that one has counted it does not count again. */
+  #miss({ position, missed }: ViewPosition): void {
+    const upTo = position + missed;
+    const more = Math.min(missed, upTo - this.#missedUpTo);
+    if (more <= 0) return;
+    this.#missed += more;
+    this.#missedUpTo = upTo;
+    const { policy, log } = this.#options;
+    const { sourceStream } = this.#streams;
+    log?.(
+      `View '${policy}': retention of '${sourceStream}' dropped up to ${more} events after ${position} before they were decided`,
+    );
   }
 
   #runSession(start: ViewPosition, reader: string, progress: Progress): Promise<SessionEnd> {

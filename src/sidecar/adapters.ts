@@ -40,8 +40,19 @@ export function viewRunner(
 
 /** What a view's worker has done, as the API says it. */
 export function viewReport(stats: ViewStats): ViewReport {
-  const { state, version, position, forwarded, redacted, denied, noRule, quarantined, lastError } = stats;
-  return { state, version, position, forwarded, redacted, denied: denied + noRule, quarantined, lastError };
+  const { state, version, position, forwarded, redacted, denied, noRule, quarantined, missed, lastError } =
+    stats;
+  return {
+    state,
+    version,
+    position,
+    forwarded,
+    redacted,
+    denied: denied + noRule,
+    quarantined,
+    missed,
+    lastError,
+  };
 }
 
 /** A page of a tenant's dead letters, without payloads. */

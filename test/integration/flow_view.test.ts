@@ -216,6 +216,33 @@ describe("startView()", () => {
   );
 
   test(
+    "counts and says what retention dropped before it came to it, once",
+    async () => {
+      await using s = await site({ out: { max_msgs: 10 } });
+      const lines: string[] = [];
+      const send = (count: number) =>
+        publishAll(
+          s.nc,
+          Array.from({ length: count }, () => ({ subject: "acme.o.x", data: "{}" })),
+        );
+      const first = s.view();
+      await send(5);
+      await until(() => first.stats().position === 5, "the first five are dealt with");
+      expect(first.stats().missed).toBe(0);
+      await first.stop();
+      await send(30);
+      await s.jsm.streams.delete(viewStream(TENANT, POLICY));
+      await using second = s.view({ log: (line) => lines.push(line) });
+      await until(() => second.stats().restarts > 1, "it has tried without a view");
+      await s.jsm.streams.add(flowSpecs().view);
+      await until(() => second.stats().position === 35, "what is left is dealt with");
+      expect(second.stats()).toMatchObject({ missed: 20, forwarded: 10 });
+      expect(lines.filter((line) => line.includes("dropped up to 20 events after 5"))).toHaveLength(1);
+    },
+    TIMEOUT,
+  );
+
+  test(
     "passes large messages and puts aside what the view does not take",
     async () => {
       await using s = await site({ view: { max_msg_size: 700_000 } });

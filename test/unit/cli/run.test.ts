@@ -185,6 +185,7 @@ describe("status and links", () => {
       redacted: 2,
       denied: 3,
       quarantined: 4,
+      missed: 0,
       lastError: "no JSON\u001b[2J",
     },
   } as const;

@@ -87,6 +87,7 @@ const VIEW: ViewReport = {
   redacted: 3,
   denied: 4,
   quarantined: 5,
+  missed: 0,
   lastError: null,
 };
 
@@ -235,6 +236,12 @@ describe("reportLinks() of an export", () => {
     expect(lost(6, 1, 10)).toBe(3);
     expect(lost(0, 20, 10)).toBe(0);
     expect(lost(0, 20, 25)).toBe(5);
+  });
+
+  test("counts as lost what a view came too late for", () => {
+    const streams = { view_acme_orders: withConsumer() };
+    const views = new Map([["acme/orders", { ...VIEW, missed: 7 }]]);
+    expect(out({ policy: REDACTED, streams, input: { views } }).lost).toBe(7);
   });
 
   test("shows no time when nothing has crossed yet", () => {

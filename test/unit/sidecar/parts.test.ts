@@ -53,6 +53,7 @@ describe("viewReport()", () => {
       denied: 3,
       noRule: 4,
       quarantined: 5,
+      missed: 6,
       lastError: null,
     } as unknown as Parameters<typeof viewReport>[0];
     expect(viewReport(stats)).toEqual({
@@ -63,6 +64,7 @@ describe("viewReport()", () => {
       redacted: 2,
       denied: 7,
       quarantined: 5,
+      missed: 6,
       lastError: null,
     });
   });
