@@ -78,6 +78,13 @@ function subjectProblem(bytes: Uint8Array, text: string): string | null {
   return text.includes("\ufffd") && !isUtf8(bytes) ? "Subject is not valid UTF-8" : null;
 }
 
+/** An event and its stored subject, as bytes and as text. */
+interface Taken {
+  readonly event: MeshEvent;
+  readonly subject: Uint8Array;
+  readonly stored: string;
+}
+
 /** A policy may hand out views on scratch memory that its next decision overwrites. */
 function keep(decided: Decided): Decided {
   if (decided.type !== "forward") return decided;
@@ -101,7 +108,7 @@ export class ViewSession {
   #queue: RawMessage[] = [];
   #queueAt = 0;
   /** The head of the queue, decided but not yet passed on. */
-  #held: { readonly event: MeshEvent; readonly decided: Decided } | null = null;
+  #held: { readonly taken: Taken; readonly decided: Decided; readonly by: Decider } | null = null;
   #decidedPosition: number;
   #consumerSequence = 0;
   #deadLetters = 0;
@@ -110,7 +117,7 @@ export class ViewSession {
   #settleTimer: ReturnType<typeof setTimeout> | undefined;
   #ended = false;
   #stopping = false;
-  #whenQuiet: (() => void) | null = null;
+  #whenQuiet: Array<() => void> = [];
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -164,9 +171,7 @@ export class ViewSession {
     this.#held = null;
     await this.#ingest.drain();
     if (this.#deadLetters > 0 && !this.#ended) {
-      await new Promise<void>((resolve) => {
-        this.#whenQuiet = resolve;
-      });
+      await new Promise<void>((resolve) => this.#whenQuiet.push(resolve));
     }
     this.#end({ type: "stopped" });
   }
@@ -185,8 +190,12 @@ export class ViewSession {
     clearTimeout(this.#settleTimer);
     this.#queue = [];
     this.#held = null;
-    this.#whenQuiet?.();
+    this.#quiet();
     this.#options.onEnd(end);
+  }
+
+  #quiet(): void {
+    for (const resolve of this.#whenQuiet.splice(0)) resolve();
   }
 
   #take(message: RawMessage): void {
@@ -200,7 +209,10 @@ export class ViewSession {
     if (this.#stopping) return;
     while (!this.#ended && !this.#ledger.full) {
       if (this.#held !== null) {
-        if (!this.#pass(this.#held.event, this.#held.decided)) break;
+        const { taken, by } = this.#held;
+        // A policy that came meanwhile decides anew.
+        if (by !== this.#options.decider()) this.#hold(taken);
+        if (!this.#pass(taken.event, this.#held.decided)) break;
         this.#held = null;
         continue;
       }
@@ -245,12 +257,17 @@ export class ViewSession {
       timeMs: delivery.timeMs,
       sequence: delivery.streamSequence,
     };
-    const decided = this.#decided(event, message.subject, stored);
-    if (!this.#pass(event, decided)) this.#held = { event, decided: keep(decided) };
+    const taken = { event, subject: message.subject, stored };
+    const decided = this.#decided(taken);
+    if (!this.#pass(event, decided)) this.#hold(taken, decided);
+  }
+
+  #hold(taken: Taken, decided = this.#decided(taken)): void {
+    this.#held = { taken, decided: keep(decided), by: this.#options.decider() };
   }
 
   /** Fails closed: whatever goes wrong in deciding puts the event aside. */
-  #decided(event: MeshEvent, subject: Uint8Array, stored: string): Decided {
+  #decided({ event, subject, stored }: Taken): Decided {
     const { decide, version } = this.#options.decider();
     const epoch = this.#options.start.sourceEpoch;
     let decision: Decision;
@@ -339,7 +356,7 @@ export class ViewSession {
         this.#ledger.settle(entry);
         if (this.#ended) return;
         this.#settle();
-        if (this.#deadLetters === 0) this.#whenQuiet?.();
+        if (this.#deadLetters === 0) this.#quiet();
         this.#pump();
       },
       (error: unknown) => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { jetstreamManager } from "@nats-io/jetstream";
+import type { NatsConnection } from "@nats-io/transport-node";
 import { getDeadLetter, listDeadLetters } from "../../src/flow/dead_letters.ts";
 import { startView, type View, type ViewOptions } from "../../src/flow/view_worker.ts";
 import type { Decision, MeshEvent } from "../../src/model/event.ts";
@@ -44,6 +45,21 @@ async function site(options: Parameters<typeof createStreams>[1] = {}, config = 
     view,
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };
+}
+
+/** The connection, but dead letters take a second to be written. */
+function slowLetters(nc: NatsConnection): NatsConnection {
+  return new Proxy(nc, {
+    get(target, key) {
+      const value: unknown = Reflect.get(target, key);
+      if (typeof value !== "function") return value;
+      if (key !== "request") return value.bind(target);
+      return async (subject: string, ...rest: unknown[]) => {
+        if (subject.startsWith("dlq.")) await Bun.sleep(1_000);
+        return await value.call(target, subject, ...rest);
+      };
+    },
+  });
 }
 
 const mixed = (count: number) =>
@@ -161,6 +177,39 @@ describe("startView()", () => {
       expect(versions.lastIndexOf("v1") + 1).toBe(from);
       expect(versions.indexOf("v2")).toBe(from);
       expect(from).toBeLessThan(20_000);
+    },
+    TIMEOUT,
+  );
+
+  test(
+    "lets a new policy decide what waits for a dead letter, and stops once however often it is told to",
+    async () => {
+      await using s = await site();
+      const send = (...subjects: string[]) =>
+        publishAll(
+          s.nc,
+          subjects.map((subject) => ({ subject, data: "x" })),
+        );
+      await send("acme.bad.x", "acme.o.waits", "acme.o.x");
+      const view = s.view({ nc: slowLetters(s.nc) });
+      await until(() => view.stats().state === "running", "it runs");
+      await Bun.sleep(300);
+      expect(view.setDecider(() => ({ type: "drop", rule: null, reason: "no_rule" }), "v2")).toBe(1);
+      await until(() => view.stats().position === 3, "all is dealt with");
+      expect(view.stats()).toMatchObject({ forwarded: 0, noRule: 2, quarantined: 1 });
+      expect(await readView(s.jsm)).toEqual([]);
+
+      // A change of filters stops the session too, while a letter is on its way.
+      view.setDecider(decideBySubject, "v3");
+      await send("acme.bad.x");
+      await Bun.sleep(200);
+      const filter_subjects = ["o", "bad"].map((name) => `${SITE}.acme.${name}.>`);
+      await s.jsm.consumers.update(outStream(TENANT), viewConsumer(POLICY), { filter_subjects });
+      const startedAt = performance.now();
+      const stopping = view.stop();
+      view.setDecider(decideBySubject, "v4");
+      expect(await stopping).toBe(4);
+      expect(performance.now() - startedAt).toBeLessThan(5_000);
     },
     TIMEOUT,
   );
