@@ -1,6 +1,6 @@
 /** Parts of requests that many operations share: names in paths, preconditions, and the documents that are written. */
 import { z } from "@hono/zod-openapi";
-import { ExportPolicy, ImportPolicy } from "../../src/model/schema/policy.ts";
+import { ImportPolicy, NamedElsewhereExport } from "../../src/model/schema/policy.ts";
 import { Name } from "../../src/model/schema/scalars.ts";
 import { Peer } from "../../src/model/schema/site.ts";
 import { TenantSettings } from "../../src/model/schema/tenant.ts";
@@ -40,9 +40,7 @@ export const TenantBody = TenantSettings.extend({ tenant: Name.optional().meta(i
   id: "Tenant",
   description: "Settings of a tenant; exports and imports are resources of their own",
 });
-export const ExportBody = ExportPolicy.extend({ name: Name.optional().meta(inPath) }).meta({
-  id: "ExportBody",
-});
+export const ExportBody = NamedElsewhereExport.meta({ id: "ExportBody" });
 export const ImportBody = ImportPolicy.extend({ from: Name.optional().meta(inPath) }).meta({
   id: "ImportBody",
 });

@@ -2,8 +2,7 @@
 import { stringify } from "yaml";
 import type { DocumentList } from "../../../routes/answers.ts";
 import { LeafmeshError } from "../../model/errors.ts";
-import { ExportPolicy } from "../../model/schema/policy.ts";
-import { Name } from "../../model/schema/scalars.ts";
+import { type ExportPolicy, NamedElsewhereExport } from "../../model/schema/policy.ts";
 import { parseLocated } from "../../model/site_file.ts";
 import { exportDocument, writeDocuments } from "../apply_file.ts";
 import { appliedText, fileOfFlag } from "../check.ts";
@@ -53,7 +52,7 @@ export const EXPORT_PUT: Command = {
   run: async (call) => {
     const tenant = argument(call, 0);
     const { path, text } = await fileOfFlag(call, "file");
-    const read = parseLocated(ExportPolicy.extend({ name: Name.optional() }), text, path).value;
+    const read = parseLocated(NamedElsewhereExport, text, path).value;
     const name = call.args[1] ?? read.name;
     if (name === undefined)
       throw new LeafmeshError("request_invalid", `${path} has no 'name': give it as an argument`);

@@ -39,17 +39,23 @@ export const HeaderRules = z
   .meta({ id: "HeaderRules" });
 export type HeaderRules = z.infer<typeof HeaderRules>;
 
+/** Most of what a policy may list: checking and compiling compare each with each. */
+const MOST_RULES = 256;
+const MOST_SUBJECTS = 256;
+const MOST_SUBJECTS_OF_POLICY = 1024;
+const MOST_REDACTIONS = 64;
+
 /** One rule of an export policy. The first rule that matches decides; no match, no export. */
 export const Rule = z
   .strictObject({
     name: z.string().min(1).max(64).optional(),
-    subjects: z.array(Pattern).min(1),
+    subjects: z.array(Pattern).min(1).max(MOST_SUBJECTS),
     when: z.string().min(1).max(4096).optional().meta({
       description: "CEL over subject, tokens, headers, data, origin, time and size; an error is a quarantine",
       example: '"region" in headers && headers["region"] == "EU"',
     }),
     deny: z.literal(true).optional(),
-    redact: z.array(Redaction).min(1).optional(),
+    redact: z.array(Redaction).min(1).max(MOST_REDACTIONS).optional(),
     headers: HeaderRules.optional(),
   })
   .superRefine((rule, context) => {
@@ -64,21 +70,36 @@ export const Rule = z
   .meta({ id: "Rule" });
 export type Rule = z.infer<typeof Rule>;
 
+const ExportFields = z.strictObject({
+  name: Name,
+  to: z.array(Name).min(1),
+  origin: Name.optional().meta({
+    description: "Pass on events of this other site (transit); default: our own",
+  }),
+  start: z.enum(["new", "all"]).optional().meta({
+    description: "Where a new route begins: with events from now on (default), or with all that is stored",
+  }),
+  rules: z.array(Rule).min(1).max(MOST_RULES),
+});
+
+function boundSubjects({ rules }: { readonly rules: readonly Rule[] }, context: z.RefinementCtx): void {
+  const subjects = rules.reduce((sum, rule) => sum + rule.subjects.length, 0);
+  if (subjects <= MOST_SUBJECTS_OF_POLICY) return;
+  context.addIssue({
+    code: "custom",
+    path: ["rules"],
+    message: `the rules list ${subjects} subjects in all, expected at most ${MOST_SUBJECTS_OF_POLICY}`,
+  });
+}
+
 /** What one tenant lets a set of peers have. */
-export const ExportPolicy = z
-  .strictObject({
-    name: Name,
-    to: z.array(Name).min(1),
-    origin: Name.optional().meta({
-      description: "Pass on events of this other site (transit); default: our own",
-    }),
-    start: z.enum(["new", "all"]).optional().meta({
-      description: "Where a new route begins: with events from now on (default), or with all that is stored",
-    }),
-    rules: z.array(Rule).min(1),
-  })
-  .meta({ id: "ExportPolicy" });
+export const ExportPolicy = ExportFields.superRefine(boundSubjects).meta({ id: "ExportPolicy" });
 export type ExportPolicy = z.infer<typeof ExportPolicy>;
+
+/** The same where the name stands elsewhere: in the path of a request, or in the command that reads a file. */
+export const NamedElsewhereExport = ExportFields.extend({
+  name: Name.optional().meta({ description: "Stands in the path; here it may be left out" }),
+}).superRefine(boundSubjects);
 
 /** What this site accepts of one tenant from one peer. */
 export const ImportPolicy = z
@@ -87,7 +108,7 @@ export const ImportPolicy = z
     origin: Name.optional().meta({
       description: "Accept events of this other site through the peer (transit)",
     }),
-    subjects: z.array(Pattern).min(1),
+    subjects: z.array(Pattern).min(1).max(MOST_SUBJECTS),
     live: z
       .boolean()
       .optional()

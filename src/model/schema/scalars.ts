@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { nameProblem } from "../names.ts";
 import { patternProblem } from "../subject.ts";
-import { parseBytes, parseDurationMs } from "../units.ts";
+import { formatBytes, parseBytes, parseDurationMs } from "../units.ts";
 
 /** A string that `problem` has nothing against; the message is `'<value>' <problem>`. */
 function checked(problem: (text: string) => string | null) {
@@ -32,12 +32,13 @@ export function duration(bounds: { minMs?: number; maxMs?: number } = {}) {
   });
 }
 
-/** A size in text, at least `minBytes`. */
-export function size(minBytes = 1) {
+/** A size in text, from `minBytes` to `maxBytes`. */
+export function size(minBytes = 1, maxBytes = Number.MAX_SAFE_INTEGER) {
   return checked((text) => {
     const bytes = parseBytes(text);
     if (bytes === null) return "is no size (expected for example 512KiB, 10MB, 2GiB)";
-    return bytes < minBytes ? `is smaller than ${minBytes} bytes` : null;
+    if (bytes < minBytes) return `is smaller than ${minBytes} bytes`;
+    return bytes > maxBytes ? `is larger than ${formatBytes(maxBytes)}` : null;
   });
 }
 

@@ -48,7 +48,14 @@ export const ServerSettings = z
       .min(1)
       .optional()
       .meta({ description: "External server: the configuration file that the sidecar may write and reload" }),
-    url: z.string().min(1).optional().meta({ description: "External server: where the sidecar connects" }),
+    url: z
+      .string()
+      .regex(/^(?:(?:nats|tls|ws|wss):\/\/)?[^\s/@]+$/, {
+        error:
+          "this is no address of a server (expected for example nats://host:4222, without user or password)",
+      })
+      .optional()
+      .meta({ description: "External server: where the sidecar connects" }),
   })
   .superRefine((server, context) => {
     const external = server.mode === "external";

@@ -9,15 +9,21 @@ export const TenantUser = z.strictObject({ name: Name, key: PublicKey }).meta({
 });
 export type TenantUser = z.infer<typeof TenantUser>;
 
+/** What a server can promise, see `max_file` of its configuration; and what NATS advises as the largest message. */
+const MOST_STORAGE_BYTES = 8 * 1024 ** 4;
+const MOST_MSG_BYTES = 64 * 1024 ** 2;
+
 export const TenantLimits = z
   .strictObject({
-    storage: size(1024)
+    storage: size(1024, MOST_STORAGE_BYTES)
       .optional()
       .meta({ description: "Of each of the tenant's streams; default 2GiB", example: "2GiB" }),
     maxAge: duration({ minMs: 1000 })
       .optional()
       .meta({ description: "How long events are kept; default 7d" }),
-    maxMsgSize: size(1).optional().meta({ description: "Largest event, headers included; default 1MiB" }),
+    maxMsgSize: size(1, MOST_MSG_BYTES)
+      .optional()
+      .meta({ description: "Largest event, headers included; default 1MiB" }),
     whenFull: z.enum(["discard-oldest", "refuse"]).optional().meta({
       description:
         "At the storage limit: drop the oldest event (default; the loss is counted), or refuse publishes",
