@@ -291,7 +291,7 @@ async function viewAfter(mesh: JetStreamManager, plan: ExportPlan): Promise<numb
 /** Moves a peer from one stream of the same events to another: nothing lost, nothing repeated. */
 async function switchRoute(
   context: ApplyContext,
-  { route, from, spec, paused }: Extract<Step, { type: "switch-route" }>,
+  { route, from, spec, paused, version }: Extract<Step, { type: "switch-route" }>,
 ): Promise<void> {
   const { mesh } = context;
   const tenant = route.export.tenant.name;
@@ -302,11 +302,14 @@ async function switchRoute(
   });
   if (peer.attached) throw new Waiting(`${route.peer} still takes events from ${from.stream}`);
   const position = await switchPosition(mesh, from, peer.sequence);
-  const after = await sequenceAfter(mesh, route.export, position);
-  if (after === null) {
-    throw new Waiting(`view ${route.export.stream} has not reached position ${position} yet`);
+  const plan = route.export;
+  const after = await sequenceAfter(mesh, plan, position);
+  // Where the peer moves into a view that others have: what other rules than today's let them see is not for it.
+  const decided = plan.stream === plan.source ? 0 : await sequenceOfVersion(mesh, plan, version);
+  if (after === null || decided === null) {
+    throw new Waiting(`view ${plan.stream} has not reached position ${position} yet`);
   }
-  await addConsumer(mesh, route.export.stream, spec, after, paused);
+  await addConsumer(mesh, plan.stream, spec, Math.max(after, decided), paused);
   await ignoreGone(mesh.consumers.delete(from.stream, from.consumer));
   context.poke(route.peer);
 }

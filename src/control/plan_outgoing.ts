@@ -60,7 +60,9 @@ export function planOutgoing(input: PlanInput, route: OutRoute, wanted: Readonly
       ...none,
       old: from,
       pauses: pause(info, from.stream, `the route moves to ${stream}`),
-      switches: [{ type: "switch-route", route, from, spec, paused: !agreed }],
+      switches: [
+        { type: "switch-route", route, from, spec, paused: !agreed, version: input.versionOf(route.export) },
+      ],
     };
   }
   const start = startOf(input, route, observed === undefined);

@@ -10,7 +10,7 @@ import { describeStep, type Step } from "./step.ts";
 
 /** Looked at again at this pace when nothing happens. */
 const EVERY_MS = 2000;
-/** While a step waits for a peer. */
+/** While a step waits for a peer: soon at first, then at the pace of the rest. A peer that has news asks for a pass itself. */
 const WAIT_MS = 250;
 /** Rounds of plan and apply in one pass; a pass that needs more is broken off and said. */
 const MAX_ROUNDS = 12;
@@ -44,6 +44,8 @@ export class Reconciler implements AsyncDisposable {
   #ended = false;
   #last: Planned | null = null;
   #converged = false;
+  /** Passes in a row that ended waiting for a peer. */
+  #waits = 0;
   #failures: readonly string[] = [];
   /** What was said last of a failure, so that a lasting one is logged once. */
   #said = "";
@@ -107,7 +109,9 @@ export class Reconciler implements AsyncDisposable {
     if (this.#ended) return;
     if (this.#timer !== null) clearTimeout(this.#timer);
     const waiting = report.failed.some((one) => one.waiting);
-    this.#timer = setTimeout(() => this.trigger(), waiting ? WAIT_MS : EVERY_MS);
+    this.#waits = waiting ? this.#waits + 1 : 0;
+    const pauseMs = waiting ? Math.min(WAIT_MS * Math.ceil(this.#waits / 8), EVERY_MS) : EVERY_MS;
+    this.#timer = setTimeout(() => this.trigger(), pauseMs);
   }
 
   async #plan(): Promise<Planned> {

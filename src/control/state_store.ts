@@ -47,6 +47,8 @@ export class KvStateStore implements StateStore, AsyncDisposable {
   readonly #check: CheckState;
   readonly #onChange: () => void;
   #documents: Documents = new Map();
+  /** Last revision of what was removed here: what the watch still tells of it is late. */
+  readonly #removed = new Map<string, number>();
   #revision = 0;
   #assembled: DesiredState | null = null;
   #stop: (() => void) | null = null;
@@ -155,6 +157,7 @@ export class KvStateStore implements StateStore, AsyncDisposable {
         left === resourceKey(ref) ? 1 : right === resourceKey(ref) ? -1 : 0,
       )) {
         await this.#kv.delete(key);
+        this.#removed.set(key, this.#revisionOf(key));
         this.#documents.delete(key);
       }
       this.#changed(this.#revision + keys.length);
@@ -239,7 +242,7 @@ export class KvStateStore implements StateStore, AsyncDisposable {
   }
 
   #takeEntry(entry: KvEntry): void {
-    if (entry.revision <= this.#revisionOf(entry.key)) return;
+    if (entry.revision <= Math.max(this.#revisionOf(entry.key), this.#removed.get(entry.key) ?? 0)) return;
     const ref = parseResourceKey(entry.key);
     if (ref === null) return;
     if (entry.operation === "PUT") {

@@ -83,6 +83,8 @@ export type Step =
       readonly from: OldRoute;
       readonly spec: ConsumerSpec;
       readonly paused: boolean;
+      /** Of the policy: a view's events that another version decided are not for this peer. */
+      readonly version: string;
     }
   | {
       readonly type: "delete-consumer";

@@ -110,7 +110,7 @@ const cases: [Step, string, string][] = [
     "attach out_acme of mesh.austin.API to in_acme again: it is silent",
   ],
   [
-    { type: "switch-route", route, from: OLD, spec: CONSUMER, paused: false },
+    { type: "switch-route", route, from: OLD, spec: CONSUMER, paused: false, version: "v1" },
     "MESH/view_acme_orders/austin",
     "switch austin from out_acme to view_acme_orders, at the position that it has stored",
   ],
