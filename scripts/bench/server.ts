@@ -75,3 +75,9 @@ export function median(values: readonly number[]): number {
   const upper = sorted[middle] ?? Number.NaN;
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
 }
+
+/** The median over the pairs of runs of one rate by the other: what slows a whole pair down does not count. */
+export function pairedRatio(ours: readonly number[], theirs: readonly number[]): number {
+  const ratios = ours.map((rate, run) => rate / (theirs[run] ?? Number.NaN));
+  return Number(median(ratios).toFixed(3));
+}
