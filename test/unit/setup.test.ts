@@ -148,9 +148,7 @@ describe("scripts/setup with a release archive", () => {
   test("refuses a release archive with another sum", async () => {
     const wrong = "0".repeat(64);
     const { code, stderr } = await runSetup(["nats-server"], { LEAFMESH_NATS_SHA256: wrong });
-    expect(stderr).toContain(
-      `release: ${ARCHIVE}.tar.gz has the sum ${sum}, expected ${wrong}`,
-    );
+    expect(stderr).toContain(`release: ${ARCHIVE}.tar.gz has the sum ${sum}, expected ${wrong}`);
     expect(code).toBe(1);
     expect(await Bun.file(join(folder, "checkout/.tools/nats-server/nats-server")).exists()).toBe(false);
   });
