@@ -189,6 +189,7 @@ async function introduction(ring: Ring): Promise<string> {
     `  curl -X PUT ${berlin.url}/v1/tenants/acme/exports/for-tokyo -H 'if-match: *' -H 'content-type: application/json' \\`,
     `    -H "authorization: Bearer $(cat ${berlin.tokenFile})" --data @${policy}`,
     `  kill -9 ${ring.sidecar("berlin").pid}   # berlin's sidecar: globex flows on, acme's view waits and catches up`,
+    "  # leaks are what the policies of the start do not let out: a policy that lets out more shows up as leaks",
     "  Ctrl-C ends the demo and stops all of it",
     "",
   ].join("\n")}\n`;
