@@ -1,20 +1,13 @@
 /** An import that turns from live to log only and back under load. */
 import { expect, test } from "bun:test";
 import { faults, Load, readLog } from "../support/ledger.ts";
-import { startMesh } from "../support/mesh.ts";
+import { startPair } from "../support/mesh.ts";
 import { waitFor } from "../support/wait_for.ts";
 
 test("an import whose `live` changes under load loses, repeats and reorders nothing", async () => {
-  await using mesh = await startMesh({
-    sites: { berlin: ["austin"], austin: [] },
-    tenants: (site) => [
-      site === "berlin"
-        ? {
-            tenant: "acme",
-            exports: [{ name: "out", to: ["austin"], rules: [{ subjects: ["acme.orders.>"] }] }],
-          }
-        : { tenant: "acme", imports: [{ from: "berlin", subjects: ["acme.>"] }] },
-    ],
+  await using mesh = await startPair({
+    exports: [{ name: "out", to: ["austin"], rules: [{ subjects: ["acme.orders.>"] }] }],
+    imports: [{ from: "berlin", subjects: ["acme.>"] }],
   });
   await mesh.flowing();
   const [berlin, austin] = [mesh.site("berlin"), mesh.site("austin")];

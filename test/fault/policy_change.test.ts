@@ -1,7 +1,7 @@
 /** A policy that changes under load: from its position on, and only from there, the peer sees the change. */
 import { expect, test } from "bun:test";
 import { faults, Load, readLog } from "../support/ledger.ts";
-import { startMesh } from "../support/mesh.ts";
+import { startPair } from "../support/mesh.ts";
 import { waitFor } from "../support/wait_for.ts";
 
 const PLAIN = { name: "out", to: ["austin"], rules: [{ subjects: ["acme.orders.>"] }] };
@@ -12,13 +12,9 @@ const REDACTED = {
 };
 
 async function pair() {
-  return await startMesh({
-    sites: { berlin: ["austin"], austin: [] },
-    tenants: (site) => [
-      site === "berlin"
-        ? { tenant: "acme", exports: [structuredClone(PLAIN)] }
-        : { tenant: "acme", imports: [{ from: "berlin", subjects: ["acme.>"] }] },
-    ],
+  return await startPair({
+    exports: [structuredClone(PLAIN)],
+    imports: [{ from: "berlin", subjects: ["acme.>"] }],
   });
 }
 

@@ -5,17 +5,13 @@ import { join } from "node:path";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { connect, nkeyAuthenticator } from "@nats-io/transport-node";
 import { loadSigningKey } from "../../src/nats/keys.ts";
-import { startMesh } from "../support/mesh.ts";
+import { startPair } from "../support/mesh.ts";
 import { waitFor } from "../support/wait_for.ts";
 
 test("a sidecar whose state is gone does not start with the policies of long ago, unless it is told to", async () => {
-  await using mesh = await startMesh({
-    sites: { berlin: ["austin"], austin: [] },
-    tenants: (site) => [
-      site === "berlin"
-        ? { tenant: "acme", exports: [{ name: "out", to: ["austin"], rules: [{ subjects: ["acme.>"] }] }] }
-        : { tenant: "acme", imports: [{ from: "berlin", subjects: ["acme.>"] }] },
-    ],
+  await using mesh = await startPair({
+    exports: [{ name: "out", to: ["austin"], rules: [{ subjects: ["acme.>"] }] }],
+    imports: [{ from: "berlin", subjects: ["acme.>"] }],
   });
   const berlin = mesh.site("berlin");
   const path = "/v1/tenants/acme/exports/out";

@@ -2,9 +2,9 @@
 import { expect, test } from "bun:test";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect, nkeyAuthenticator } from "@nats-io/transport-node";
-import { createSigningKey, loadSigningKey } from "../../src/nats/keys.ts";
+import { createSigningKey } from "../../src/nats/keys.ts";
 import { Load, readLog } from "../support/ledger.ts";
-import { startMesh } from "../support/mesh.ts";
+import { startMesh, startPair } from "../support/mesh.ts";
 import { waitFor } from "../support/wait_for.ts";
 
 const RING = { berlin: ["austin"], austin: ["tokyo"], tokyo: ["berlin"] };
@@ -128,16 +128,9 @@ test("a removed peer is cut at once, and nothing of later events reaches it", as
 }, 60_000);
 
 test("drift is repaired: a deleted consumer goes on where its peer is, a changed stream is set back", async () => {
-  await using mesh = await startMesh({
-    sites: { berlin: ["austin"], austin: [] },
-    tenants: (site) => [
-      site === "berlin"
-        ? {
-            tenant: "acme",
-            exports: [{ name: "all", to: ["austin"], rules: [{ subjects: ["acme.orders.>"] }] }],
-          }
-        : { tenant: "acme", imports: [{ from: "berlin", subjects: ["acme.>"] }] },
-    ],
+  await using mesh = await startPair({
+    exports: [{ name: "all", to: ["austin"], rules: [{ subjects: ["acme.orders.>"] }] }],
+    imports: [{ from: "berlin", subjects: ["acme.>"] }],
   });
   await mesh.flowing();
   const [berlin, austin] = [mesh.site("berlin"), mesh.site("austin")];
@@ -145,12 +138,8 @@ test("drift is repaired: a deleted consumer goes on where its peer is, a changed
   const far = await austin.app("acme");
   await waitFor(async () => (await readLog(far, "acme", "berlin.acme.>")).length > 100);
 
-  const key = await loadSigningKey(`${berlin.dataFolder}/keys/mesh.nk`);
-  const nc = await connect({
-    servers: berlin.file.server?.listen ?? "",
-    authenticator: nkeyAuthenticator(() => key.seed()),
-  });
-  const jsm = await jetstreamManager(nc, { checkAPI: false });
+  await using mine = await berlin.mesh();
+  const { jsm } = mine;
   await jsm.consumers.delete("out_acme", "austin");
   const { config } = await jsm.streams.info("out_acme");
   await jsm.streams.update("out_acme", { ...config, max_age: config.max_age * 2 });
@@ -160,7 +149,6 @@ test("drift is repaired: a deleted consumer goes on where its peer is, a changed
       (await jsm.consumers.info("out_acme", "austin")).push_bound === true,
     { deadlineMs: 10_000, what: "the repair" },
   );
-  await nc.close();
   await load.stop();
   const events = await waitFor(
     async () => {

@@ -1,31 +1,14 @@
 /** Kinds of routes: mirror, transit, log only; and what a peer may not do. */
 import { expect, test } from "bun:test";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
-import { connect, nkeyAuthenticator } from "@nats-io/transport-node";
-import { createSigningKey, loadSigningKey } from "../../src/nats/keys.ts";
-import { type MeshSite, startMesh } from "../support/mesh.ts";
+import { createSigningKey } from "../../src/nats/keys.ts";
+import { startMesh, startPair } from "../support/mesh.ts";
 import { waitFor } from "../support/wait_for.ts";
 
-async function meshJetStream(site: MeshSite) {
-  const key = await loadSigningKey(`${site.dataFolder}/keys/mesh.nk`);
-  const nc = await connect({
-    servers: site.file.server?.listen ?? "",
-    authenticator: nkeyAuthenticator(() => key.seed()),
-  });
-  return { jsm: await jetstreamManager(nc, { checkAPI: false }), [Symbol.asyncDispose]: () => nc.close() };
-}
-
 test("mirror: true keeps an exact copy with the same sequences, and republishes nothing", async () => {
-  await using mesh = await startMesh({
-    sites: { berlin: ["austin"], austin: [] },
-    tenants: (site) => [
-      site === "berlin"
-        ? {
-            tenant: "acme",
-            exports: [{ name: "all", to: ["austin"], rules: [{ subjects: ["acme.orders.>"] }] }],
-          }
-        : { tenant: "acme", imports: [{ from: "berlin", subjects: ["acme.>"], mirror: true }] },
-    ],
+  await using mesh = await startPair({
+    exports: [{ name: "all", to: ["austin"], rules: [{ subjects: ["acme.orders.>"] }] }],
+    imports: [{ from: "berlin", subjects: ["acme.>"], mirror: true }],
   });
   await mesh.flowing();
   const [berlin, austin] = [mesh.site("berlin"), mesh.site("austin")];
@@ -34,8 +17,8 @@ test("mirror: true keeps an exact copy with the same sequences, and republishes 
   const live: string[] = [];
   far.subscribe("acme.>", { callback: (_error, message) => void live.push(message.subject) });
   for (let n = 0; n < 10; n++) await js.publish(n % 2 === 0 ? "acme.orders.x" : "acme.private.x", `${n}`);
-  await using mine = await meshJetStream(austin);
-  await using theirs = await meshJetStream(berlin);
+  await using mine = await austin.mesh();
+  await using theirs = await berlin.mesh();
   await waitFor(async () => (await mine.jsm.streams.info("mirror_acme_berlin")).state.messages === 5);
   for (const seq of [1, 3, 5, 7, 9]) {
     const copy = await mine.jsm.streams.getMessage("mirror_acme_berlin", { seq });
@@ -90,19 +73,15 @@ test("transit: a site passes on another's events only where its export and the i
   await js.publish("acme.orders.y", "last");
   await waitFor(() => live.length >= 2);
   expect(live).toEqual(["acme.orders.x from berlin", "acme.orders.y last"]);
-  await using there = await meshJetStream(mesh.site("tokyo"));
+  await using there = await mesh.site("tokyo").mesh();
   const stored = await there.jsm.streams.getMessage("in_acme", { seq: 1 });
   expect(stored?.subject).toBe("berlin.acme.orders.x");
 }, 30_000);
 
 test("live: false fills the log and tells no core subscriber", async () => {
-  await using mesh = await startMesh({
-    sites: { berlin: ["austin"], austin: [] },
-    tenants: (site) => [
-      site === "berlin"
-        ? { tenant: "acme", exports: [{ name: "all", to: ["austin"], rules: [{ subjects: ["acme.>"] }] }] }
-        : { tenant: "acme", imports: [{ from: "berlin", subjects: ["acme.orders.>"], live: false }] },
-    ],
+  await using mesh = await startPair({
+    exports: [{ name: "all", to: ["austin"], rules: [{ subjects: ["acme.>"] }] }],
+    imports: [{ from: "berlin", subjects: ["acme.orders.>"], live: false }],
   });
   await mesh.flowing();
   const js = jetstream(await mesh.site("berlin").app("acme"));
@@ -119,21 +98,19 @@ test("live: false fills the log and tells no core subscriber", async () => {
 
 test("a peer that is another site than it says gets nothing, and the link says who answered", async () => {
   // austin's sidecar runs with a key that berlin does not expect; berlin dials it.
-  await using mesh = await startMesh({
-    sites: { berlin: ["austin"], austin: [] },
-    tenants: (site) => [
-      site === "berlin"
-        ? { tenant: "acme", exports: [{ name: "all", to: ["austin"], rules: [{ subjects: ["acme.>"] }] }] }
-        : { tenant: "acme", imports: [{ from: "berlin", subjects: ["acme.>"] }] },
-    ],
-    edit: (file) =>
+  await using mesh = await startPair(
+    {
+      exports: [{ name: "all", to: ["austin"], rules: [{ subjects: ["acme.>"] }] }],
+      imports: [{ from: "berlin", subjects: ["acme.>"] }],
+    },
+    (file) =>
       file.site !== "berlin"
         ? file
         : {
             ...file,
             peers: (file.peers ?? []).map((peer) => ({ ...peer, key: createSigningKey().publicKey })),
           },
-  });
+  );
   const berlin = mesh.site("berlin");
   const link = await waitFor(async () => {
     const [found] = await berlin.links();
@@ -145,8 +122,8 @@ test("a peer that is another site than it says gets nothing, and the link says w
   const live: string[] = [];
   far.subscribe("acme.>", { callback: (_error, message) => void live.push(message.subject) });
   await js.publish("acme.orders.x", "secret");
-  await using there = await meshJetStream(mesh.site("austin"));
-  await using here = await meshJetStream(berlin);
+  await using there = await mesh.site("austin").mesh();
+  await using here = await berlin.mesh();
   // Even a source that austin attaches by hand gets nothing: berlin's consumer is paused.
   const { config } = await there.jsm.streams.info("in_acme");
   await there.jsm.streams.update("in_acme", {

@@ -5,13 +5,15 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { type JetStreamManager, jetstreamManager } from "@nats-io/jetstream";
 import { connect, type NatsConnection, nkeyAuthenticator } from "@nats-io/transport-node";
 import { stringify } from "yaml";
 import type { LinkReport } from "../../src/control/api.ts";
+import type { ExportPolicy, ImportPolicy } from "../../src/model/schema/policy.ts";
 import type { Peer, SiteFile } from "../../src/model/schema/site.ts";
 import type { TenantDocument } from "../../src/model/schema/tenant.ts";
 import { freePorts } from "../../src/nats/addresses.ts";
-import { createSigningKey, loadSiteKeys, type SigningKey } from "../../src/nats/keys.ts";
+import { createSigningKey, loadSigningKey, loadSiteKeys, type SigningKey } from "../../src/nats/keys.ts";
 import { type TempFolder, tempFolder } from "./temp_folder.ts";
 import { waitFor } from "./wait_for.ts";
 
@@ -104,6 +106,17 @@ export class MeshSite {
     return nc;
   }
 
+  /** JetStream of MESH, as the sidecar sees it. */
+  async mesh(): Promise<{ readonly jsm: JetStreamManager } & AsyncDisposable> {
+    const key = await loadSigningKey(join(this.dataFolder, "keys", "mesh.nk"));
+    const nc = await connect({
+      servers: this.file.server?.listen ?? "",
+      authenticator: nkeyAuthenticator(() => key.seed()),
+    });
+    const jsm = await jetstreamManager(nc, { checkAPI: false });
+    return { jsm, [Symbol.asyncDispose]: () => nc.close() };
+  }
+
   /** Calls the API; the body is JSON. */
   async api(
     method: string,
@@ -193,6 +206,22 @@ export class Mesh implements AsyncDisposable {
 
 async function describe(idle: () => Promise<readonly (string | null)[]>): Promise<Error> {
   return new Error(JSON.stringify((await idle()).filter((why) => why !== null)));
+}
+
+/** Two sites, berlin and austin, and what tenant acme shares from the first to the second. */
+export async function startPair(
+  policies: { readonly exports: readonly ExportPolicy[]; readonly imports: readonly ImportPolicy[] },
+  edit?: MeshOptions["edit"],
+): Promise<Mesh> {
+  return await startMesh({
+    sites: { berlin: ["austin"], austin: [] },
+    tenants: (site) => [
+      site === "berlin"
+        ? { tenant: "acme", exports: [...policies.exports] }
+        : { tenant: "acme", imports: [...policies.imports] },
+    ],
+    ...(edit === undefined ? {} : { edit }),
+  });
 }
 
 /** Starts a mesh; the sites know each other's keys from the start. */
