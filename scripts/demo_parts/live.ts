@@ -3,6 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { sleep } from "../../src/nats/wait.ts";
 import { Apps } from "./apps.ts";
 import { Checker } from "./checker.ts";
 import { type LiveState, renderLive } from "./live_table.ts";
@@ -10,7 +11,6 @@ import type { Example } from "./payloads.ts";
 import type { Ring } from "./ring.ts";
 import { makeEvents, READ_LOG, SITES, type Site, TENANTS, type Tenant } from "./scenario.ts";
 import type { Link } from "./site_api.ts";
-import { pause } from "./wait.ts";
 
 /** Between two events of one publisher: six of them make 30 events a second. */
 const PAUSE_MS = 200;
@@ -64,7 +64,7 @@ class Live {
         this.#checker.expect(event);
         await this.#send(event);
         if (event.twice) await this.#send(event, 2);
-        await pause(PAUSE_MS, this.#signal);
+        await sleep(PAUSE_MS, this.#signal);
         if (this.#signal.aborted) return;
       }
     }
@@ -81,7 +81,7 @@ class Live {
           site,
           `${what}; native routes flow on, views wait; it is started again after ${seconds} s`,
         );
-        await pause(RESTART_MS, this.#signal);
+        await sleep(RESTART_MS, this.#signal);
         if (this.#signal.aborted) return;
         this.#ring.startSidecar(site);
         this.#news.set(
@@ -89,7 +89,7 @@ class Live {
           `the sidecar of ${site} was started again as process ${this.#ring.sidecar(site).pid}`,
         );
       }
-      await pause(250, this.#signal);
+      await sleep(250, this.#signal);
     }
   }
 
@@ -101,7 +101,7 @@ class Live {
     let last = started;
     let height = 0;
     while (!this.#signal.aborted) {
-      await pause(stdout.isTTY ? TABLE_MS : PLAIN_TABLE_MS, this.#signal);
+      await sleep(stdout.isTTY ? TABLE_MS : PLAIN_TABLE_MS, this.#signal);
       const now = performance.now();
       const state: LiveState = {
         seconds: (now - started) / 1000,
@@ -131,7 +131,7 @@ class Live {
         else this.#published++;
         return;
       } catch {
-        await pause(RETRY_MS, this.#signal);
+        await sleep(RETRY_MS, this.#signal);
       }
     }
   }

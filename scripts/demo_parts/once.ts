@@ -1,4 +1,6 @@
 /** `--once`: a fixed set of events, published at all sites, and what came of them. */
+
+import { sleep } from "../../src/nats/wait.ts";
 import { Apps } from "./apps.ts";
 import { Checker, type Fault } from "./checker.ts";
 import type { Percentiles } from "./latency.ts";
@@ -6,7 +8,7 @@ import type { Example } from "./payloads.ts";
 import { ROUTE_KINDS } from "./policies.ts";
 import type { Ring } from "./ring.ts";
 import { type DemoEvent, makeEvents, READ_LOG, SITES, TENANTS } from "./scenario.ts";
-import { Interrupted, pause, waitUntil } from "./wait.ts";
+import { Interrupted, waitUntil } from "./wait.ts";
 
 /** Events of each publisher that are kept for the end and published at a calm rate: a burst measures queues. */
 const CALM_EVENTS = 40;
@@ -136,7 +138,7 @@ async function publishAll(
     if (await apps.publish(event, 1))
       throw new Error(`${event.subject} ${event.id} was taken for a duplicate`);
     if (event.twice && (await apps.publish(event, 2))) stopped++;
-    if (pauseMs > 0) await pause(pauseMs, signal);
+    if (pauseMs > 0) await sleep(pauseMs, signal);
   }
   return stopped;
 }

@@ -6,7 +6,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { DATA_FILES } from "../../src/nats/data_folder.ts";
 import { readRunningProcess, signalProcess } from "../../src/nats/processes.ts";
-import { pause } from "./wait.ts";
+import { sleep } from "../../src/nats/wait.ts";
 
 const CLI = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 /** Ends a process when the pipe to the demo closes, so also when the demo is killed. */
@@ -65,7 +65,7 @@ export class SidecarProcess implements AsyncDisposable {
       this.#child.kill("SIGTERM");
       const late = new AbortController();
       void this.#ended.then(() => late.abort());
-      await pause(STOP_DEADLINE_MS, late.signal);
+      await sleep(STOP_DEADLINE_MS, late.signal);
       if (this.ended === null) {
         this.#child.kill("SIGKILL");
         await this.#ended;
@@ -80,7 +80,7 @@ export class SidecarProcess implements AsyncDisposable {
     const end = performance.now() + STOP_DEADLINE_MS;
     while (performance.now() < end) {
       if ((await readRunningProcess(join(this.#options.data, DATA_FILES.keeperPid))) === null) return;
-      await pause(50);
+      await sleep(50);
     }
   }
 }

@@ -1,4 +1,5 @@
 /** Waiting for conditions, up to the signal's end. */
+import { sleep } from "../../src/nats/wait.ts";
 
 /** The demo was asked to stop, or its time is over. */
 export class Interrupted extends Error {}
@@ -21,22 +22,8 @@ export async function waitUntil(
       last = error instanceof Error ? `; last: ${error.message}` : "";
     }
     if (signal.aborted) throw new Interrupted(`${reasonOf(signal)}: waited in vain for ${what}${last}`);
-    await pause(pollMs, signal);
+    await sleep(pollMs, signal);
   }
-}
-
-/** Resolves after `ms`, or at once when the signal aborts. */
-export async function pause(ms: number, signal?: AbortSignal): Promise<void> {
-  if (signal?.aborted) return;
-  await new Promise<void>((resolve) => {
-    const end = () => {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = setTimeout(end, ms);
-    signal?.addEventListener("abort", end);
-  });
 }
 
 /** Why the signal aborted. */
