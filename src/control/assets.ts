@@ -33,11 +33,6 @@ export type StreamSpec = Partial<StreamConfig> & { readonly name: string };
 /** The fields of a consumer that we own; where it starts is set apart, when it is made. */
 export type ConsumerSpec = Partial<ConsumerConfig> & { readonly durable_name: string };
 
-export interface WantedStream {
-  readonly account: StreamAccount;
-  readonly spec: StreamSpec;
-}
-
 /** Headers that a view, the transport and the store add to an event, at most. */
 const HEADER_ROOM_BYTES = 8 * 1024;
 /** The log against each of the streams that it is made of. */

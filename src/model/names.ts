@@ -10,7 +10,7 @@ import { createHash } from "node:crypto";
 const NAME = /^[a-z][a-z0-9-]{0,31}$/;
 
 /** Names that would collide with our own first tokens. */
-const RESERVED = new Set(["mesh", "dlq", "refused", "local"]);
+const RESERVED = new Set(["mesh", "dlq", "local", "log"]);
 
 /** Why `name` cannot name a site, a tenant or a policy; `null` when it can. */
 export function nameProblem(name: string): string | null {
@@ -88,8 +88,6 @@ export const tenantSubjects = (tenant: string): string => `${tenant}.>`;
 /** Where a view keeps an event: `<site>~<policy>.<tenant>.<rest>`. */
 export const viewSubject = (site: string, policy: string, tenantSubject: string): string =>
   `${site}~${policy}.${tenantSubject}`;
-/** Where an event is kept that a peer sent and that we do not accept: not republished, not in the log. */
-export const refusedSubjects = (peer: string, tenant: string): string => `refused.${peer}.${tenant}.>`;
 export const dlqSubject = (tenantSubject: string): string => `dlq.${tenantSubject}`;
 export const dlqSubjects = (tenant: string): string => `dlq.${tenant}.>`;
 

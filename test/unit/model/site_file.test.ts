@@ -67,7 +67,7 @@ describe("parseSiteFile()", () => {
       "site: Berlin\n",
       ["1:7 site: 'Berlin' must be a lower-case letter, then up to 31 of a-z, 0-9 and '-'"],
     ],
-    ["a reserved name", "site: mesh\n", ["1:7 site: 'mesh' is reserved (mesh, dlq, refused, local)"]],
+    ["a reserved name", "site: mesh\n", ["1:7 site: 'mesh' is reserved (mesh, dlq, local, log)"]],
     ["a missing key", "peers: []\n", ["1:1 site: is missing (expected text)"]],
     ["an empty value", "site:\n", ["1:6 site: is empty, expected text"]],
     ["a wrong type", "site: berlin\npeers: 5\n", ["2:8 peers: 5 is a number, expected a list"]],
