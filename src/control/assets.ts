@@ -169,17 +169,14 @@ export function logSpec(tenant: DesiredTenant, streams: readonly string[]): Stre
 
 /**
  * The source of an import. Whatever the peer sends is stored under the origin and tenant that we agreed on: a peer
- * cannot speak for another site or tenant. A subject that no transform matches would be kept as sent, hence three.
+ * cannot speak for another site or tenant. A subject of one or two tokens is kept as it was sent, and nothing reads it: what
+ * is republished, logged or passed on has at least three, `<origin>.<tenant>.<rest>`.
  */
 export function importSource(site: string, route: InRoute, stream: string): StreamSource {
   const prefix = storedSubject(route.origin, route.tenant.name);
   return {
     ...peerSource(site, route.peer, stream),
-    subject_transforms: [
-      { src: "*.*.>", dest: `${prefix}.>` },
-      { src: "*.*", dest: `${prefix}._two` },
-      { src: "*", dest: `${prefix}._one` },
-    ],
+    subject_transforms: [{ src: "*.*.>", dest: `${prefix}.>` }],
   } as StreamSource;
 }
 

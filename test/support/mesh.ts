@@ -5,7 +5,7 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { type JetStreamManager, jetstreamManager } from "@nats-io/jetstream";
+import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect, type NatsConnection, nkeyAuthenticator } from "@nats-io/transport-node";
 import { stringify } from "yaml";
 import type { LinkReport } from "../../src/control/api.ts";
@@ -107,14 +107,14 @@ export class MeshSite {
   }
 
   /** JetStream of MESH, as the sidecar sees it. */
-  async mesh(): Promise<{ readonly jsm: JetStreamManager } & AsyncDisposable> {
+  async mesh(): Promise<{ readonly jsm: JetStreamManager; readonly js: JetStreamClient } & AsyncDisposable> {
     const key = await loadSigningKey(join(this.dataFolder, "keys", "mesh.nk"));
     const nc = await connect({
       servers: this.file.server?.listen ?? "",
       authenticator: nkeyAuthenticator(() => key.seed()),
     });
     const jsm = await jetstreamManager(nc, { checkAPI: false });
-    return { jsm, [Symbol.asyncDispose]: () => nc.close() };
+    return { jsm, js: jetstream(nc), [Symbol.asyncDispose]: () => nc.close() };
   }
 
   /** Calls the API; the body is JSON. */

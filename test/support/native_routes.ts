@@ -1,5 +1,7 @@
 /** The streams and consumers of native routes, made by hand: what the sidecars' plan makes, for tests below it. */
 import { jetstreamManager } from "@nats-io/jetstream";
+import { importSource } from "../../src/control/assets.ts";
+import { desiredTenant } from "../../src/model/desired.ts";
 import {
   deliverSubject,
   inStream,
@@ -9,7 +11,6 @@ import {
   logStream,
   outStream,
   peerConsumer,
-  siteApiPrefix,
   storedSubject,
   tenantApiPrefix,
   tenantSubjects,
@@ -64,19 +65,11 @@ export async function makeExport(
 export async function makeImport(at: TestSite, peers: readonly string[], tenant: string): Promise<void> {
   const mesh = await jetstreamManager(at.mesh);
   const { config } = await mesh.streams.info(inStream(tenant, true));
-  config.sources = peers.map((peer) => ({
-    name: outStream(tenant),
-    external: { api: siteApiPrefix(peer), deliver: "" },
-    consumer: {
-      name: peerConsumer(at.name),
-      deliver_subject: deliverSubject(peer, at.name, outStream(tenant)),
-    },
-    subject_transforms: [
-      { src: "*.*.>", dest: `${peer}.${tenant}.>` },
-      { src: "*.*", dest: `${peer}.${tenant}._two` },
-      { src: "*", dest: `${peer}.${tenant}._one` },
-    ],
-  }));
+  config.sources = peers.map((peer) => {
+    const policy = { from: peer, subjects: [tenantSubjects(tenant)] };
+    const route = { tenant: desiredTenant({ tenant }), policy, peer, origin: peer, offer: null, why: null };
+    return importSource(at.name, route, outStream(tenant));
+  });
   await mesh.streams.update(inStream(tenant, true), config);
 }
 

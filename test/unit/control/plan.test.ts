@@ -332,11 +332,7 @@ describe("planSteps() of imports", () => {
         name: "out_acme",
         external: { api: "mesh.austin.API" },
         consumer: { name: "berlin", deliver_subject: "mesh.austin.deliver.berlin.out_acme" },
-        subject_transforms: [
-          { src: "*.*.>", dest: "austin.acme.>" },
-          { src: "*.*", dest: "austin.acme._two" },
-          { src: "*", dest: "austin.acme._one" },
-        ],
+        subject_transforms: [{ src: "*.*.>", dest: "austin.acme.>" }],
       },
     ]);
   });
