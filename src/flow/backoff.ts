@@ -1,22 +1,6 @@
 /** Waiting between attempts, and what ends it early. */
 import type { NatsConnection } from "@nats-io/transport-node";
-
-/** Resolves after `ms`, or at once when `signal` is aborted; never rejects. */
-export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal?.aborted === true) {
-      resolve();
-      return;
-    }
-    const done = () => {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal?.addEventListener("abort", done, { once: true });
-  });
-}
+import { sleep } from "../nats/wait.ts";
 
 const FIRST_MS = 100;
 const MOST_MS = 5_000;
