@@ -1,6 +1,6 @@
 /** How far this site has stored a stream of a peer: what the peer's own acknowledgement floor may lag behind. */
 import type { JetStreamManager } from "@nats-io/jetstream";
-import { mirrorStream, siteApiPrefix, storedSubject } from "../model/names.ts";
+import { inStream, mirrorStream, siteApiPrefix, storedSubject } from "../model/names.ts";
 import type { PeerPosition } from "./apply.ts";
 import { isMessageNotFound, type ObservedStreams, sourceReports } from "./observe.ts";
 import type { InRoute } from "./routes.ts";
@@ -27,8 +27,8 @@ export async function importPosition(
     const now = sourceReports(info).find((one) => one.name === ask.stream && one.external?.api === api);
     return { attached: true, sequence: now?.seq ?? (await lastStored(mesh, name, ask, imports)) };
   }
-  for (const name of streams.keys()) {
-    if (!/^(in|quiet)_/.test(name) || !name.endsWith(`_${ask.tenant}`)) continue;
+  for (const name of [inStream(ask.tenant, true), inStream(ask.tenant, false)]) {
+    if (!streams.has(name)) continue;
     sequence = Math.max(sequence, await lastStored(mesh, name, ask, imports));
   }
   return { attached: false, sequence };

@@ -100,6 +100,11 @@ export function isGone(error: unknown): boolean {
   return code === JetStreamApiCodes.StreamNotFound || code === JetStreamApiCodes.ConsumerNotFound;
 }
 
+/** Whether JetStream says that the last sequence is another than the one that was expected. */
+export function isWrongSequence(error: unknown): boolean {
+  return apiCode(error) === JetStreamApiCodes.StreamWrongLastSequence;
+}
+
 /** Whether JetStream says that a message does not exist. */
 export function isMessageNotFound(error: unknown): boolean {
   return apiCode(error) === JetStreamApiCodes.NoMessageFound;

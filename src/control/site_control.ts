@@ -4,7 +4,7 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import type { DesiredState, DesiredTenant } from "../model/desired.ts";
 import { LeafmeshError } from "../model/errors.ts";
 import type { PseudonymKey } from "../model/keys.ts";
-import { siteApiPrefix, siteApiReset } from "../model/names.ts";
+import { siteApiPrefix, siteApiReset, tenantAccount } from "../model/names.ts";
 import type { SigningKey } from "../nats/keys.ts";
 import type { SystemApi } from "../nats/system_api.ts";
 import type {
@@ -213,7 +213,7 @@ export class SiteControl implements Control, AsyncDisposable {
     const accounts = new Set(await this.#options.system.accounts());
     await Promise.all(
       this.#desired().tenants.map(async ({ name }) => {
-        if (!accounts.has(`T_${name}`)) return;
+        if (!accounts.has(tenantAccount(name))) return;
         const info = await observeLog(await this.#options.tenant(name), name);
         if (info !== undefined) logs.set(name, info);
       }),

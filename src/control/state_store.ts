@@ -12,6 +12,7 @@ import { ExportPolicy, ImportPolicy } from "../model/schema/policy.ts";
 import { Peer, type SiteFile } from "../model/schema/site.ts";
 import { type TenantDocument, TenantSettings } from "../model/schema/tenant.ts";
 import type { StateStore } from "./api.ts";
+import { isWrongSequence } from "./observe.ts";
 import {
   parseResourceKey,
   type ResourceRef,
@@ -331,8 +332,7 @@ function relativePath(path: string, own: string): string {
 }
 
 function raced(ref: ResourceRef, error: unknown): unknown {
-  const code = typeof error === "object" && error !== null && "code" in error ? error.code : null;
-  if (code !== 10_071) return error;
+  if (!isWrongSequence(error)) return error;
   return new LeafmeshError("precondition_failed", `${resourceLabel(ref)} was changed at the same time`, {
     cause: error,
   });

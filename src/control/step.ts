@@ -1,6 +1,6 @@
 /** The steps that a plan is made of. Each is idempotent: running it twice does what running it once does. */
 import type { StreamSource } from "@nats-io/jetstream";
-import { logStream } from "../model/names.ts";
+import { linkAccount, logStream, MESH_ACCOUNT, tenantAccount } from "../model/names.ts";
 import type { StepReport } from "./api.ts";
 import type { ConsumerSpec, StreamAccount, StreamSpec } from "./assets.ts";
 import type { ExportPlan, InRoute, OutRoute } from "./routes.ts";
@@ -108,7 +108,9 @@ export interface OldRoute {
 
 /** Full name of a stream: `MESH/out_acme`, `T_acme/acme`. */
 function streamTarget(account: StreamAccount, stream: string): string {
-  return account.type === "mesh" ? `MESH/${stream}` : `T_${account.tenant}/${logStream(account.tenant)}`;
+  return account.type === "mesh"
+    ? `${MESH_ACCOUNT}/${stream}`
+    : `${tenantAccount(account.tenant)}/${logStream(account.tenant)}`;
 }
 
 /** A step as people and programs read it. */
@@ -148,7 +150,7 @@ export function describeStep(step: Step): StepReport {
     case "configure-server":
       return report("nats.conf", `write and reload the server's configuration: ${step.changed.join(", ")}`);
     case "kick-leaf":
-      return report(`LINK_${step.peer}`, `cut the leaf connection of ${step.peer}: ${step.why}`);
+      return report(linkAccount(step.peer), `cut the leaf connection of ${step.peer}: ${step.why}`);
     case "create-view": {
       const target = `MESH/${step.spec.name}`;
       return report(target, `create view ${target} of ${step.plan.source}: ${whyView(step.plan)}`);
