@@ -4,9 +4,9 @@ import type { Decision, MeshEvent } from "../model/event.ts";
 import type { PseudonymKey } from "../model/keys.ts";
 import { matches } from "../model/subject.ts";
 import { type Explanation, explainEvent } from "../policy/explain.ts";
+import { headerBlock, headerRecord } from "../policy/header_text.ts";
 import type { Peers } from "./agreement.ts";
 import type { ExplainPeer, ExplainReport, ExplainRequest } from "./api.ts";
-import { headerBlock, headerRecord } from "./header_text.ts";
 import type { ExportPlan } from "./routes.ts";
 
 export interface ExplainInput {

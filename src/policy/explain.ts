@@ -58,7 +58,7 @@ export function explainEvent(context: ExplainContext, event: MeshEvent): Explana
           version: compiled.version,
           route: route.type,
           why: route.type === "view" ? route.why : [],
-          decision: route.type === "native" ? untouched(decision, event) : decision,
+          decision: asRouted(decision, event, route.type),
           steps,
         }),
       );
@@ -97,8 +97,8 @@ function outcomeOf(rule: CompiledRule, verdict: Decision | null): ExplainStep["o
   }
 }
 
-/** On a native route the server moves the event as it is, and looks at nothing but its subject. */
-function untouched(decision: Decision, event: MeshEvent): Decision {
-  if (decision.type === "drop") return decision;
+/** What a route makes of a decision: natively the server moves the event as it is, and looks at nothing but its subject. */
+export function asRouted(decision: Decision, event: MeshEvent, route: "native" | "view"): Decision {
+  if (route === "view" || decision.type === "drop") return decision;
   return { type: "forward", rule: decision.rule, headers: event.headers, data: event.data, redactions: 0 };
 }

@@ -4,7 +4,6 @@ import type { JetStreamManager } from "@nats-io/jetstream";
 import type { ApiLog } from "../../routes/options.ts";
 import type { Control, ViewReport } from "../control/api.ts";
 import type { ViewRunner } from "../control/apply.ts";
-import { headerRecord } from "../control/header_text.ts";
 import type { ExportPlan } from "../control/routes.ts";
 import { viewKey } from "../control/step.ts";
 import { listDeadLetters } from "../flow/dead_letters.ts";
@@ -17,6 +16,7 @@ import type { Log } from "../observe/log.ts";
 import { renderMetrics } from "../observe/metrics.ts";
 import { compilePolicy } from "../policy/compile.ts";
 import { decide } from "../policy/decide.ts";
+import { headerRecord } from "../policy/header_text.ts";
 
 /** The control plane's view of the data plane: policies go in, deciders come out. */
 export function viewRunner(

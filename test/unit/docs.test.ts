@@ -9,6 +9,7 @@ import { COMMANDS } from "../../src/cli/commands/mod.ts";
 import { checkState } from "../../src/control/check_state.ts";
 import { desiredTenant } from "../../src/model/desired.ts";
 import { ExportPolicy, ImportPolicy, Redaction, Rule } from "../../src/model/schema/policy.ts";
+import { PolicyTest, PolicyTestFile, TestExpectation } from "../../src/model/schema/policy_test.ts";
 import { ApiSettings, Peer, ServerSettings, SiteFile } from "../../src/model/schema/site.ts";
 import {
   Dedupe,
@@ -25,7 +26,14 @@ import { checkRules } from "../../src/policy/check_rules.ts";
 import { testApi } from "./routes/api_support.ts";
 
 const ROOT = join(import.meta.dir, "../..");
-const FILES = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/configuration.md"];
+const FILES = [
+  "README.md",
+  "ARCHITECTURE.md",
+  "CONTRIBUTING.md",
+  "CHANGELOG.md",
+  "docs/configuration.md",
+  "docs/trying-policies.md",
+];
 const read = (path: string): string => readFileSync(join(ROOT, path), "utf8");
 const documents = FILES.map((file) => ({ file, text: read(file) }));
 
@@ -171,6 +179,8 @@ describe("the YAML of the documents", () => {
           ...imports.map(({ from }) => from),
         ]);
         expect(checkState("berlin", tenants, peersOf(names, "berlin"))).toEqual([]);
+      } else if ("tests" in value) {
+        expect(parseLocated(PolicyTestFile, block.text, block.file).value.tests).not.toEqual([]);
       } else {
         const policy = parseLocated(ExportPolicy, block.text, block.file).value;
         expect(checkRules(policy, "")).toEqual([]);
@@ -223,4 +233,12 @@ describe("docs/configuration.md", () => {
     expect(row("dedupe.ids")).toBe(dedupe.ids);
     expect(row("log")).toBe(String(log));
   });
+});
+
+test.each([
+  ...Object.keys(PolicyTestFile.shape).filter((key) => key !== "tests"),
+  ...Object.keys(PolicyTest.shape).map((key) => `tests[].${key}`),
+  ...Object.keys(TestExpectation.shape).map((key) => (key === "outcome" ? key : `expect.${key}`)),
+])("docs/trying-policies.md says what %s is", (key) => {
+  expect(read("docs/trying-policies.md")).toContain(`\`${key}\``);
 });

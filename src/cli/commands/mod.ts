@@ -7,6 +7,7 @@ import { EXPORT_LIST, EXPORT_PUT, EXPORT_REMOVE, EXPORT_SHOW } from "./export.ts
 import { IMPORT_LIST, IMPORT_PUT, IMPORT_REMOVE } from "./import.ts";
 import { INIT } from "./init.ts";
 import { PEER_ADD, PEER_LIST, PEER_REMOVE } from "./peer.ts";
+import { POLICY_TEST } from "./policy_test.ts";
 import { LINT, UP, VERSION } from "./sidecar.ts";
 import { LINKS, STATUS } from "./status.ts";
 import { TENANT_ADD, TENANT_LIST, TENANT_REMOVE, TENANT_SHOW } from "./tenant.ts";
@@ -21,6 +22,7 @@ export const COMMANDS: readonly Command[] = [
   PLAN,
   APPLY,
   EXPLAIN,
+  POLICY_TEST,
   TENANT_LIST,
   TENANT_SHOW,
   TENANT_ADD,

@@ -44,7 +44,7 @@ export function createWorld(): World {
     modes,
     env,
     requests,
-    sidecar: { runSidecar: async () => 0, lintSiteFile: () => [] },
+    sidecar: { runSidecar: async () => 0, lintSiteFile: () => [], testPolicies: async () => [] },
     fetch: async (url, init) => {
       const { pathname, search } = new URL(url);
       requests.push(

@@ -145,3 +145,63 @@ describe("table(), elapsed() and printable()", () => {
     expect(printable("a\tb\nü\u0000\u0085")).toBe("a\tb\nü\\x00\\x85");
   });
 });
+
+describe("policy test", () => {
+  const files = (world: ReturnType<typeof createWorld>, second: string) => {
+    world.files.set("p.yaml", "name: p\nto: [tokyo]\nrules:\n  - { subjects: [acme.a.>] }\n");
+    world.files.set(
+      "p.test.yaml",
+      `tests:\n  - { name: one, subject: acme.a.x, expect: forward }\n${second}`,
+    );
+  };
+  async function worldWithSidecar() {
+    const world = createWorld();
+    Object.assign(world.sidecar, await (await import("../../../src/cli/up.ts")).loadSidecar());
+    return world;
+  }
+
+  test("runs the test file beside a policy and says how many cases passed", async () => {
+    const world = await worldWithSidecar();
+    files(world, "");
+    expect(await world.run("policy", "test", "p.yaml")).toMatchObject({
+      code: 0,
+      out: "p.test.yaml: 1 of 1 case passed\n1 passed, 0 failed\n",
+    });
+    expect((await world.run("policy", "test", "p.test.yaml", "--json")).json()).toMatchObject({
+      ok: true,
+      passed: 1,
+      files: [{ policyFile: "p.yaml", tests: [{ name: "one", outcome: "forward", problems: [] }] }],
+    });
+    expect(world.requests).toEqual([]);
+  });
+
+  test("fails with every failure and its place, also when rules without a case are not allowed", async () => {
+    const world = await worldWithSidecar();
+    files(world, "  - { name: two, subject: acme.b.x, expect: forward }\n");
+    const { code, out } = await world.run("policy", "test", "p.yaml");
+    expect(code).toBe(2);
+    expect(out).toContain("failed: p.test.yaml:3:5 two");
+    expect(out).toContain("p.test.yaml:3:45 tests[1].expect: expected forward, got drop: no_rule");
+    expect(out).toEndWith("1 passed, 1 failed\n");
+    world.files.set("p.test.yaml", "tests:\n  - { name: two, subject: acme.b.x, expect: drop }\n");
+    expect((await world.run("policy", "test", "p.yaml")).code).toBe(0);
+    const strict = await world.run("policy", "test", "p.yaml", "--all-rules");
+    expect([strict.code, strict.out]).toEqual([
+      2,
+      expect.stringContaining("no case is decided by acme/p #1"),
+    ]);
+  });
+
+  test("says which file is not there or not valid", async () => {
+    const world = await worldWithSidecar();
+    expect(await world.run("policy", "test", "p.yaml")).toMatchObject({
+      code: 4,
+      err: expect.stringContaining("There is no file p.test.yaml"),
+    });
+    files(world, "tset: 1\n");
+    expect(await world.run("policy", "test", "p.yaml")).toMatchObject({
+      code: 2,
+      out: expect.stringContaining("p.test.yaml:3:1 tset: unknown key 'tset'"),
+    });
+  });
+});

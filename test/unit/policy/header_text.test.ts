@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { headerBlock, headerRecord } from "../../../src/control/header_text.ts";
 import { LeafmeshError } from "../../../src/model/errors.ts";
+import { headerBlock, headerRecord } from "../../../src/policy/header_text.ts";
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 const bytes = (block: string) => new TextEncoder().encode(block);
