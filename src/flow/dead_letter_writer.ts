@@ -44,6 +44,8 @@ export function deadLetterFrame(
     [DLQ_HEADERS.subject, event.subject.slice(0, MAX_SUBJECT)],
     [DLQ_HEADERS.origin, event.origin],
     [DLQ_HEADERS.position, String(event.sequence)],
+    [DLQ_HEADERS.time, String(event.timeMs)],
+    [DLQ_HEADERS.epoch, entry.epoch],
   ];
   if (event.headers.length > 0 && headersFit) lines.push([DLQ_HEADERS.headers, encoded]);
   const block = (all: ReadonlyArray<readonly [string, string]>) =>
@@ -51,7 +53,8 @@ export function deadLetterFrame(
       `NATS/1.0\r\n${all.map(([name, value]) => `${name}: ${value}\r\n`).join("")}\r\n`,
     );
   const whole = block(lines);
-  if (headersFit && whole.length + event.data.length <= maxPayload)
+  const wholeSubject = event.subject.length <= MAX_SUBJECT;
+  if (wholeSubject && headersFit && whole.length + event.data.length <= maxPayload)
     return { headers: whole, data: event.data };
   lines.push([DLQ_HEADERS.truncated, `${event.headers.length} ${event.data.length}`]);
   const cut = block(lines);

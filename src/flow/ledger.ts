@@ -4,7 +4,7 @@
  */
 
 /** What became of an event; its number stands in the ledger's columns. */
-export const OUTCOME = { forwarded: 0, denied: 1, noRule: 2, quarantined: 3 } as const;
+export const OUTCOME = { forwarded: 0, denied: 1, noRule: 2, quarantined: 3, redriven: 4 } as const;
 export type Outcome = (typeof OUTCOME)[keyof typeof OUTCOME];
 
 /** Counts of one worker since it started. */
@@ -16,11 +16,13 @@ export interface FlowCounts {
   denied: number;
   noRule: number;
   quarantined: number;
+  /** Dead letters that were decided again and forwarded. */
+  redriven: number;
 }
 
 /** Counts at zero. */
 export function newFlowCounts(): FlowCounts {
-  return { forwarded: 0, redacted: 0, redactedValues: 0, denied: 0, noRule: 0, quarantined: 0 };
+  return { forwarded: 0, redacted: 0, redactedValues: 0, denied: 0, noRule: 0, quarantined: 0, redriven: 0 };
 }
 
 const WAITING = Number.POSITIVE_INFINITY;
@@ -103,6 +105,9 @@ export class Ledger {
         break;
       case OUTCOME.quarantined:
         counts.quarantined++;
+        break;
+      case OUTCOME.redriven:
+        counts.redriven++;
         break;
       default:
         break;

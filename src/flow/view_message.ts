@@ -1,6 +1,6 @@
 /** Builds what the view stores of a forwarded event. */
 import type { Decision, MeshEvent } from "../model/event.ts";
-import { POLICY_HEADER, POSITION_HEADER, viewSubject } from "../model/names.ts";
+import { POLICY_HEADER, POSITION_HEADER, REDRIVEN_HEADER, viewSubject } from "../model/names.ts";
 import type { IngestMessage } from "../nats/fast_ingest.ts";
 import { findMsgId, headerLinesStart, type IdLine, NO_HEADER_LINES, withoutBytes } from "./header_block.ts";
 import { hashId, type IdGuard } from "./id_guard.ts";
@@ -19,6 +19,16 @@ export interface ViewMessage extends IngestMessage {
   readonly idHash: number | null;
 }
 
+/** What a view stores of an event that was a dead letter. */
+export interface RedriveMark {
+  /** Sequence of the dead letter. */
+  readonly letter: number;
+  /** Life of the source stream that the event's sequence is of. */
+  readonly epoch: string;
+  /** Where the view stands: positions never go back. */
+  readonly position: number;
+}
+
 const ID_NAME = new TextEncoder().encode("Nats-Msg-Id: ");
 
 /**
@@ -27,36 +37,44 @@ const ID_NAME = new TextEncoder().encode("Nats-Msg-Id: ");
  */
 export class ViewMessageBuilder {
   readonly #subjectHead: string;
+  readonly #idSource: string;
   readonly #idHead: string;
   readonly #guard: IdGuard;
   readonly #encoder = new TextEncoder();
 
   constructor(options: ViewMessageOptions) {
     this.#subjectHead = viewSubject(options.site, options.policy, "");
-    this.#idHead = `Nats-Msg-Id: ${options.site}.${options.sourceStream}.${options.sourceEpoch}.`;
+    this.#idSource = `Nats-Msg-Id: ${options.site}.${options.sourceStream}.`;
+    this.#idHead = `${this.#idSource}${options.sourceEpoch}.`;
     this.#guard = options.guard;
   }
 
   /**
    * @param version of the policy, safe in a header
    * @param plain whether the event's subject holds only ASCII characters
+   * @param mark for an event that was a dead letter
    */
   build(
     event: MeshEvent,
     forward: Extract<Decision, { type: "forward" }>,
     version: string,
     plain: boolean,
+    mark: RedriveMark | null = null,
   ): ViewMessage {
     const { headers, data } = forward;
     const subject = this.#subjectHead + event.subject;
-    const headerHead = `${POSITION_HEADER}: ${event.sequence}\r\n${POLICY_HEADER}: ${version}\r\n`;
+    const headerHead =
+      mark === null
+        ? `${POSITION_HEADER}: ${event.sequence}\r\n${POLICY_HEADER}: ${version}\r\n`
+        : `${POSITION_HEADER}: ${mark.position}\r\n${POLICY_HEADER}: ${version}\r\n${REDRIVEN_HEADER}: ${mark.letter}\r\n`;
+    const idHead = mark === null ? this.#idHead : `${this.#idSource}${mark.epoch}.`;
     const line = headers.length === 0 ? null : findMsgId(headers);
     if (line === null) {
       const lines = headers.length === 0 ? NO_HEADER_LINES : headers;
       return {
         subject,
         plain,
-        headerHead: `${headerHead}${this.#idHead}${event.sequence}\r\n`,
+        headerHead: `${headerHead}${idHead}${event.sequence}\r\n`,
         headerTail: lines,
         headerFrom: headers.length === 0 ? 0 : headerLinesStart(headers),
         data,

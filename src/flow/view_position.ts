@@ -1,7 +1,7 @@
 /** Finds where a view stands in its source. The view itself is the record: no second store can disagree with it. */
 import type { JetStreamManager, StreamInfo } from "@nats-io/jetstream";
 import { LeafmeshError } from "../model/errors.ts";
-import { POSITION_HEADER } from "../model/names.ts";
+import { POSITION_HEADER, REDRIVEN_HEADER } from "../model/names.ts";
 import { filtersOf } from "./source_reader.ts";
 
 export interface ViewPosition {
@@ -78,7 +78,9 @@ async function lastPosition(
   if (message === null) return null;
   const text = message.header.get(POSITION_HEADER);
   const position = Number.parseInt(text, 10);
-  if (!Number.isSafeInteger(position) || position < 1) {
+  // A dead letter may come into a view before any event of the source that is there now.
+  const least = message.header.has(REDRIVEN_HEADER) ? 0 : 1;
+  if (!Number.isSafeInteger(position) || position < least) {
     throw new LeafmeshError(
       "conflict",
       `Message ${message.seq} of stream '${view.config.name}' has no position: header ${POSITION_HEADER} is '${text}', expected a sequence. Someone else writes to the view`,

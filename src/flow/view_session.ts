@@ -6,7 +6,7 @@ import { isUtf8 } from "node:buffer";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { errorText } from "../model/errors.ts";
 import type { Decision, MeshEvent } from "../model/event.ts";
-import { originOf, tenantSubjectOf, viewSubject } from "../model/names.ts";
+import { originOf, storedSubject, tenantSubjectOf, viewSubject } from "../model/names.ts";
 import { FastIngest, ingestSize } from "../nats/fast_ingest.ts";
 import type { FastIngestFailure } from "../nats/fast_ingest_reply.ts";
 import type { RawMessage } from "../nats/raw.ts";
@@ -15,7 +15,8 @@ import { type DeadLetterEntry, writeDeadLetter } from "./dead_letter_writer.ts";
 import { IdGuard } from "./id_guard.ts";
 import { type FlowCounts, Ledger, OUTCOME } from "./ledger.ts";
 import { PullReader } from "./pull_reader.ts";
-import { type ViewMessage, ViewMessageBuilder } from "./view_message.ts";
+import { type RedriveItem, type RedriveLetter, type Redriven, RedriveQueue } from "./redrive_queue.ts";
+import { type RedriveMark, type ViewMessage, ViewMessageBuilder } from "./view_message.ts";
 import type { ViewPosition, ViewStreams } from "./view_position.ts";
 
 /** How an event is decided, from one position on. */
@@ -104,6 +105,7 @@ export class ViewSession {
   readonly #reader: PullReader;
   readonly #delivery: Delivery = newDelivery();
   readonly #maxMsgBytes: number;
+  readonly #redrives = new RedriveQueue();
   /** Delivered and not yet decided. */
   #queue: RawMessage[] = [];
   #queueAt = 0;
@@ -161,10 +163,33 @@ export class ViewSession {
     return this.#decidedPosition;
   }
 
+  /** Last sequence of the view when the session began. */
+  get viewStart(): number {
+    return this.#options.start.lastSequence;
+  }
+
+  /** Last sequence of the view once all that was sent to it is stored. */
+  get viewSequence(): number {
+    return this.#ingest.lastSequence;
+  }
+
+  /** Messages of this session that the view has stored: with one of them, no other writer's can follow. */
+  get stored(): number {
+    return this.#ingest.stored;
+  }
+
+  /** Decides dead letters again, in this order, and forwards them as the policy of now says; see {@link RedriveQueue}. */
+  redrive(letters: readonly RedriveLetter[], dryRun: boolean): Promise<PromiseSettledResult<Redriven>[]> {
+    const all = Promise.allSettled(letters.map((letter) => this.#redrives.add(letter, dryRun)));
+    this.#pump();
+    return all;
+  }
+
   /** Decides no more and waits until what is decided is stored. */
   async stop(): Promise<void> {
     if (this.#ended) return;
     this.#stopping = true;
+    this.#redrives.stop();
     this.#reader.stop();
     this.#queue = [];
     this.#queueAt = 0;
@@ -186,6 +211,7 @@ export class ViewSession {
     this.#ended = true;
     this.#reader.stop();
     this.#settle();
+    this.#redrives.end();
     this.#ingest.close();
     clearTimeout(this.#settleTimer);
     this.#queue = [];
@@ -214,6 +240,12 @@ export class ViewSession {
         if (by !== this.#options.decider()) this.#hold(taken);
         if (!this.#pass(taken.event, this.#held.decided)) break;
         this.#held = null;
+        continue;
+      }
+      if (this.#redrives.waiting) {
+        // As for any event: a position that follows would hide a dead letter that is not stored yet.
+        if (this.#deadLetters > 0 || !this.#ingest.ready) break;
+        this.#redrive(this.#redrives.take());
         continue;
       }
       const message = this.#queue[this.#queueAt];
@@ -267,7 +299,7 @@ export class ViewSession {
   }
 
   /** Fails closed: whatever goes wrong in deciding puts the event aside. */
-  #decided({ event, subject, stored }: Taken): Decided {
+  #decided({ event, subject, stored }: Taken, mark: RedriveMark | null = null): Decided {
     const { decide, version } = this.#options.decider();
     const epoch = this.#options.start.sourceEpoch;
     let decision: Decision;
@@ -297,7 +329,8 @@ export class ViewSession {
           };
         }
         // A subject that is not all ASCII has fewer characters than bytes.
-        const message = this.#builder.build(event, decision, version, stored.length === subject.length);
+        const plain = stored.length === subject.length;
+        const message = this.#builder.build(event, decision, version, plain, mark);
         const size = ingestSize(message);
         const headerBytes = size - message.data.length;
         if (headerBytes <= MAX_HEADER_BYTES && size <= this.#maxMsgBytes) {
@@ -348,6 +381,45 @@ export class ViewSession {
     return true;
   }
 
+  /** Called only when an event could be forwarded. */
+  #redrive(item: RedriveItem | undefined): void {
+    if (item === undefined) return;
+    const { event } = item;
+    const stored = storedSubject(event.origin, event.subject);
+    const position = this.#decidedPosition;
+    const decided = this.#decided(
+      { event, subject: new TextEncoder().encode(stored), stored },
+      { letter: item.letter, epoch: item.epoch, position },
+    );
+    switch (decided.type) {
+      case "forward": {
+        if (item.dryRun) {
+          item.done({ type: "forwarded" });
+          break;
+        }
+        this.#ingest.append(decided.message);
+        const ordinal = this.#ingest.appended;
+        if (decided.message.idHash !== null) this.#guard.sent(decided.message.idHash, event.timeMs, ordinal);
+        this.#ledger.push(position, OUTCOME.redriven, ordinal, decided.redactions);
+        this.#redrives.sent(item, ordinal);
+        break;
+      }
+      case "drop":
+        item.done({
+          type: "dropped",
+          reason: decided.outcome === OUTCOME.denied ? "denied" : "no_rule",
+        });
+        break;
+      case "quarantine":
+        item.done({ type: "kept", reason: decided.entry.reason, error: decided.entry.error });
+        break;
+      default: {
+        const never: never = decided;
+        throw new Error(`Unhandled outcome ${String(never)}`);
+      }
+    }
+  }
+
   #putAside(letter: DeadLetterEntry, entry: number): void {
     this.#deadLetters++;
     writeDeadLetter(this.#options.nc, letter, { timeoutMs: DEAD_LETTER_TIMEOUT_MS }).then(
@@ -368,6 +440,7 @@ export class ViewSession {
 
   #stored(ordinal: number): void {
     this.#guard.stored(ordinal);
+    this.#redrives.stored(ordinal);
     this.#settle();
   }
 

@@ -12,8 +12,10 @@ import { Backoff, watchConnection } from "./backoff.ts";
 import { singleLine } from "./header_block.ts";
 import { type FlowCounts, newFlowCounts } from "./ledger.ts";
 import { Progress } from "./progress.ts";
+import type { Redriven } from "./redrive_queue.ts";
 import { createReader, filtersOf, otherReaderWaits, recordPosition } from "./source_reader.ts";
 import { readViewPosition, type ViewPosition, type ViewStreams } from "./view_position.ts";
+import { ViewRedriver } from "./view_redriver.ts";
 import { type Decider, type SessionEnd, ViewSession } from "./view_session.ts";
 
 export interface ViewOptions {
@@ -72,6 +74,13 @@ export interface View extends AsyncDisposable {
    * @returns source sequence of the last event that is decided by the policy before it, if its storing does not fail
    */
   readonly setDecider: (decide: (event: MeshEvent) => Decision, version: string) => number;
+  /**
+   * Decides dead letters again, in this order, and removes those that the view has stored or the policy drops. A dry run
+   * only says what would become of them.
+   * @returns what has become of each; `null` where it is not known: ask again, it is not sent twice
+   * @throws LeafmeshError `conflict` while the view is not running
+   */
+  readonly redrive: (sequences: readonly number[], dryRun: boolean) => Promise<readonly (Redriven | null)[]>;
   /** Stores what is decided and records the position. @returns source sequence up to which all is dealt with */
   readonly stop: () => Promise<number>;
 }
@@ -91,6 +100,7 @@ export function startView(options: ViewOptions): View {
   return {
     stats: () => worker.stats(),
     setDecider: (decide, version) => worker.setDecider(decide, version),
+    redrive: (sequences, dryRun) => worker.redrive(sequences, dryRun),
     stop: () => worker.stop(),
     [Symbol.asyncDispose]: async () => {
       await worker.stop();
@@ -113,6 +123,7 @@ class ViewWorker {
   /** Source sequence up to which `missed` counts. */
   #missedUpTo = 0;
   #session: ViewSession | null = null;
+  readonly #redriver: ViewRedriver;
   /** Filters of the running session's reader. */
   #filters: string | null = null;
   #contentions = 0;
@@ -127,6 +138,17 @@ class ViewWorker {
       viewStream: options.viewStream ?? viewStream(options.tenant, options.policy),
       consumer: options.consumer ?? viewConsumer(options.policy),
     };
+    const { nc, jsm, tenant, policy, log } = options;
+    this.#redriver = new ViewRedriver({
+      nc,
+      jsm,
+      tenant,
+      policy,
+      viewStream: this.#streams.viewStream,
+      log,
+      session: () => this.#session,
+      why: () => `is ${this.#state}${this.#lastError === null ? "" : `: ${this.#lastError}`}`,
+    });
     this.#decider = { decide: options.decide, version: singleLine(options.version, 128) };
   }
 
@@ -154,6 +176,10 @@ class ViewWorker {
     this.#decider = { decide, version: singleLine(version, 128) };
     void this.#checkFilters();
     return this.#session?.decidedPosition ?? this.#position;
+  }
+
+  redrive(sequences: readonly number[], dryRun: boolean): Promise<readonly (Redriven | null)[]> {
+    return this.#redriver.redrive(sequences, dryRun);
   }
 
   stop(): Promise<number> {
@@ -276,6 +302,7 @@ class ViewWorker {
       });
       this.#filters = JSON.stringify(start.filters);
       this.#state = "running";
+      this.#settleRedrives();
     });
   }
 
@@ -285,6 +312,7 @@ class ViewWorker {
     const { sourceStream, consumer } = this.#streams;
     const session = this.#session;
     if (session === null || this.#filters === null) return;
+    this.#settleRedrives();
     try {
       const { config } = await jsm.consumers.info(sourceStream, consumer);
       if (session !== this.#session || JSON.stringify(filtersOf(config)) === this.#filters) return;
@@ -292,6 +320,16 @@ class ViewWorker {
     } catch {
       // The session meets what is wrong by itself.
     }
+  }
+
+  #settleRedrives(): void {
+    this.#redriver
+      .settle()
+      .catch((error: unknown) =>
+        this.#options.log?.(
+          `View '${this.#options.policy}': what was redriven is not settled: ${errorText(error)}`,
+        ),
+      );
   }
 
   #progress(position: number): void {

@@ -130,6 +130,8 @@ export const logDeliverSubject = (tenant: string, stream: string): string => `me
 export const POSITION_HEADER = "Leafmesh-Position";
 /** Version of the policy that decided an event of a view. */
 export const POLICY_HEADER = "Leafmesh-Policy";
+/** Only on an event of a view that was a dead letter: its sequence in the dead-letter stream. */
+export const REDRIVEN_HEADER = "Leafmesh-Redriven";
 /** Headers of a dead letter. */
 export const DLQ_HEADERS = {
   reason: "Leafmesh-Dlq-Reason",
@@ -140,6 +142,10 @@ export const DLQ_HEADERS = {
   subject: "Leafmesh-Dlq-Subject",
   origin: "Leafmesh-Dlq-Origin",
   position: "Leafmesh-Dlq-Position",
+  /** When the origin stored the event, milliseconds since 1970. */
+  time: "Leafmesh-Dlq-Time",
+  /** The life of the stream that the position is of. */
+  epoch: "Leafmesh-Dlq-Epoch",
   /** The event's own header block, base64. */
   headers: "Leafmesh-Dlq-Headers",
   /** Only on a dead letter that the whole event does not fit into: bytes of its header block and its payload. */
@@ -156,4 +162,6 @@ export const stateKey = {
   peer: (peer: string) => `peer.${peer}`,
   /** What a peer said last that it accepts from us. */
   accepted: (peer: string) => `accepted.${peer}`,
+  /** The dead letters that are on their way into a view. */
+  redrive: (tenant: string, policy: string) => `redrive.${tenant}.${policy}`,
 } as const;

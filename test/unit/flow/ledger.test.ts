@@ -27,6 +27,7 @@ describe("Ledger", () => {
       denied: 1,
       noRule: 1,
       quarantined: 1,
+      redriven: 0,
     });
   });
 
