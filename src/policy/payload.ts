@@ -1,6 +1,7 @@
 /** Whether a rule that looks into payloads may look into this one, and the parsed payload for conditions. */
 import { isUtf8 } from "node:buffer";
 import type { QuarantineReason } from "../model/event.ts";
+import { UNREADABLE } from "./cel/values.ts";
 import { ascii, type HeaderCursor } from "./header_block.ts";
 import { deadState } from "./redact/automaton.ts";
 import { DEFAULT_MAX_BYTES, DEFAULT_MAX_DEPTH, failure } from "./redact/limits.ts";
@@ -62,7 +63,8 @@ const SPECIAL_NAMES = new Set(["constructor", "__proto__", "prototype"]);
 
 /**
  * Parses payloads for conditions. An object with two members of one name is refused: receivers differ in which one they
- * take, so a condition on it proves nothing. Integers too large for a double become `bigint` where 64 bits hold them.
+ * take, so a condition on it proves nothing. Integers too large for a double become `bigint` where 64 bits hold them; a number
+ * that neither can hold becomes one that cannot be read.
  */
 export class PayloadParser {
   readonly #scanner: Scanner;
@@ -88,7 +90,7 @@ export class PayloadParser {
     if (seen.members !== this.#scanner.skipper.members) {
       return failed("predicate_failed", "An object of the payload has two members of one name");
     }
-    if (seen.hasLargeInteger) {
+    if (seen.hasLarge) {
       holder.value = JSON.parse(
         text,
         exactInteger as (this: unknown, key: string, value: unknown) => unknown,
@@ -101,24 +103,26 @@ export class PayloadParser {
 
 /** Reviver with the source text of a number (ECMAScript 2026, `JSON.parse` source text access). */
 function exactInteger(_key: string, value: unknown, context?: { readonly source?: string }): unknown {
-  if (typeof value !== "number" || !isLargeInteger(value)) return value;
+  if (typeof value !== "number" || !isLarge(value)) return value;
+  // Beyond what a double can hold: two such numbers would be equal.
+  if (!Number.isFinite(value)) return UNREADABLE.number;
   const source = context?.source ?? "";
   if (!/^-?[0-9]+$/.test(source)) return value;
   const exact = BigInt(source);
-  return BigInt.asIntN(64, exact) === exact ? exact : value;
+  return BigInt.asIntN(64, exact) === exact ? exact : UNREADABLE.number;
 }
 
-function isLargeInteger(value: number): boolean {
-  return Number.isInteger(value) && !Number.isSafeInteger(value);
+function isLarge(value: number): boolean {
+  return !Number.isFinite(value) || (Number.isInteger(value) && !Number.isSafeInteger(value));
 }
 
 /** Walks over a parsed value without recursion; objects with a special member name are replaced by maps. */
-function inspect(holder: { value: unknown }): { members: number; hasLargeInteger: boolean } {
+function inspect(holder: { value: unknown }): { members: number; hasLarge: boolean } {
   let members = 0;
-  let hasLargeInteger = false;
+  let hasLarge = false;
   const open: object[] = [];
   const visit = (value: unknown): unknown => {
-    if (typeof value === "number") hasLargeInteger ||= isLargeInteger(value);
+    if (typeof value === "number") hasLarge ||= isLarge(value);
     if (typeof value !== "object" || value === null) return value;
     let entered = value;
     if (!Array.isArray(value) && !(value instanceof Map)) {
@@ -141,5 +145,5 @@ function inspect(holder: { value: unknown }): { members: number; hasLargeInteger
       }
     }
   }
-  return { members, hasLargeInteger };
+  return { members, hasLarge };
 }

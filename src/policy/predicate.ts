@@ -2,12 +2,13 @@
  * The conditions of rules: CEL over `subject`, `tokens`, `headers`, `data`, `origin`, `time` and `size`.
  * A condition that fails on an event, or whose result is no boolean, is never taken for "false".
  */
-import { type ASTNode, Environment, EvaluationError, type ParseResult } from "@marcbachmann/cel-js";
-import { errorText, LeafmeshError } from "../model/errors.ts";
+import { LeafmeshError } from "../model/errors.ts";
 import type { MeshEvent } from "../model/event.ts";
+import { type Compilation, type CompiledExpression, compileExpression } from "./cel/environment.ts";
+import { CelFailure } from "./cel/failure.ts";
+import { Timestamp, UNREADABLE } from "./cel/values.ts";
 import { HeaderCursor } from "./header_block.ts";
 import { type PayloadFailure, PayloadParser } from "./payload.ts";
-import { childrenOf, costProblem } from "./predicate_cost.ts";
 
 export type PredicateResult = { readonly type: "value"; readonly value: boolean } | PayloadFailure;
 
@@ -19,46 +20,31 @@ export interface Predicate {
 }
 
 const MAX_LENGTH = 4096;
-const MAX_NODES = 512;
-const MAX_DEPTH = 32;
+/** Steps that an event of no size may take, and how many more each byte of it allows. */
+const FREE_STEPS = 20_000;
+const STEPS_PER_BYTE = 64;
+/** No condition takes more, whatever the event. */
+export const MOST_STEPS = 50_000_000;
 
 const TRUE: PredicateResult = { type: "value", value: true };
 const FALSE: PredicateResult = { type: "value", value: false };
 
-function environment(): Environment {
-  return new Environment({
-    unlistedVariablesAreDyn: false,
-    limits: { maxAstNodes: MAX_NODES, maxDepth: MAX_DEPTH },
-  })
-    .registerVariable("subject", "string")
-    .registerVariable("tokens", "list<string>")
-    .registerVariable("headers", "map<string, string>")
-    .registerVariable("data", "dyn")
-    .registerVariable("origin", "string")
-    .registerVariable("time", "google.protobuf.Timestamp")
-    .registerVariable("size", "int");
-}
+/** In the order of their slots. */
+const VARIABLES = [
+  ["subject", "string"],
+  ["origin", "string"],
+  ["size", "int"],
+  ["time", "google.protobuf.Timestamp"],
+  ["tokens", "list<string>"],
+  ["headers", "map<string, string>"],
+  ["data", "dyn"],
+] as const;
 
-type Checked =
-  | { readonly type: "ok"; readonly parsed: ParseResult }
-  | { readonly type: "invalid"; readonly problem: string };
-
-function check(text: string): Checked {
+function check(text: string): Compilation {
   if (text.length > MAX_LENGTH) {
     return { type: "invalid", problem: `it is longer than ${MAX_LENGTH} characters` };
   }
-  try {
-    const parsed = environment().parse(text);
-    const checked = parsed.check();
-    if (!checked.valid) return { type: "invalid", problem: summary(checked.error) };
-    if (checked.type !== "bool" && checked.type !== "dyn") {
-      return { type: "invalid", problem: `its result is a ${checked.type}, and must be true or false` };
-    }
-    const problem = costProblem(parsed.ast);
-    return problem === null ? { type: "ok", parsed } : { type: "invalid", problem };
-  } catch (thrown) {
-    return { type: "invalid", problem: summary(thrown) };
-  }
+  return compileExpression(text, { variables: VARIABLES, result: "bool" });
 }
 
 /** Why a condition does not compile; `null` when it does. */
@@ -77,47 +63,56 @@ export function compilePredicate(text: string, payloads: PayloadParser = new Pay
     const message = `Condition '${text}' does not compile: ${checked.problem}`;
     throw new LeafmeshError("policy_invalid", message, { problems: [{ path: "", message }] });
   }
-  return new CelPredicate(checked.parsed, payloads);
+  return new CelPredicate(checked, payloads);
+}
+
+/** Steps that a condition may take on an event: they grow with its size, so that time does too, and not with its square. */
+export function stepsFor(event: MeshEvent): number {
+  return Math.min(MOST_STEPS, FREE_STEPS + STEPS_PER_BYTE * (event.data.length + event.headers.length));
 }
 
 class CelPredicate implements Predicate {
   readonly readsData: boolean;
-  readonly #evaluate: (context: Record<string, unknown>) => unknown;
-  readonly #uses: ReadonlySet<string>;
+  readonly #expression: CompiledExpression;
   readonly #payloads: PayloadParser;
   readonly #cursor = new HeaderCursor();
 
-  constructor(parsed: ParseResult, payloads: PayloadParser) {
-    this.#evaluate = parsed;
-    this.#uses = new Set([...nodes(parsed.ast)].flatMap((node) => (node.op === "id" ? [node.args] : [])));
+  constructor(expression: CompiledExpression, payloads: PayloadParser) {
+    this.#expression = expression;
     this.#payloads = payloads;
-    this.readsData = this.#uses.has("data");
+    this.readsData = expression.uses.has("data");
   }
 
   evaluate(event: MeshEvent): PredicateResult {
     try {
-      const uses = this.#uses;
-      const context: Record<string, unknown> = { subject: event.subject, origin: event.origin };
-      if (uses.has("size")) context.size = BigInt(event.data.length);
-      if (uses.has("time")) context.time = new Date(event.timeMs);
-      if (uses.has("tokens")) context.tokens = event.subject.split(".");
+      const { uses, evaluate } = this.#expression;
+      let headers: ReadonlyMap<string, unknown> | null = null;
       if (uses.has("headers")) {
-        const headers = headerValues(event.headers, this.#cursor);
+        headers = headerValues(event.headers, this.#cursor);
         if (headers === null) return failed("header_invalid", "Header block is malformed");
-        context.headers = headers;
       }
+      let data: unknown = null;
       if (this.readsData) {
         const parsed = this.#payloads.parse(event.data);
         if (parsed.type === "failed") return parsed;
-        context.data = parsed.value;
+        data = parsed.value;
       }
-      const result = this.#evaluate(context);
+      const slots = [
+        event.subject,
+        event.origin,
+        uses.has("size") ? BigInt(event.data.length) : null,
+        uses.has("time") ? new Timestamp(BigInt(event.timeMs) * 1_000_000n) : null,
+        uses.has("tokens") ? event.subject.split(".") : null,
+        headers,
+        data,
+      ];
+      const result = evaluate({ slots, left: stepsFor(event) });
       if (result === true) return TRUE;
       if (result === false) return FALSE;
       return failed("predicate_failed", "Condition gave neither true nor false");
     } catch (thrown) {
-      // The message may repeat a value of the event; the code does not.
-      const code = thrown instanceof EvaluationError ? thrown.code : "unexpected";
+      // The message of an error that we do not know may repeat a value of the event; a code does not.
+      const code = thrown instanceof CelFailure ? thrown.code : "unexpected";
       return failed("predicate_failed", `Condition failed: ${code}`);
     }
   }
@@ -129,27 +124,16 @@ function failed(reason: PayloadFailure["reason"], error: string): PayloadFailure
 
 /**
  * The value of each header; `null` when the block is malformed. Receivers differ in which of several values they take, so a
- * name with two that differ is there but has no text: a condition that reads it fails.
+ * name with two that differ is there but cannot be read: a condition that reads it fails.
  */
-function headerValues(block: Uint8Array, cursor: HeaderCursor): Map<string, string | null> | null {
-  const values = new Map<string, string | null>();
+function headerValues(block: Uint8Array, cursor: HeaderCursor): Map<string, unknown> | null {
+  const values = new Map<string, unknown>();
   cursor.start(block);
   while (cursor.next()) {
     const name = cursor.name();
     const value = cursor.value();
     const earlier = values.get(name);
-    values.set(name, earlier === undefined || earlier === value ? value : null);
+    values.set(name, earlier === undefined || earlier === value ? value : UNREADABLE.header);
   }
   return cursor.invalid ? null : values;
-}
-
-function* nodes(root: ASTNode): Generator<ASTNode> {
-  yield root;
-  for (const child of childrenOf(root)) yield* nodes(child);
-}
-
-/** What the library says of an expression, without its drawing of the place. */
-function summary(thrown: unknown): string {
-  if (typeof thrown === "object" && thrown !== null && "summary" in thrown) return String(thrown.summary);
-  return errorText(thrown);
 }

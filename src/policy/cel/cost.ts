@@ -1,6 +1,7 @@
 /**
- * Keeps conditions cheap: tenants choose the payloads, so the time of a condition may grow with the size of one, but not with
- * its square. A loop inside a loop, and `in` inside a loop, may only go over a part of what the outer loop's variable holds.
+ * Keeps conditions cheap as they are written; what one may take on an event has a bound of its own. Tenants choose the payloads, so
+ * the time of a condition may grow with the size of one, but not with its square. A loop inside a loop, and `in` inside a loop,
+ * may only go over a part of what the outer loop's variable holds.
  */
 import type { ASTNode } from "@marcbachmann/cel-js";
 
@@ -12,14 +13,11 @@ const SHORT = new Set(["tokens"]);
 export function costProblem(node: ASTNode, loopVariable: string | null = null): string | null {
   if (node.op === "rcall") {
     const [name, receiver, args] = node.args;
-    if (name === "matches") {
-      return "'matches' is not supported (its time has no bound): use startsWith, endsWith, contains, or tokens";
-    }
     if (name === "bind" && loopVariable !== null)
       return "'cel.bind' stands inside of a loop: bind outside of it";
     const [first] = args;
     if (LOOPS.has(name) && first?.op === "id") {
-      if (loopVariable !== null && !isPartOf(receiver, loopVariable)) {
+      if (loopVariable !== null && !isPartOf(receiver, loopVariable) && !isLiteral(receiver)) {
         return `'${name}' inside of a loop may only go over a part of '${loopVariable}'`;
       }
       return firstProblem([receiver], loopVariable) ?? firstProblem(args, first.args);
@@ -40,6 +38,11 @@ function firstProblem(nodes: readonly ASTNode[], loopVariable: string | null): s
     if (problem !== null) return problem;
   }
   return null;
+}
+
+/** Whether a node is a list of literals: as long as it was written. */
+function isLiteral(node: ASTNode): boolean {
+  return node.op === "list" && node.args.every((one) => one.op === "value");
 }
 
 /** Whether a node is the variable, or a member or element of it, and so on. */
