@@ -25,6 +25,19 @@ export function newFlowCounts(): FlowCounts {
   return { forwarded: 0, redacted: 0, redactedValues: 0, denied: 0, noRule: 0, quarantined: 0, redriven: 0 };
 }
 
+/** Counts of one after the other. */
+export function sumFlowCounts(left: FlowCounts, right: FlowCounts): FlowCounts {
+  return {
+    forwarded: left.forwarded + right.forwarded,
+    redacted: left.redacted + right.redacted,
+    redactedValues: left.redactedValues + right.redactedValues,
+    denied: left.denied + right.denied,
+    noRule: left.noRule + right.noRule,
+    quarantined: left.quarantined + right.quarantined,
+    redriven: left.redriven + right.redriven,
+  };
+}
+
 const WAITING = Number.POSITIVE_INFINITY;
 
 export class Ledger {

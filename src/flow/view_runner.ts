@@ -1,29 +1,28 @@
-/** Runs the workers of all views of a site: starts, re-decides and stops them as the plan says. */
-import type { JetStreamManager } from "@nats-io/jetstream";
-import type { NatsConnection } from "@nats-io/transport-node";
-import type { Decision, MeshEvent } from "../model/event.ts";
-import { startView, type View, type ViewStats } from "./view_worker.ts";
-
-/** One view: which policy of which tenant fills it from which stream. */
-export interface ViewTarget {
-  /** `<tenant>/<policy>`. */
-  readonly key: string;
-  readonly tenant: string;
-  readonly policy: string;
-  readonly sourceStream: string;
-  readonly viewStream: string;
-}
+/**
+ * Runs all views of a site: starts, re-decides and stops them as the plan says. Each has a thread of its own until there
+ * are as many as allowed; then they share. The main thread stays free for the API and the control plane.
+ */
+import { LeafmeshError } from "../model/errors.ts";
+import type { Redriven } from "./redrive_queue.ts";
+import type { ThreadConnection, ViewPolicy, ViewTarget } from "./thread/messages.ts";
+import { type Thread, ViewThread } from "./thread/supervisor.ts";
+import type { ViewStats } from "./view_worker.ts";
 
 export interface ViewRunnerOptions {
-  readonly nc: NatsConnection;
-  readonly jsm: JetStreamManager;
-  readonly site: string;
+  readonly connection: ThreadConnection;
   readonly log: (message: string) => void;
+  /** Threads at most, each with a connection and about ten megabytes of its own. Default 8. */
+  readonly maxThreads?: number;
+  /** Default: a `Worker`. */
+  readonly spawn?: () => Thread;
 }
+
+const MAX_THREADS = 8;
 
 export class ViewWorkers implements AsyncDisposable {
   readonly #options: ViewRunnerOptions;
-  readonly #views = new Map<string, { readonly view: View; version: string }>();
+  readonly #views = new Map<string, { readonly thread: ViewThread; version: string }>();
+  readonly #threads = new Set<ViewThread>();
 
   constructor(options: ViewRunnerOptions) {
     this.#options = options;
@@ -36,32 +35,74 @@ export class ViewWorkers implements AsyncDisposable {
 
   /** What each running view has done since it started. */
   stats(): ReadonlyMap<string, ViewStats> {
-    return new Map([...this.#views].map(([key, { view }]) => [key, view.stats()]));
+    const all = new Map<string, ViewStats>();
+    for (const [key, { thread }] of this.#views) {
+      const stats = thread.stats(key);
+      if (stats !== null) all.set(key, stats);
+    }
+    return all;
   }
 
-  /** Starts a view's worker; one that runs decides by the new policy from now on. */
-  set(target: ViewTarget, version: string, decide: (event: MeshEvent) => Decision): void {
+  /**
+   * Starts a view's worker; one that runs decides by the new policy from now on.
+   * @returns source sequence of the last event that the policy before decided; 0 for a view that starts
+   */
+  async set(target: ViewTarget, policy: ViewPolicy): Promise<number> {
     const running = this.#views.get(target.key);
     if (running !== undefined) {
-      running.view.setDecider(decide, version);
-      running.version = version;
-      return;
+      const position = await running.thread.change(target.key, policy);
+      running.version = policy.version;
+      return position;
     }
-    const { nc, jsm, site, log } = this.#options;
-    const { tenant, policy, sourceStream, viewStream } = target;
-    const view = startView({ nc, jsm, site, tenant, policy, sourceStream, viewStream, decide, version, log });
-    this.#views.set(target.key, { view, version });
+    const thread = this.#thread();
+    thread.start(target, policy);
+    this.#views.set(target.key, { thread, version: policy.version });
+    return 0;
+  }
+
+  /**
+   * Has a policy's view redrive dead letters, as `View.redrive` does.
+   * @throws {LeafmeshError} `not_found` when the policy has no view, `conflict` while it does not run
+   */
+  async redrive(
+    tenant: string,
+    policy: string,
+    sequences: readonly number[],
+    dryRun: boolean,
+  ): Promise<readonly (Redriven | null)[]> {
+    const key = `${tenant}/${policy}`;
+    const running = this.#views.get(key);
+    if (running !== undefined) return await running.thread.redrive(key, sequences, dryRun);
+    throw new LeafmeshError(
+      "not_found",
+      `Export '${policy}' has no view: it was removed, or it needs none any more`,
+    );
   }
 
   /** Stops a view's worker when what it has in hand is stored and acknowledged. */
   async stop(key: string): Promise<void> {
     const running = this.#views.get(key);
     if (running === undefined) return;
-    await running.view.stop();
+    const { thread } = running;
+    await thread.stop(key);
     this.#views.delete(key);
+    if (thread.size > 0) return;
+    this.#threads.delete(thread);
+    await thread[Symbol.asyncDispose]();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.#views.keys()].map((key) => this.stop(key)));
+  }
+
+  /** A new thread, or the one with the fewest views. */
+  #thread(): ViewThread {
+    const { connection, log, spawn, maxThreads = MAX_THREADS } = this.#options;
+    if (this.#threads.size < maxThreads) {
+      const thread = new ViewThread({ connection, log, ...(spawn === undefined ? {} : { spawn }) });
+      this.#threads.add(thread);
+      return thread;
+    }
+    return [...this.#threads].reduce((least, one) => (one.size < least.size ? one : least));
   }
 }

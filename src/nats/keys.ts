@@ -99,6 +99,11 @@ export function createSigningKey(): SigningKey {
   return new SigningKey(createUser());
 }
 
+/** The signing key of a seed that another thread of this process has handed over. */
+export function signingKeyOf(seed: Uint8Array): SigningKey {
+  return new SigningKey(fromSeed(seed));
+}
+
 /** Whether `signature` is what the owner of `publicKey` made of `bytes`. A broken key or signature is a plain no. */
 export function verifySignature(publicKey: string, bytes: Uint8Array, signature: Uint8Array): boolean {
   try {

@@ -15,7 +15,6 @@ import { dlqStream } from "../model/names.ts";
 import type { Log } from "../observe/log.ts";
 import { renderMetrics } from "../observe/metrics.ts";
 import { compilePolicy } from "../policy/compile.ts";
-import { decide } from "../policy/decide.ts";
 import { headerRecord } from "../policy/header_text.ts";
 
 /** The control plane's view of the data plane: policies go in, deciders come out. */
@@ -25,7 +24,9 @@ export function viewRunner(
 ): ViewRunner {
   const set = async (plan: ExportPlan, version: string) => {
     const tenant = plan.tenant.name;
-    const compiled = compilePolicy({ tenant, policy: plan.policy, pseudonymKey: await keyOf(tenant) });
+    const compile = { tenant, policy: plan.policy, pseudonymKey: await keyOf(tenant) };
+    // Here a policy that does not compile fails the step; the view's thread compiles it again for itself.
+    compilePolicy(compile);
     const target = {
       key: viewKey(plan),
       tenant,
@@ -33,7 +34,7 @@ export function viewRunner(
       sourceStream: plan.source,
       viewStream: plan.stream,
     };
-    workers.set(target, version, (event) => decide(compiled, event));
+    await workers.set(target, { compile, version });
   };
   return { running: () => workers.running(), start: set, change: set, stop: (key) => workers.stop(key) };
 }

@@ -37,6 +37,8 @@ export interface OpenServerOptions {
 export interface OpenServer extends AsyncDisposable {
   readonly mode: "embedded" | "external";
   readonly connection: ControlConnection;
+  /** Where the sidecar's own connections go, `host:port` or a URL. */
+  readonly address: string;
   /** Where apps and peers connect, as far as the sidecar knows. */
   readonly listen: string;
   readonly leaf: string;
@@ -94,11 +96,13 @@ async function openEmbedded(options: OpenServerOptions): Promise<OpenServer> {
     "nats",
     `${server.adopted ? "adopted" : "started"} nats-server ${binary.version} (${binary.source})`,
   );
-  const connection = stack.use(await connect(options, localAddress(addresses.listen)));
+  const address = localAddress(addresses.listen);
+  const connection = stack.use(await connect(options, address));
   const parts = stack.move();
   return {
     mode: "embedded",
     connection,
+    address,
     ...addresses,
     version: binary.version,
     sync: String(sync),
@@ -150,6 +154,7 @@ async function openExternal(options: OpenServerOptions): Promise<OpenServer> {
   return {
     mode: "external",
     connection,
+    address: url,
     listen,
     leaf,
     version,

@@ -108,7 +108,10 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   // From now on the store has streams of these accounts: the next start needs them, whatever the site file says then.
   if (before === null) await rememberState(folder.path, remembered);
   const workers = stack.use(
-    new ViewWorkers({ nc, jsm: mesh, site, log: (message) => log("info", "view", message) }),
+    new ViewWorkers({
+      connection: { site, server: server.address, seed: keys.mesh.seed() },
+      log: (message) => log("info", "view", message),
+    }),
   );
   const siteServer = new SiteServer({
     system,

@@ -1,0 +1,34 @@
+/** Entry of a thread of views. `supervisor.ts` starts it as a `Worker`. */
+import { jetstreamManager } from "@nats-io/jetstream";
+import { connect } from "@nats-io/transport-node";
+import { errorText } from "../../model/errors.ts";
+import { connectionOptions } from "../../nats/control_connection.ts";
+import { signingKeyOf } from "../../nats/keys.ts";
+import { ViewHost } from "./host.ts";
+import type { ThreadConnection, ThreadReport, ThreadRequest } from "./messages.ts";
+
+/** A thread's global scope, as far as it is used: the types of a browser's page and of Deno know none. */
+interface ThreadScope {
+  postMessage(report: ThreadReport): void;
+  addEventListener(type: "message", listen: (event: { readonly data: ThreadRequest }) => void): void;
+}
+
+const scope = globalThis as unknown as ThreadScope;
+const post = (report: ThreadReport) => scope.postMessage(report);
+let host: Promise<ViewHost> | null = null;
+
+async function open({ site, server, seed }: ThreadConnection): Promise<ViewHost> {
+  const options = connectionOptions(site, server, signingKeyOf(seed), { name: `leafmesh ${site} views` });
+  const nc = await connect(options);
+  return new ViewHost({ nc, jsm: await jetstreamManager(nc, { checkAPI: false }), site, post });
+}
+
+async function handle(request: ThreadRequest): Promise<void> {
+  if (request.type === "open") host = open(request.connection);
+  const opened = await host;
+  if (request.type !== "open") await opened?.handle(request);
+}
+
+scope.addEventListener("message", (event) => {
+  handle(event.data).catch((error: unknown) => post({ type: "failed", message: errorText(error) }));
+});
