@@ -64,7 +64,7 @@ function describe(input: ExplainInput, found: Explanation, origin: string): Expl
   const { peer, policy, decision, steps } = found;
   // What peers make necessary may turn into a view what the policy alone would not.
   const plan = input.exports.find((one) => one.policy.name === policy);
-  const { subject } = input.request;
+  const subject = decision.type === "forward" ? decision.subject : input.request.subject;
   const accepted = acceptedBy(input, peer, origin, subject);
   return {
     peer,

@@ -1,5 +1,6 @@
 /** Desired against observed: the ordered steps that make the server do what the state says. Pure. */
 import type { DesiredState } from "../model/desired.ts";
+import { rewriteNotes } from "../policy/rewrite_check.ts";
 import type { Peers } from "./agreement.ts";
 import type { Observed } from "./observe.ts";
 import { keepNarrow, planOutgoing } from "./plan_outgoing.ts";
@@ -53,6 +54,11 @@ export function planSteps(given: PlanInput): Plan {
   const out = planOutRoutes(desired, exports, peers).map((route) => keepNarrow(input, route));
   const incoming = planInRoutes(desired, peers);
   const notes: string[] = [];
+  for (const { tenant, policy } of exports) {
+    for (const note of rewriteNotes(policy)) {
+      notes.push(`export ${tenant.name}/${policy.name}, ${note.message}`);
+    }
+  }
   const wantedViews = new Set(views.map(viewKey));
 
   const stops: Step[] = [...input.views.keys()]

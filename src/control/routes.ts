@@ -10,7 +10,7 @@ import {
 } from "../model/names.ts";
 import type { ExportPolicy, ImportPolicy } from "../model/schema/policy.ts";
 import { intersectSets, overlappingPair, reduce } from "../model/subject.ts";
-import { compileRoute, type Route } from "../policy/route.ts";
+import { compileRoute, crossing, type Route } from "../policy/route.ts";
 import type { Accepted, Offer, Peers } from "./agreement.ts";
 
 /** One export policy of a tenant as it is run. */
@@ -29,7 +29,7 @@ export interface ExportPlan {
 export interface OutRoute {
   readonly export: ExportPlan;
   readonly peer: string;
-  /** Patterns that cross, in the tenant's subjects. */
+  /** Patterns that cross, in the tenant's subjects, as the peer gets them. */
   readonly subjects: readonly string[];
   /** The same in the subjects of `stream`: the filters of the peer's consumer. */
   readonly filters: readonly string[];
@@ -83,7 +83,7 @@ function apart(plan: ExportPlan, plans: readonly ExportPlan[]): ExportPlan {
           .map((peer) => `${peer} gets events of ${other.origin} from ${stream} too (${other.policy.name})`),
   );
   if (why.length === 0) return plan;
-  const view = { type: "view", subjects: route.subjects, why } as const;
+  const view = { type: "view", subjects: route.subjects, outputs: route.subjects, why } as const;
   return { ...plan, route: view, stream: viewStream(tenant.name, policy.name) };
 }
 
@@ -93,7 +93,7 @@ export function planOutRoutes(state: DesiredState, exports: readonly ExportPlan[
 }
 
 function planOutRoute(site: string, plan: ExportPlan, peer: string, peers: Peers): OutRoute {
-  const allowed = plan.route.subjects;
+  const allowed = crossing(plan.route);
   const known = peers.get(peer);
   const accepted = known?.accepted ? acceptedSubjects(known.accepted, plan) : null;
   const agreed = accepted === null ? allowed : narrow(allowed, accepted);

@@ -51,7 +51,7 @@ export class ViewMessageBuilder {
 
   /**
    * @param version of the policy, safe in a header
-   * @param plain whether the event's subject holds only ASCII characters
+   * @param plain whether the subject that it leaves under holds only ASCII characters
    * @param mark for an event that was a dead letter
    */
   build(
@@ -62,7 +62,7 @@ export class ViewMessageBuilder {
     mark: RedriveMark | null = null,
   ): ViewMessage {
     const { headers, data } = forward;
-    const subject = this.#subjectHead + event.subject;
+    const subject = this.#subjectHead + forward.subject;
     const headerHead =
       mark === null
         ? `${POSITION_HEADER}: ${event.sequence}\r\n${POLICY_HEADER}: ${version}\r\n`

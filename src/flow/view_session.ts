@@ -79,6 +79,11 @@ function subjectProblem(bytes: Uint8Array, text: string): string | null {
   return text.includes("\ufffd") && !isUtf8(bytes) ? "Subject is not valid UTF-8" : null;
 }
 
+function isAscii(text: string): boolean {
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 0x7f) return false;
+  return true;
+}
+
 /** An event and its stored subject, as bytes and as text. */
 interface Taken {
   readonly event: MeshEvent;
@@ -329,7 +334,8 @@ export class ViewSession {
           };
         }
         // A subject that is not all ASCII has fewer characters than bytes.
-        const plain = stored.length === subject.length;
+        const same = decision.subject === event.subject;
+        const plain = same ? stored.length === subject.length : isAscii(decision.subject);
         const message = this.#builder.build(event, decision, version, plain, mark);
         const size = ingestSize(message);
         const headerBytes = size - message.data.length;

@@ -38,6 +38,8 @@ export type Decision =
   | {
       readonly type: "forward";
       readonly rule: RuleRef;
+      /** The tenant's subject that it leaves under: the event's own, or what the rule rewrites it to. */
+      readonly subject: string;
       /** The raw header block to send, without transport headers; empty when there are no headers. */
       readonly headers: Uint8Array;
       readonly data: Uint8Array;

@@ -3,6 +3,7 @@ import type { Problem } from "../model/errors.ts";
 import type { ExportPolicy, Rule } from "../model/schema/policy.ts";
 import { overlaps, subtract } from "../model/subject.ts";
 import { ruleProblems } from "./compile.ts";
+import { rewriteConflicts } from "./rewrite_check.ts";
 import { compileRoute, describeRule } from "./route.ts";
 
 /** More pieces of a pattern than this are not followed any further: something is left of it. */
@@ -23,7 +24,11 @@ export function checkRules(policy: ExportPolicy, at: string): Problem[] {
       problems.push({ path, message: `${upper(label)} can never match: ${labels} takes all its subjects` });
     } else {
       // What adds subjects that are there already is harmless; what was meant to hide something is not.
-      const plain = rule.deny !== true && rule.redact === undefined && rule.headers === undefined;
+      const plain =
+        rule.deny !== true &&
+        rule.redact === undefined &&
+        rule.headers === undefined &&
+        rule.rewrite === undefined;
       for (const [place, labels] of covered.entries()) {
         if (labels === null || (plain && rule.when === undefined)) continue;
         problems.push({
@@ -35,6 +40,7 @@ export function checkRules(policy: ExportPolicy, at: string): Problem[] {
     }
     if (rule.when === undefined) earlier.push({ rule, label });
   }
+  problems.push(...rewriteConflicts(policy, at));
   const route = compileRoute(policy);
   if (!exportsSomething || (route.type === "native" && route.subjects.length === 0)) {
     problems.push({ path: `${at}.rules`, message: `Export '${policy.name}' lets nothing out` });

@@ -4,13 +4,17 @@ import { LeafmeshError, type Problem } from "../model/errors.ts";
 import type { RuleRef } from "../model/event.ts";
 import type { PseudonymKey } from "../model/keys.ts";
 import type { ExportPolicy, Rule } from "../model/schema/policy.ts";
+import { canonical } from "./canonical.ts";
 import { HeaderCursor } from "./header_block.ts";
-import { type CompiledHeaders, compileHeaderRules, headerProblems } from "./headers.ts";
+import { type CompiledHeaders, compileHeaderRules } from "./headers.ts";
+import { headerProblems } from "./headers_check.ts";
 import { SubjectMatcher } from "./match.ts";
 import { PayloadParser } from "./payload.ts";
 import { compilePredicate, type Predicate, predicateProblem } from "./predicate.ts";
 import { compileRedactor, type Redactor, redactionProblems } from "./redact/mod.ts";
 import { Workspace } from "./redact/workspace.ts";
+import { compileRewrite, type Rewriter } from "./rewrite.ts";
+import { rewriteProblems } from "./rewrite_check.ts";
 
 export interface CompiledRule {
   readonly ref: RuleRef;
@@ -19,6 +23,7 @@ export interface CompiledRule {
   readonly deny: boolean;
   readonly redactor: Redactor | null;
   readonly headers: CompiledHeaders;
+  readonly rewriter: Rewriter | null;
   /** The rule looks into the payload, which therefore must be plain JSON. */
   readonly readsPayload: boolean;
 }
@@ -69,6 +74,7 @@ export function compilePolicy({ tenant, policy, pseudonymKey }: CompileOptions):
       deny: rule.deny === true,
       redactor,
       headers: compileHeaderRules(rule.headers),
+      rewriter: rule.rewrite === undefined ? null : compileRewrite(rule.rewrite, rule.subjects),
       readsPayload: redactor !== null || when?.readsData === true,
     };
   });
@@ -80,7 +86,7 @@ export function ruleRef(policy: ExportPolicy, index: number): RuleRef {
   return { policy: policy.name, index, name: policy.rules[index]?.name ?? `#${index + 1}` };
 }
 
-/** What does not compile in a rule: its condition, its paths, its headers. Paths begin with `at`. */
+/** What does not compile in a rule: its condition, its paths, its headers, its rewrite. Paths begin with `at`. */
 export function ruleProblems(rule: Rule, at: string): Problem[] {
   const problems: Problem[] = [];
   if (rule.when !== undefined) {
@@ -95,6 +101,7 @@ export function ruleProblems(rule: Rule, at: string): Problem[] {
   for (const problem of headerProblems(rule.headers ?? {})) {
     problems.push({ ...problem, path: `${at}.headers.${problem.path}` });
   }
+  for (const message of rewriteProblems(rule)) problems.push({ path: `${at}.rewrite`, message });
   return problems;
 }
 
@@ -108,13 +115,4 @@ export function policyVersion(policy: ExportPolicy): string {
     rules: policy.rules.map(({ name: _, ...rule }) => rule),
   };
   return createHash("sha256").update(canonical(meaning)).digest("hex").slice(0, 12);
-}
-
-/** JSON with sorted keys. */
-function canonical(value: unknown): string {
-  return JSON.stringify(value, (_key, inner: unknown) =>
-    typeof inner === "object" && inner !== null && !Array.isArray(inner)
-      ? Object.fromEntries(Object.entries(inner).toSorted(([a], [b]) => (a < b ? -1 : 1)))
-      : inner,
-  );
 }

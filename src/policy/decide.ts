@@ -48,17 +48,22 @@ export function applyRule(policy: CompiledPolicy, rule: CompiledRule, event: Mes
     }
     if (rule.deny) return { type: "drop", rule: rule.ref, reason: "denied" };
 
+    step = "subject_invalid";
+    const subject = rule.rewriter === null ? event.subject : rule.rewriter.apply(event.subject);
+    if (subject === null) return quarantine(rule, "subject_invalid", "Rewritten subject is too long");
+
     step = "header_invalid";
     const headers = forwardHeaders(event.headers, rule.headers, policy.cursor);
     if (headers === null) return quarantine(rule, "header_invalid", "Header block is malformed");
 
     step = "redaction_failed";
     if (rule.redactor === null) {
-      return { type: "forward", rule: rule.ref, headers, data: event.data, redactions: 0 };
+      return { type: "forward", rule: rule.ref, subject, headers, data: event.data, redactions: 0 };
     }
     const redacted = rule.redactor.apply(event.data);
     if (redacted.type === "failed") return quarantine(rule, redacted.reason, redacted.error);
-    return { type: "forward", rule: rule.ref, headers, data: redacted.data, redactions: redacted.count };
+    const { data, count } = redacted;
+    return { type: "forward", rule: rule.ref, subject, headers, data, redactions: count };
   } catch (thrown) {
     // Its message might repeat a part of the event.
     return quarantine(rule, step, `Unexpected ${thrown instanceof Error ? thrown.name : "failure"}`);

@@ -100,5 +100,6 @@ function outcomeOf(rule: CompiledRule, verdict: Decision | null): ExplainStep["o
 /** What a route makes of a decision: natively the server moves the event as it is, and looks at nothing but its subject. */
 export function asRouted(decision: Decision, event: MeshEvent, route: "native" | "view"): Decision {
   if (route === "view" || decision.type === "drop") return decision;
-  return { type: "forward", rule: decision.rule, headers: event.headers, data: event.data, redactions: 0 };
+  const { subject, headers, data } = event;
+  return { type: "forward", rule: decision.rule, subject, headers, data, redactions: 0 };
 }

@@ -4,6 +4,7 @@
  */
 import type { ExportPolicy, Rule } from "../model/schema/policy.ts";
 import { includes, intersect, overlappingPair, reduce, subtract } from "../model/subject.ts";
+import { outputsOf } from "./rewrite.ts";
 
 export type Route =
   | {
@@ -15,6 +16,8 @@ export type Route =
       readonly type: "view";
       /** At least the subjects that the policy allows, as disjoint patterns: what the view's worker reads. */
       readonly subjects: readonly string[];
+      /** At least the subjects that events leave under, as disjoint patterns: what the view holds. */
+      readonly outputs: readonly string[];
       /** One sentence for each reason why the server cannot do it alone. */
       readonly why: readonly string[];
     };
@@ -39,8 +42,20 @@ export function compileRoute(policy: ExportPolicy): Route {
     if (exact.type === "exact") return { type: "native", subjects: exact.subjects };
     why.push(...exact.why);
   }
-  const positive = policy.rules.flatMap((rule) => (rule.deny ? [] : rule.subjects));
-  return { type: "view", subjects: widen(positive), why };
+  const renamed = policy.rules.flatMap(outputsOf);
+  const subjects = widen(renamed.map((one) => one.input));
+  const rewrites = policy.rules.some((rule) => rule.rewrite !== undefined);
+  return {
+    type: "view",
+    subjects,
+    outputs: rewrites ? widen(renamed.map((one) => one.output)) : subjects,
+    why,
+  };
+}
+
+/** The subjects that cross on a route: what peers may get. */
+export function crossing(route: Route): readonly string[] {
+  return route.type === "native" ? route.subjects : route.outputs;
 }
 
 /** The rules that need more of an event than its subject. */
@@ -50,6 +65,7 @@ function* looksInside(rules: readonly Rule[]): Generator<string> {
     if (rule.when !== undefined) needs.push("a condition ('when')");
     if (rule.redact !== undefined) needs.push("redactions");
     if (rule.headers !== undefined) needs.push("header changes");
+    if (rule.rewrite !== undefined) needs.push("a subject rewrite");
     if (needs.length > 0) yield `${describeRule(rule, index)} has ${needs.join(" and ")}`;
   }
 }

@@ -213,6 +213,7 @@ export function forwardAll(event: MeshEvent): Decision {
   return {
     type: "forward",
     rule: { policy: POLICY, index: 0, name: "#1" },
+    subject: event.subject,
     headers: event.headers,
     data: event.data,
     redactions: 0,
@@ -229,5 +230,6 @@ export function decideBySubject(event: MeshEvent): Decision {
   if (event.subject.includes(".bad")) {
     return { type: "quarantine", rule, reason: "payload_not_json", error: "not JSON\r\nat byte 1" };
   }
-  return { type: "forward", rule, headers: event.headers, data: event.data, redactions: 1 };
+  const { subject, headers, data } = event;
+  return { type: "forward", rule, subject, headers, data, redactions: 1 };
 }

@@ -1,6 +1,6 @@
 /** Export policies and their rules: the shapes of DESIGN.md §4, as zod schemas and their types. */
 import { z } from "zod";
-import { HeaderName, HeaderPattern, HeaderValue, Name, Pattern } from "./scalars.ts";
+import { HeaderName, HeaderPattern, HeaderValue, Name, Pattern, RewriteTarget } from "./scalars.ts";
 
 const JsonPath = z.string().min(1).meta({
   description: "JSONPath (RFC 9535): names, indexes, slices, wildcards, descendants",
@@ -34,6 +34,19 @@ export type Redaction = z.infer<typeof Redaction>;
 export const HeaderRules = z
   .strictObject({
     drop: z.array(HeaderPattern).min(1).optional(),
+    keep: z.array(HeaderPattern).min(1).optional().meta({
+      description: "Only headers of these names leave (and Nats-Msg-Id); default: all",
+    }),
+    mask: z.array(HeaderPattern).min(1).optional().meta({
+      description: "Headers whose value leaves as ***",
+    }),
+    rename: z
+      .record(HeaderName, HeaderName)
+      .optional()
+      .meta({
+        description: "New names; a header that already has a new name goes",
+        example: { "X-Order-Region": "region" },
+      }),
     set: z.record(HeaderName, HeaderValue).optional(),
   })
   .meta({ id: "HeaderRules" });
@@ -57,6 +70,7 @@ export const Rule = z
     deny: z.literal(true).optional(),
     redact: z.array(Redaction).min(1).max(MOST_REDACTIONS).optional(),
     headers: HeaderRules.optional(),
+    rewrite: RewriteTarget.optional(),
   })
   .superRefine((rule, context) => {
     if (rule.deny && (rule.redact || rule.headers)) {
@@ -64,6 +78,13 @@ export const Rule = z
         code: "custom",
         path: ["deny"],
         message: "a rule that denies cannot also redact or change headers: nothing of the event leaves",
+      });
+    }
+    if (rule.deny && rule.rewrite !== undefined) {
+      context.addIssue({
+        code: "custom",
+        path: ["rewrite"],
+        message: "a rule that denies cannot also rewrite subjects: nothing of the event leaves",
       });
     }
   })

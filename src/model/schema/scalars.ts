@@ -69,3 +69,13 @@ export const HeaderName = checked((text) =>
 );
 /** A value of a header: one line. */
 export const HeaderValue = checked((text) => (/[\r\n\0]/.test(text) ? "has a line break or NUL" : null));
+
+/** The subject that a rule gives to its events, with `*`, `$1` and `>` for what its patterns hold. */
+export const RewriteTarget = checked((text) => {
+  const problem = patternProblem(text);
+  return problem === null ? null : `is no subject to rewrite to: it ${problem}`;
+}).meta({
+  description:
+    "Subject at the peers: `*` takes the next wildcard of the pattern that matched, `$2` its second, a last `>` its rest",
+  example: "acme.shared.orders.*",
+});

@@ -32,6 +32,7 @@ describe("decide()", () => {
     expect(decision).toEqual({
       type: "forward",
       rule: { policy: "shared", index: 0, name: "#1" },
+      subject: given.subject,
       headers: given.headers,
       data: given.data,
       redactions: 0,

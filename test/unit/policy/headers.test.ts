@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { HeaderCursor, headerValue, messageId } from "../../../src/policy/header_block.ts";
-import { compileHeaderRules, forwardHeaders, headerProblems } from "../../../src/policy/headers.ts";
+import { compileHeaderRules, forwardHeaders } from "../../../src/policy/headers.ts";
+import { headerProblems } from "../../../src/policy/headers_check.ts";
 import { seeded } from "./subjects.ts";
 
 const encoder = new TextEncoder();
@@ -69,6 +70,66 @@ describe("forwardHeaders()", () => {
     );
   });
 
+  test("keeps only what 'keep' names, and the id", () => {
+    const rules = compileHeaderRules({ keep: ["X-Region", "ce-*"], set: { x: "1" } });
+    const given = block(
+      "x-region: EU",
+      "traceparent: 00",
+      "Nats-Msg-Id: 7",
+      "CE-Type: a",
+      "x-regions: b",
+      "X-REGION: US",
+      "Nats-TTL: 1",
+    );
+    expect(text(forwardHeaders(given, rules))).toBe(
+      decoder.decode(block("x-region: EU", "Nats-Msg-Id: 7", "CE-Type: a", "X-REGION: US", "x: 1")),
+    );
+    expect(text(forwardHeaders(block("traceparent: 00"), compileHeaderRules({ keep: ["a"] })))).toBe("");
+  });
+
+  test("masks every value of a name, and never the id", () => {
+    const rules = compileHeaderRules({ mask: ["x-user*", "n*", "token"] });
+    const given = block(
+      "X-User-Id: 1",
+      "x-user-id:2",
+      "Nats-Msg-Id: 7",
+      "name:\tada ",
+      "token:",
+      "a: nats",
+      "Nats-TTL: 1",
+    );
+    expect(text(forwardHeaders(given, rules))).toBe(
+      decoder.decode(
+        block("X-User-Id: ***", "x-user-id:***", "Nats-Msg-Id: 7", "name:\t***", "token:***", "a: nats"),
+      ),
+    );
+  });
+
+  test("renames every header of a name, in place of those that have the new one", () => {
+    const rules = compileHeaderRules({ rename: { "X-Region": "region", a: "B", b: "A" }, mask: ["a"] });
+    const given = block("x-region: EU", "Region: forged", "X-REGION:US", "a: 1", "B: 2", "regions: x");
+    expect(text(forwardHeaders(given, rules))).toBe(
+      decoder.decode(block("region: EU", "region:US", "B: ***", "A: 2", "regions: x")),
+    );
+    // Also where there is nothing to rename.
+    expect(text(forwardHeaders(block("REGION: forged", "c: 1"), rules))).toBe(decoder.decode(block("c: 1")));
+  });
+
+  test("keeps what it renames, and drops and renames by the old name", () => {
+    const rules = compileHeaderRules({ keep: ["c"], drop: ["c-*"], rename: { a: "c-new" } });
+    expect(text(forwardHeaders(block("a: 1", "b: 2", "c: 3", "c-new: 4"), rules))).toBe(
+      decoder.decode(block("c-new: 1", "c: 3")),
+    );
+  });
+
+  test("grows a block whose names become longer", () => {
+    const to = "x".repeat(200);
+    const lines = Array.from({ length: 50 }, (_, i) => `a: ${i}`);
+    expect(text(forwardHeaders(block(...lines), compileHeaderRules({ rename: { a: to } })))).toBe(
+      decoder.decode(block(...lines.map((line) => line.replace("a:", `${to}:`)))),
+    );
+  });
+
   test("keeps bytes of values as they are", () => {
     const raw = Uint8Array.from([
       ...encoder.encode("NATS/1.0\r\na:\t\xff"),
@@ -133,6 +194,70 @@ describe("forwardHeaders()", () => {
   }, 60_000);
 });
 
+describe("forwardHeaders() with any rules and blocks", () => {
+  const name = fc.constantFrom("a", "A", "b", "x-a", "X-B", "ce-id", "traceparent", "natsy", "leaf");
+  const acting = fc.constantFrom(
+    "Nats-Rollup",
+    "nats-ttl",
+    "NATS-X",
+    "Leafmesh-Position",
+    "leafmesh-",
+    "nats-msg-id",
+  );
+  const id = fc.constant("Nats-Msg-Id");
+  const value = fc.string({ unit: fc.constantFrom("v", " ", "\t", ":", "é", "*"), maxLength: 6 });
+  const line = fc.tuple(fc.oneof(name, acting, id), fc.constantFrom(":", ": ", ":\t"), value);
+  const patterns = fc.uniqueArray(
+    fc.constantFrom("a", "b", "x-*", "X-A", "ce-*", "n*", "nats-*", "l*", "tr*"),
+    {
+      minLength: 1,
+      maxLength: 3,
+    },
+  );
+  const rules = fc.record(
+    {
+      drop: patterns,
+      keep: patterns,
+      mask: patterns,
+      rename: fc.dictionary(fc.constantFrom("a", "b", "X-A"), fc.constantFrom("b", "a", "c", "ce-id"), {
+        maxKeys: 2,
+      }),
+      set: fc.dictionary(fc.constantFrom("d", "A", "ce-id"), fc.constantFrom("set", ""), { maxKeys: 2 }),
+    },
+    { requiredKeys: [] },
+  );
+  const transport = /^(nats-|leafmesh-)/i;
+
+  test("lets no transport header out but the id, and leaves other lines as they are", () => {
+    fc.assert(
+      fc.property(fc.array(line, { maxLength: 8 }), rules, (lines, given) => {
+        fc.pre(headerProblems(given).every((one) => !one.path.startsWith("rename")));
+        const raw = block(...lines.map((parts) => parts.join("")));
+        const out = forwardHeaders(raw, compileHeaderRules(given));
+        if (out === null) throw new Error("a block that is well-formed was refused");
+        if (out.length === 0) return;
+        const cursor = new HeaderCursor();
+        const input = new Set(lines.map((parts) => parts.join("")));
+        const set = new Set(Object.entries(given.set ?? {}).map(([key, one]) => `${key}: ${one}`));
+        const masked = given.mask ?? [];
+        cursor.start(out);
+        while (cursor.next()) {
+          const key = cursor.name();
+          expect(transport.test(key) && key !== "Nats-Msg-Id").toBe(false);
+          const whole = decoder.decode(out.subarray(cursor.lineFrom, cursor.lineTo - 2));
+          const renamed = Object.values<string>(given.rename ?? {}).includes(key);
+          const hidden = masked.length > 0 && cursor.value() === "***";
+          expect(input.has(whole) || set.has(whole) || renamed || hidden).toBe(true);
+        }
+        expect(cursor.invalid).toBe(false);
+        // Once more changes nothing of what is masked, dropped and kept.
+        expect(forwardHeaders(out, none)).toBe(out);
+      }),
+      { ...seeded, numRuns: 3000 },
+    );
+  }, 60_000);
+});
+
 describe("headerValue() and messageId()", () => {
   test("give the first value of a name in this very case, without white space around it", () => {
     const valid = block("nats-msg-id: low", "Nats-Msg-Id:  7 \t", "Nats-Msg-Id: 8", "x: ü");
@@ -156,5 +281,46 @@ describe("headerProblems()", () => {
       set: { "Nats-Rollup": "all", "leafmesh-x": "1", ok: "1", bad: "a\r\nb: c" },
     });
     expect(problems.map((one) => one.path)).toEqual(["set.Nats-Rollup", "set.leafmesh-x", "set.bad"]);
+  });
+
+  test.each([
+    [{ set: { a: "1", A: "2" } }, "set.A: Header 'A' is set twice, as 'a' too: names count in any case"],
+    [
+      { keep: ["Nats-*"] },
+      "keep[0]: Header 'Nats-*' cannot be kept: of the headers that begin with Nats- or Leafmesh- only Nats-Msg-Id crosses, and it does so by itself",
+    ],
+    [{ keep: ["x-a"], drop: ["X-*"] }, "keep[0]: Header 'x-a' is kept, and dropped by 'X-*'"],
+    [
+      { mask: ["nats-msg-id"] },
+      "mask[0]: Header 'nats-msg-id' cannot be masked: servers and sidecars act on it",
+    ],
+    [{ mask: ["a"], drop: ["A"] }, "mask[0]: Header 'a' is masked, and dropped by 'A'"],
+    [{ mask: ["a"], keep: ["b*"] }, "mask[0]: Header 'a' is masked, and 'keep' leaves it out"],
+    [
+      { rename: { a: "Nats-Rollup" } },
+      "rename.a: Header 'a' cannot be renamed to 'Nats-Rollup': servers and sidecars act on headers that begin with Nats- or Leafmesh-",
+    ],
+    [
+      { rename: { "nats-msg-id": "id" } },
+      "rename.nats-msg-id: Header 'nats-msg-id' cannot be renamed to 'id': servers and sidecars act on headers that begin with Nats- or Leafmesh-",
+    ],
+    [
+      { rename: { a: "b", A: "c" } },
+      "rename.A: Header 'A' is renamed twice, as 'a' too: names count in any case",
+    ],
+    [{ rename: { a: "c", b: "C" } }, "rename.b: Headers 'a' and 'b' are both renamed to 'C'"],
+    [
+      { rename: { a: "b" }, set: { B: "1" } },
+      "rename.a: Header 'a' is renamed to 'b', which 'set' puts in: only one of them can be",
+    ],
+    [{ rename: { a: "b" }, drop: ["a*"] }, "rename.a: Header 'a' is renamed, and dropped by 'a*'"],
+    [{ rename: { a: "b" }, set: { A: "1" } }, "rename.a: Header 'a' is renamed, and 'set' replaces it"],
+  ])("says of %j what is wrong", (rules, message) => {
+    expect(headerProblems(rules).map((one) => `${one.path}: ${one.message}`)).toEqual([message]);
+  });
+
+  test("has nothing against rules that fit together", () => {
+    const rules = { keep: ["Nats-Msg-Id", "b", "x-*"], mask: ["x-user", "a"], rename: { a: "c", b: "a" } };
+    expect(headerProblems(rules)).toEqual([]);
   });
 });

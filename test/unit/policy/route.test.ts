@@ -48,6 +48,7 @@ describe("compileRoute()", () => {
     expect(compileRoute(policy(allow("acme.catalog.>"), deny("acme.debug.>"), allow("acme.>")))).toEqual({
       type: "view",
       subjects: ["acme.>"],
+      outputs: ["acme.>"],
       why: [
         "rule #2 ('acme.debug.>') denies a part of rule #3 ('acme.>'), and no set of patterns says 'all but'",
       ],
@@ -58,6 +59,7 @@ describe("compileRoute()", () => {
     expect(compileRoute(policy(allow("acme.*.x", "acme.a.*")))).toEqual({
       type: "view",
       subjects: ["acme.>"],
+      outputs: ["acme.>"],
       why: ["'acme.*.x' and 'acme.a.*' both hold 'acme.a.x', and the filters of a consumer may not overlap"],
     });
   });
@@ -74,6 +76,7 @@ describe("compileRoute()", () => {
     expect(route).toEqual({
       type: "view",
       subjects: ["acme.a", "acme.b", "acme.c", "acme.e"],
+      outputs: ["acme.a", "acme.b", "acme.c", "acme.e"],
       why: [
         "rule #1 \"eu\" has a condition ('when')",
         "rule #2 ('acme.b' and 1 more) has redactions and header changes",
