@@ -9,6 +9,7 @@ export type {
   RouteReport,
   SiteReport,
 } from "../src/control/api.ts";
+export type { LintReport } from "../src/model/finding.ts";
 export type { ShownReport as Explanation } from "./schema/explain.ts";
 
 /** A list of documents; `revision` is what a document's ETag would name, `changedAt` RFC 3339. */

@@ -11,6 +11,7 @@ import { addExplain } from "./explain.ts";
 import { addExports } from "./exports.ts";
 import { addHealth } from "./health.ts";
 import { addImports } from "./imports.ts";
+import { addLint } from "./lint.ts";
 import { addOpenApi } from "./openapi.ts";
 import type { Api, ApiOptions } from "./options.ts";
 import { addPeers } from "./peers.ts";
@@ -58,6 +59,7 @@ export function createApi(options: ApiOptions): Api {
   addImports(app, options);
   addLinks(app, options);
   addPlan(app, options);
+  addLint(app, options);
   addExplain(app, options);
   addDeadLetters(app, options);
   addHealth(app, options);
@@ -91,7 +93,12 @@ function logChanges(app: Api, { log }: ApiOptions): void {
     const started = performance.now();
     await next();
     const { method } = c.req;
-    if (method === "GET" || method === "HEAD" || c.res.status === 401 || /\/explain$/.test(c.req.path))
+    if (
+      method === "GET" ||
+      method === "HEAD" ||
+      c.res.status === 401 ||
+      /\/(?:explain|lint)$/.test(c.req.path)
+    )
       return;
     const ms = Math.round(performance.now() - started);
     log.info("api change", { method, path: c.req.path, status: c.res.status, ms });

@@ -21,6 +21,7 @@ export const ProblemDocument = z
           message: z.string(),
           line: z.int().optional(),
           column: z.int().optional(),
+          code: z.string().optional().meta({ description: "The check that found it", example: "loop" }),
         }),
       )
       .optional(),

@@ -7,7 +7,7 @@ export type UpOptions = RunOptions;
 /** What the CLI uses of the sidecar. */
 export type SidecarModule = Pick<
   typeof import("../sidecar.ts"),
-  "runSidecar" | "lintSiteFile" | "testPolicies"
+  "runSidecar" | "lintFiles" | "testPolicies"
 >;
 
 /** What became of a test file of a policy. */
@@ -15,6 +15,6 @@ export type TestFileReport = FileReport;
 
 /** Loads the sidecar. The other commands work without it: they start faster and need no nats-server. */
 export async function loadSidecar(): Promise<SidecarModule> {
-  const { runSidecar, lintSiteFile, testPolicies } = await import("../sidecar.ts");
-  return { runSidecar, lintSiteFile, testPolicies };
+  const { runSidecar, lintFiles, testPolicies } = await import("../sidecar.ts");
+  return { runSidecar, lintFiles, testPolicies };
 }

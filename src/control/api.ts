@@ -1,5 +1,6 @@
 /** What the sidecar offers to its HTTP API: the state, the plan, and reports of what runs. */
 import type { DesiredState } from "../model/desired.ts";
+import type { LintReport } from "../model/finding.ts";
 import type { ResourceRef, ResourceType, ResourceValue, ResourceValues, Versioned } from "./resource.ts";
 
 /** The desired state, one document at a time. Every write validates the whole state that would result. */
@@ -193,6 +194,8 @@ export interface Control {
   plan(): Promise<PlanReport>;
   /** Runs the plan now and waits until nothing differs or a step fails. */
   apply(): Promise<ApplyReport>;
+  /** Lints the text of a site file, or without one the state that is in force, whose findings have no lines. */
+  lint(candidate?: { readonly name: string; readonly text: string }): LintReport;
   links(): Promise<readonly LinkReport[]>;
   explain(tenant: string, request: ExplainRequest): Promise<ExplainReport>;
   /** Dead letters from `after` (exclusive) on, oldest first. */

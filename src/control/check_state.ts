@@ -1,21 +1,24 @@
 /** What is wrong with the state of a site as a whole: peers, tenants and users that contradict each other. Pure. */
-import { desiredTenant } from "../model/desired.ts";
-import type { Problem } from "../model/errors.ts";
-import type { Peer } from "../model/schema/site.ts";
+import { type DesiredState, desiredTenant } from "../model/desired.ts";
+import { formatProblem, LeafmeshError, type Problem } from "../model/errors.ts";
+import type { Peer, SiteFile } from "../model/schema/site.ts";
 import type { TenantDocument } from "../model/schema/tenant.ts";
 import { duplicateKeys } from "../nats/config_keys.ts";
 import type { PublicSiteKeys } from "../nats/keys.ts";
 import { checkTenant } from "../policy/check.ts";
+import { checkGuards, type Guards } from "../policy/check_guards.ts";
 
 /**
  * All problems of a state; paths are those of a site file.
  * @param own keys of this site, which no app and no peer may have; left out where they are not known.
+ * @param guards what the site file declares beside the policies: no policy may break it.
  */
 export function checkState(
   site: string,
   tenants: readonly TenantDocument[],
   peers: readonly Peer[],
   own?: PublicSiteKeys,
+  guards: Guards = {},
 ): Problem[] {
   const names = peers.map((peer) => peer.name);
   const problems: Problem[] = [];
@@ -38,6 +41,28 @@ export function checkState(
       problems.push({ ...problem, path: problem.path === "" ? path : `${path}.${problem.path}` });
     }
   }
+  problems.push(...checkGuards(site, tenants, guards));
   problems.push(...duplicateKeys({ site, peers, tenants: tenants.map(desiredTenant) }, own));
   return problems;
+}
+
+/** All problems of a site file, as the state that it describes. */
+export function checkSiteFile(file: SiteFile): Problem[] {
+  return checkState(file.site, file.tenants ?? [], file.peers ?? [], undefined, file);
+}
+
+/**
+ * Holds a state that is there already against what the site file of now declares.
+ * @throws {LeafmeshError} `config_invalid` where a policy breaks it: the site must not send what it forbids
+ */
+export function requireAllowed({ site, tenants }: DesiredState, guards: Guards): void {
+  const guarded = tenants.map(({ name, exports, imports }) => ({ tenant: name, exports, imports }));
+  const problems = checkGuards(site, guarded, guards);
+  if (problems.length === 0) return;
+  const list = problems.map((problem) => `\n  ${formatProblem(problem)}`).join("");
+  throw new LeafmeshError(
+    "config_invalid",
+    `The site file forbids what policies of the state let out. To change them, start without that 'forbid':${list}`,
+    { problems },
+  );
 }

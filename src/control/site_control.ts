@@ -3,8 +3,10 @@ import type { JetStreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
 import type { DesiredState, DesiredTenant } from "../model/desired.ts";
 import { LeafmeshError } from "../model/errors.ts";
+import type { LintReport } from "../model/finding.ts";
 import type { PseudonymKey } from "../model/keys.ts";
 import { siteApiPrefix, siteApiReset, tenantAccount } from "../model/names.ts";
+import type { SiteFile } from "../model/schema/site.ts";
 import type { SigningKey } from "../nats/keys.ts";
 import type { SystemApi } from "../nats/system_api.ts";
 import type {
@@ -21,6 +23,7 @@ import type { ViewRunner } from "./apply.ts";
 import { explainForPeers } from "./explain.ts";
 import { importPosition } from "./import_position.ts";
 import { reportLinks } from "./link_report.ts";
+import { type LintFile, lintFiles, lintSite } from "./lint.ts";
 import { type Observed, observeLog, observeMesh } from "./observe.ts";
 import { offersTo } from "./offers.ts";
 import { Peering } from "./peering.ts";
@@ -41,6 +44,8 @@ export interface SiteControlOptions {
   readonly system: SystemApi;
   readonly server: SiteServer;
   readonly state: KvStateStore;
+  /** What the site file declares beside the policies. */
+  readonly guards?: Pick<SiteFile, "forbid" | "sensitive">;
   readonly views: ViewRunner;
   readonly viewReports: () => ReadonlyMap<string, ViewReport>;
   readonly versionOf: (plan: ExportPlan) => string;
@@ -136,6 +141,12 @@ export class SiteControl implements Control, AsyncDisposable {
 
   async apply(): Promise<ApplyReport> {
     return await this.#reconciler.apply();
+  }
+
+  lint(candidate?: LintFile): LintReport {
+    if (candidate !== undefined) return lintFiles([candidate]);
+    const { site, guards = {} } = this.#options;
+    return lintSite({ site, ...this.state.documents(), ...guards }, site);
   }
 
   async links(): Promise<readonly LinkReport[]> {

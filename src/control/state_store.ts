@@ -98,6 +98,11 @@ export class KvStateStore implements StateStore, AsyncDisposable {
     return { state: this.#assembled, revision: this.#revision };
   }
 
+  /** The documents in the shape of a site file. */
+  documents(): { readonly peers: Peer[]; readonly tenants: TenantDocument[] } {
+    return { peers: valuesOf(this.#documents, "peer"), tenants: tenantDocuments(this.#documents) };
+  }
+
   get<R extends ResourceRef>(ref: R): Versioned<ResourceValue<R>> | null {
     const stored = this.#documents.get(resourceKey(ref));
     return stored === undefined ? null : (stored.document as Versioned<ResourceValue<R>>);

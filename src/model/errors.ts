@@ -1,3 +1,5 @@
+import type { LintCode } from "./lint_codes.ts";
+
 /**
  * Every failure that Leafmesh reports by name, with its HTTP status and its exit code.
  * Branch on `code`, never on text.
@@ -43,6 +45,8 @@ export interface Problem {
   /** 1-based position in the source text, where there is one. */
   readonly line?: number;
   readonly column?: number;
+  /** The check that found it, where it has a name: see docs/lint.md. */
+  readonly code?: LintCode;
 }
 
 /** The one error class. `message` names the offending thing, its value and what was expected; never a secret. */

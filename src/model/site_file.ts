@@ -11,7 +11,7 @@ import { schemaProblems } from "./schema_problems.ts";
 import { withoutSecrets } from "./secrets.ts";
 import { invalidFile, parseSource, placeOf, type SourceDocument } from "./source.ts";
 
-export { locateProblems, type SourceDocument } from "./source.ts";
+export { locateProblems, placeOf as placeInSource, type SourceDocument } from "./source.ts";
 
 /** A value and the document it was read from: what {@link locateProblems} needs for problems found later. */
 export interface Located<T> {

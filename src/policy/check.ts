@@ -3,6 +3,7 @@
  * what does not compile. All problems at once; paths are within the document.
  */
 import type { Problem } from "../model/errors.ts";
+import type { LintCode } from "../model/lint_codes.ts";
 import { tenantSubjects } from "../model/names.ts";
 import type { ExportPolicy, ImportPolicy } from "../model/schema/policy.ts";
 import type { TenantDocument } from "../model/schema/tenant.ts";
@@ -13,7 +14,7 @@ interface Context {
   readonly site: string;
   readonly tenant: TenantDocument;
   readonly peers: readonly string[];
-  readonly report: (path: string, message: string) => void;
+  readonly report: (path: string, message: string, code?: LintCode) => void;
 }
 
 /** Checks a tenant of `site`, which has links with `peers`. */
@@ -23,7 +24,8 @@ export function checkTenant(site: string, tenant: TenantDocument, peers: readonl
     site,
     tenant,
     peers,
-    report: (path, message) => problems.push({ path, message }),
+    report: (path, message, code) =>
+      problems.push({ path, message, ...(code === undefined ? {} : { code }) }),
   };
   const name = tenant.tenant;
   if (name === site) {
@@ -56,7 +58,11 @@ function checkExports(context: Context): void {
     for (const [place, peer] of policy.to.entries()) {
       const path = `${at}.to[${place}]`;
       if (checkPeer(context, peer, path, "export to") && peer === origin) {
-        report(path, `Export '${policy.name}' sends events of '${origin}' back to where they come from`);
+        report(
+          path,
+          `Export '${policy.name}' sends events of '${origin}' back to where they come from`,
+          "loop",
+        );
       }
       const other = taken.get(`${origin} ${peer}`);
       if (other === policy) report(path, `Peer '${peer}' is named twice`);
@@ -64,6 +70,7 @@ function checkExports(context: Context): void {
         report(
           path,
           `Peer '${peer}' already gets events of '${origin}' by export '${other.name}': one policy decides for a peer`,
+          "overlapping-exports",
         );
       } else taken.set(`${origin} ${peer}`, policy);
     }
@@ -97,7 +104,11 @@ function checkImports(context: Context): void {
     checkPeer(context, policy.from, `${at}.from`, "import from");
     const origin = originOf(policy);
     if (policy.origin === site) {
-      report(`${at}.origin`, `Import from '${policy.from}' would bring back our own events ('${site}')`);
+      report(
+        `${at}.origin`,
+        `Import from '${policy.from}' would bring back our own events ('${site}')`,
+        "loop",
+      );
     }
     const other = taken.get(origin);
     if (other?.from === policy.from) {
@@ -106,6 +117,7 @@ function checkImports(context: Context): void {
       report(
         `${at}.from`,
         `Events of '${origin}' are already imported from '${other.from}': over two paths each would arrive twice`,
+        "two-paths",
       );
     } else taken.set(origin, policy);
     checkNamespace(context, policy.subjects, `${at}.subjects`);

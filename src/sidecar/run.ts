@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import process from "node:process";
-import { checkState } from "../control/check_state.ts";
+import { checkSiteFile } from "../control/check_state.ts";
 import { errorText, exitCode, formatProblem, LeafmeshError } from "../model/errors.ts";
 import type { SiteFile } from "../model/schema/site.ts";
 import { locateProblems, parseLocatedSiteFile } from "../model/site_file.ts";
@@ -72,7 +72,7 @@ async function readSite(path: string): Promise<SiteFile> {
     });
   });
   const { value, source } = parseLocatedSiteFile(text, path);
-  const problems = locateProblems(source, checkState(value.site, value.tenants ?? [], value.peers ?? []));
+  const problems = locateProblems(source, checkSiteFile(value));
   if (problems.length > 0) {
     throw new LeafmeshError("config_invalid", `${path} is not valid`, { problems });
   }

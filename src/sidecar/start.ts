@@ -3,7 +3,7 @@ import { join, resolve } from "node:path";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { createApi } from "../../routes/mod.ts";
 import { loadApiToken } from "../control/api_token.ts";
-import { checkState } from "../control/check_state.ts";
+import { checkState, requireAllowed } from "../control/check_state.ts";
 import { loadRemembered, rememberState } from "../control/remembered.ts";
 import { SiteControl } from "../control/site_control.ts";
 import { SiteServer } from "../control/site_server.ts";
@@ -73,6 +73,8 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
       `${folder.path} is the data folder of site ${remembered.state.site}, not of ${site}: give each site its own`,
     );
   }
+  // Before the server runs: from then on native routes flow by themselves.
+  requireAllowed(remembered.state, file);
   const { signal } = options;
   const server = stack.use(
     await openServer({
@@ -101,10 +103,11 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
       site,
       js,
       seed: before === null ? file : null,
-      check: (name, tenants, peers) => checkState(name, tenants, peers, publicKeys(keys)),
+      check: (name, tenants, peers) => checkState(name, tenants, peers, publicKeys(keys), file),
       onChange: () => changed(),
     }),
   );
+  requireAllowed(state.desired().state, file);
   // From now on the store has streams of these accounts: the next start needs them, whatever the site file says then.
   if (before === null) await rememberState(folder.path, remembered);
   const workers = stack.use(
@@ -132,6 +135,10 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
       system,
       server: siteServer,
       state,
+      guards: {
+        ...(file.forbid === undefined ? {} : { forbid: file.forbid }),
+        ...(file.sensitive === undefined ? {} : { sensitive: file.sensitive }),
+      },
       views: viewRunner(workers, pseudonymKeyOf),
       viewReports: () => new Map([...workers.stats()].map(([key, stats]) => [key, viewReport(stats)])),
       versionOf: (plan) => policyVersion(plan.policy),

@@ -1,6 +1,6 @@
 /** `up`, `lint` and `version`: what needs no API. */
-import { formatProblem, LeafmeshError, type Problem } from "../../model/errors.ts";
-import { parseApplyFile } from "../../model/site_file.ts";
+import { LeafmeshError } from "../../model/errors.ts";
+import { formatFinding } from "../../model/finding.ts";
 import type { Command } from "../command.ts";
 import { count } from "../table.ts";
 import type { UpOptions } from "../up.ts";
@@ -46,24 +46,23 @@ export const UP: Command = {
 export const LINT: Command = {
   name: "lint",
   args: ["<file...>"],
-  about: "checks site files and tenants' documents: every problem with line and column",
-  flags: {},
-  run: async ({ args, effects }) => {
+  about: "checks site files, each by itself and all together as a mesh, and tenants' documents",
+  details:
+    "Give the files of all sites to find what one file cannot show: loops, second ways, flows that are forbidden, exports that\nnobody imports. Fails where there is an error, with --strict for a warning too. docs/lint.md explains the codes.",
+  flags: { strict: { about: "fail for warnings too" } },
+  run: async ({ args, has, effects }) => {
     const sidecar = await effects.sidecar();
-    const files: { file: string; problems: readonly Problem[] }[] = [];
-    for (const file of args) {
-      const text = new TextDecoder().decode(await effects.readFile(file));
-      files.push({ file, problems: lintFile(text, file, sidecar.lintSiteFile) });
-    }
-    const found = files.reduce((sum, { problems }) => sum + problems.length, 0);
-    const lines = files.flatMap(({ file, problems }) =>
-      problems.map((problem) => formatProblem(problem, file)),
+    const files = await Promise.all(
+      args.map(async (name) => ({ name, text: new TextDecoder().decode(await effects.readFile(name)) })),
     );
-    const sum = `${count(files.length, "file")}, ${count(found, "problem")}`;
+    const report = sidecar.lintFiles(files);
+    const { errors, warnings } = report;
+    const sum = `${count(files.length, "file")}, ${count(errors, "error")}, ${count(warnings, "warning")}`;
+    const failed = errors > 0 || (has("strict") && warnings > 0);
     return {
-      json: files,
-      text: [...lines, sum].join("\n"),
-      ...(found === 0 ? {} : { failed: "config_invalid" as const }),
+      json: report,
+      text: [...report.findings.map(formatFinding), sum].join("\n"),
+      ...(failed ? { failed: "config_invalid" as const } : {}),
     };
   },
 };
@@ -78,17 +77,3 @@ export const VERSION: Command = {
     return { json: { version }, text: `leafmesh ${version}` };
   },
 };
-
-/** What a policy means can only be checked in a site file: tenants' documents know neither site nor peers. */
-function lintFile(
-  text: string,
-  file: string,
-  lintSite: (text: string, file: string) => readonly Problem[],
-): readonly Problem[] {
-  try {
-    return parseApplyFile(text, file).type === "site" ? lintSite(text, file) : [];
-  } catch (thrown) {
-    if (thrown instanceof LeafmeshError && thrown.code === "config_invalid") return thrown.problems;
-    throw thrown;
-  }
-}

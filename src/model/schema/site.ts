@@ -1,5 +1,6 @@
 /** The site file (`site.yaml`). */
 import { z } from "zod";
+import { ForbidList, SensitiveList } from "./guards.ts";
 import { Address, duration, Name, PublicKey } from "./scalars.ts";
 import { TenantDocument } from "./tenant.ts";
 
@@ -106,6 +107,12 @@ export const SiteFile = z
     api: ApiSettings.optional(),
     peers: z.array(Peer).optional(),
     tenants: z.array(TenantDocument).optional(),
+    forbid: ForbidList.optional().meta({
+      description: "Flows that must not be: a policy that would let one out is refused",
+    }),
+    sensitive: SensitiveList.optional().meta({
+      description: "Fields of any tenant that lint follows: they must not reach another site unredacted",
+    }),
   })
   .meta({ id: "SiteFile" });
 export type SiteFile = z.infer<typeof SiteFile>;

@@ -1,5 +1,6 @@
 /** A tenant's document: its users, limits, deduplication, exports and imports. */
 import { z } from "zod";
+import { SensitiveList } from "./guards.ts";
 import { ExportPolicy, ImportPolicy } from "./policy.ts";
 import { duration, Name, PublicKey, size } from "./scalars.ts";
 
@@ -50,6 +51,9 @@ export const TenantSettings = z
     limits: TenantLimits.optional(),
     dedupe: Dedupe.optional(),
     log: z.boolean().optional().meta({ description: "Keep the log stream of all events; default true" }),
+    sensitive: SensitiveList.optional().meta({
+      description: "Fields of the tenant that lint follows: they must not reach another site unredacted",
+    }),
   })
   .meta({ id: "TenantSettings" });
 export type TenantSettings = z.infer<typeof TenantSettings>;

@@ -44,7 +44,11 @@ export function createWorld(): World {
     modes,
     env,
     requests,
-    sidecar: { runSidecar: async () => 0, lintSiteFile: () => [], testPolicies: async () => [] },
+    sidecar: {
+      runSidecar: async () => 0,
+      lintFiles: () => ({ files: [], findings: [], errors: 0, warnings: 0 }),
+      testPolicies: async () => [],
+    },
     fetch: async (url, init) => {
       const { pathname, search } = new URL(url);
       requests.push(

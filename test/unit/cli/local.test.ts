@@ -81,7 +81,7 @@ describe("lint", () => {
     world.files
       .set("shape.yaml", "site: berlin\ntenats: []\n")
       .set("tenant.yaml", "tenant: acme\nlgo: 1\n")
-      .set("good.yaml", "site: berlin\n")
+      .set("good.yaml", "site: tokyo\n")
       .set(
         "meaning.yaml",
         'site: berlin\ntenants:\n  - tenant: acme\n    exports:\n      - { name: eu, to: [tokyo], rules: [{ subjects: ["acme.>"] }] }\n',
@@ -89,10 +89,10 @@ describe("lint", () => {
     const { code, out } = await world.run("lint", "shape.yaml", "tenant.yaml", "good.yaml", "meaning.yaml");
     expect(code).toBe(2);
     expect(out).toBe(
-      "shape.yaml:2:1 tenats: unknown key 'tenats' (did you mean 'tenants'?)\n" +
-        "tenant.yaml:2:1 lgo: unknown key 'lgo' (did you mean 'log'?)\n" +
-        "meaning.yaml:5:26 tenants[0].exports[0].to[0]: 'tokyo' is no peer of this site (this site has none)\n" +
-        "4 files, 3 problems\n",
+      "shape.yaml:2:1 error invalid: unknown key 'tenats' (did you mean 'tenants'?)\n" +
+        "tenant.yaml:2:1 error invalid: unknown key 'lgo' (did you mean 'log'?)\n" +
+        "meaning.yaml:5:26 error invalid: 'tokyo' is no peer of this site (this site has none)\n" +
+        "4 files, 3 errors, 0 warnings\n",
     );
     expect(await world.run("lint", "good.yaml", "--json")).toMatchObject({ code: 0 });
   });

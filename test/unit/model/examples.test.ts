@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { SiteFile } from "../../../src/model/schema/site.ts";
 import { parseSiteFile } from "../../../src/model/site_file.ts";
-import { lintSiteFile } from "../../../src/sidecar/lint.ts";
+import { lintFiles } from "../../../src/sidecar/lint.ts";
 
 const FOLDER = join(import.meta.dirname, "../../../examples");
 const read = (name: string) => readFileSync(join(FOLDER, name), "utf8");
@@ -15,7 +15,12 @@ describe("the example site files", () => {
   });
 
   test.each(files)("%s has no problem of shape or meaning", (name) => {
-    expect(lintSiteFile(read(name), name)).toEqual([]);
+    expect(lintFiles([{ name, text: read(name) }]).findings).toEqual([]);
+  });
+
+  test("have no problem together, as a mesh", () => {
+    const mesh = ["berlin.yaml", "austin.yaml", "tokyo.yaml"].map((name) => ({ name, text: read(name) }));
+    expect(lintFiles(mesh).findings).toEqual([]);
   });
 
   test("fit together: keys, dialling, exports and imports", () => {

@@ -6,6 +6,7 @@ import type {
   ExplainRequest,
   LinkReport,
 } from "../../../src/control/api.ts";
+import { lintFiles } from "../../../src/control/lint.ts";
 import {
   type ResourceRef,
   type ResourceType,
@@ -129,6 +130,10 @@ export function createFakeControl(): FakeControl {
       calls.push("apply");
       if (fake.applied instanceof LeafmeshError) throw fake.applied;
       return fake.applied;
+    },
+    lint(candidate) {
+      calls.push(`lint ${candidate?.name ?? "the state"}`);
+      return lintFiles([candidate ?? { name: "berlin", text: "site: berlin" }]);
     },
     links: async () => fake.linked,
     async explain(tenant, request) {

@@ -1,22 +1,23 @@
 import { describe, expect, test } from "bun:test";
 import { apiLog, viewReport } from "../../../src/sidecar/adapters.ts";
-import { lintSiteFile } from "../../../src/sidecar.ts";
+import { lintFiles } from "../../../src/sidecar.ts";
 
-describe("lintSiteFile()", () => {
+describe("lintFiles() of one site", () => {
   const file = (lines: readonly string[]) => lines.join("\n");
+  const lint = (text: string) => lintFiles([{ name: "site.yaml", text }]).findings;
 
   test("finds nothing in a site file that can be started", () => {
-    expect(lintSiteFile(file(["site: berlin", "tenants:", "  - tenant: acme"]), "site.yaml")).toEqual([]);
+    expect(lint(file(["site: berlin", "tenants:", "  - tenant: acme"]))).toEqual([]);
   });
 
   test("says line and column of what the schema does not know", () => {
-    expect(lintSiteFile(file(["site: berlin", "tennants: []"]), "site.yaml")).toMatchObject([
+    expect(lint(file(["site: berlin", "tennants: []"]))).toMatchObject([
       { path: "tennants", line: 2, column: 1 },
     ]);
   });
 
   test("says line and column of what contradicts itself", () => {
-    const problems = lintSiteFile(
+    const problems = lint(
       file([
         "site: berlin",
         "tenants:",
@@ -24,7 +25,6 @@ describe("lintSiteFile()", () => {
         "    exports:",
         "      - { name: all, to: [austin], rules: [{ subjects: [berlin.>] }] }",
       ]),
-      "site.yaml",
     );
     expect(problems).toMatchObject([
       { path: "tenants[0].tenant", line: 3, column: 13 },
@@ -37,7 +37,7 @@ describe("lintSiteFile()", () => {
   });
 
   test("says where the YAML is broken", () => {
-    expect(lintSiteFile("site: [", "site.yaml")[0]).toMatchObject({ line: 1 });
+    expect(lint("site: [")[0]).toMatchObject({ line: 1 });
   });
 });
 

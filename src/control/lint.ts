@@ -1,0 +1,91 @@
+/** Lint of site files, one or a whole mesh: what each site refuses by itself, and what their files say together. */
+import { LeafmeshError, type Problem } from "../model/errors.ts";
+import { type Finding, type LintReport, lintReport } from "../model/finding.ts";
+import { LINT_CODES } from "../model/lint_codes.ts";
+import { parsePath } from "../model/problem_path.ts";
+import type { SiteFile } from "../model/schema/site.ts";
+import { type ApplyFile, locateProblems, parseApplyFile, placeInSource } from "../model/site_file.ts";
+import { checkRules } from "../policy/check_rules.ts";
+import { type LintedSite, lintMesh } from "../policy/lint/mod.ts";
+import { checkSiteFile } from "./check_state.ts";
+
+/** A file to lint. */
+export interface LintFile {
+  readonly name: string;
+  readonly text: string;
+}
+
+/** Lints files of sites and of tenants: each by itself, and all sites together. Never throws for what a file holds. */
+export function lintFiles(files: readonly LintFile[]): LintReport {
+  const own: Finding[] = [];
+  const sites: LintedSite[] = [];
+  for (const { name, text } of files) {
+    const read = readFile(name, text);
+    if (read.type === "problems") own.push(...read.problems.map((problem) => findingOf(problem, name)));
+    else if (read.type === "tenants") own.push(...lintTenants(name, read));
+    else {
+      const { value, source } = read.site;
+      own.push(...locateProblems(source, checkSiteFile(value)).map((problem) => findingOf(problem, name)));
+      sites.push({ file: name, value, placeOf: (path) => placeInSource(source, parsePath(path)) });
+    }
+  }
+  return report(
+    files.map(({ name }) => name),
+    own,
+    sites,
+  );
+}
+
+/** Lints a state that has no text: places are paths alone. */
+export function lintSite(value: SiteFile, name: string): LintReport {
+  const own = checkSiteFile(value).map((problem) => findingOf(problem, name));
+  return report([name], own, [{ file: name, value, placeOf: () => null }]);
+}
+
+function report(names: readonly string[], own: readonly Finding[], sites: readonly LintedSite[]): LintReport {
+  const together = lintMesh(sites);
+  return lintReport(names, [...own.filter((one) => !isToldBetter(one, together)), ...together]);
+}
+
+type Read = ApplyFile | { readonly type: "problems"; readonly problems: readonly Problem[] };
+
+function readFile(name: string, text: string): Read {
+  try {
+    return parseApplyFile(text, name);
+  } catch (thrown) {
+    if (thrown instanceof LeafmeshError && thrown.code === "config_invalid") {
+      return { type: "problems", problems: thrown.problems };
+    }
+    throw thrown;
+  }
+}
+
+/** Tenants' documents know neither site nor peers: only their rules can be checked. */
+function lintTenants(name: string, { tenants }: Extract<ApplyFile, { type: "tenants" }>): Finding[] {
+  return tenants.flatMap(({ value, source }) => {
+    const problems = (value.exports ?? []).flatMap((policy, index) =>
+      checkRules(policy, `exports[${index}]`),
+    );
+    return locateProblems(source, problems).map((problem) => findingOf(problem, name));
+  });
+}
+
+function findingOf({ code = "invalid", message, path, ...place }: Problem, file: string): Finding {
+  return { code, severity: LINT_CODES[code].severity, message, file, path, ...place, related: [] };
+}
+
+/** A site alone sees one end of a loop or of a second way; where the mesh shows all of it, that is what is told. */
+function isToldBetter(finding: Finding, together: readonly Finding[]): boolean {
+  if (finding.code !== "loop" && finding.code !== "two-paths") return false;
+  const policy = policyPath(finding.path);
+  return together.some(
+    (one) =>
+      (one.code === "loop" || one.code === "two-paths") &&
+      [one, ...one.related].some(({ file, path }) => file === finding.file && policyPath(path) === policy),
+  );
+}
+
+/** The export or import that a path is in. */
+function policyPath(path: string): string {
+  return /^tenants\[\d+\]\.(?:exports|imports)\[\d+\]/.exec(path)?.[0] ?? path;
+}

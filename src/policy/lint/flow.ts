@@ -1,0 +1,89 @@
+/**
+ * What a rule, a policy and an import let through of a set of subjects. First match wins: what a rule without a condition
+ * takes, no later rule sees; what a rule with one takes, later rules may see too.
+ */
+import type { ExportPolicy, Redaction } from "../../model/schema/policy.ts";
+import { overlaps } from "../../model/subject.ts";
+import { outsideOf } from "../../model/subject_cover.ts";
+import type { RewriteTerm } from "./rewrite.ts";
+import { narrowTo, patternOf, type Substitution, substitute, type Term, type Wildcards } from "./terms.ts";
+
+/** A set of events on their way: what they were published under, and what they are called now. */
+export interface Flow {
+  /** The subjects as they were published: every wildcard stands in it once. */
+  readonly source: Term;
+  readonly now: Term;
+  /** Published subjects that do not come this far, although `source` holds them. */
+  readonly cuts: readonly string[];
+}
+
+/** What one rule lets out of a flow. */
+export interface RuleFlow extends Flow {
+  readonly rule: number;
+  /** Place of the pattern in the rule's subjects. */
+  readonly subject: number;
+  readonly redact: readonly Redaction[];
+}
+
+/** All that is published under a pattern. */
+export function publishedFlow(pattern: string, wildcards: Wildcards): Flow {
+  const term = wildcards.term(pattern);
+  return { source: term, now: term, cuts: [] };
+}
+
+/** A published subject of the flow (`*` for any token that no policy names), or `null`: the flow is empty. */
+export function exampleOf(flow: Flow): string | null {
+  return outsideOf(patternOf(flow.source), flow.cuts);
+}
+
+/** The part of a flow whose subjects of now are in `pattern`; `null` when there is none. */
+export function narrowFlow(flow: Flow, pattern: string, wildcards: Wildcards): Flow | null {
+  const found = narrowTo(flow.now, pattern, wildcards);
+  if (found === null) return null;
+  const narrowed = narrow(flow, found);
+  return exampleOf(narrowed) === null ? null : narrowed;
+}
+
+/** What an import accepts of a flow: a part for each of its patterns. */
+export function importFlow(flow: Flow, subjects: readonly string[], wildcards: Wildcards): Flow[] {
+  return subjects.flatMap((pattern) => narrowFlow(flow, pattern, wildcards) ?? []);
+}
+
+/** What a policy may let out of a flow: a part for each rule and pattern. */
+export function exportFlow(
+  flow: Flow,
+  policy: Pick<ExportPolicy, "rules">,
+  rewrite: RewriteTerm,
+  wildcards: Wildcards,
+): RuleFlow[] {
+  const out: RuleFlow[] = [];
+  const taken: string[] = [];
+  for (const [rule, { subjects, when, deny, redact }] of policy.rules.entries()) {
+    const before = taken.length;
+    const given = policy.rules[rule];
+    for (const [subject, pattern] of subjects.entries()) {
+      const found = narrowTo(flow.now, pattern, wildcards);
+      if (found === null) continue;
+      const part = narrow(flow, found);
+      const source = patternOf(part.source);
+      if (when === undefined) taken.push(source);
+      if (deny === true || given === undefined) continue;
+      const cuts = [...part.cuts, ...taken.slice(0, before).filter((cut) => overlaps(cut, source))];
+      const left = { ...part, now: rewrite(given, pattern, part.now), cuts };
+      if (exampleOf(left) !== null) out.push({ ...left, rule, subject, redact: redact ?? [] });
+    }
+    // Nothing is left for the rules behind.
+    if (taken.length > before && outsideOf(patternOf(flow.source), [...flow.cuts, ...taken]) === null) break;
+  }
+  return out;
+}
+
+function narrow(flow: Flow, found: Substitution): Flow {
+  const source = substitute(flow.source, found);
+  const pattern = patternOf(source);
+  return {
+    source,
+    now: substitute(flow.now, found),
+    cuts: flow.cuts.filter((cut) => overlaps(cut, pattern)),
+  };
+}
