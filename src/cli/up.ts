@@ -5,10 +5,7 @@ import type { TestFileReport as FileReport, RunOptions } from "../sidecar.ts";
 export type UpOptions = RunOptions;
 
 /** What the CLI uses of the sidecar. */
-export type SidecarModule = Pick<
-  typeof import("../sidecar.ts"),
-  "runSidecar" | "lintFiles" | "testPolicies"
->;
+export type SidecarModule = Pick<typeof import("../sidecar.ts"), "runSidecar" | "lintFiles" | "testPolicies">;
 
 /** What became of a test file of a policy. */
 export type TestFileReport = FileReport;

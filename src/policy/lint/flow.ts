@@ -58,22 +58,24 @@ export function exportFlow(
 ): RuleFlow[] {
   const out: RuleFlow[] = [];
   const taken: string[] = [];
-  for (const [rule, { subjects, when, deny, redact }] of policy.rules.entries()) {
-    const before = taken.length;
-    const given = policy.rules[rule];
-    for (const [subject, pattern] of subjects.entries()) {
+  for (const [index, rule] of policy.rules.entries()) {
+    // Within a rule the first pattern that matches counts: it gives a rewrite its wildcards.
+    const own: string[] = [];
+    for (const [subject, pattern] of rule.subjects.entries()) {
       const found = narrowTo(flow.now, pattern, wildcards);
       if (found === null) continue;
       const part = narrow(flow, found);
       const source = patternOf(part.source);
-      if (when === undefined) taken.push(source);
-      if (deny === true || given === undefined) continue;
-      const cuts = [...part.cuts, ...taken.slice(0, before).filter((cut) => overlaps(cut, source))];
-      const left = { ...part, now: rewrite(given, pattern, part.now), cuts };
-      if (exampleOf(left) !== null) out.push({ ...left, rule, subject, redact: redact ?? [] });
+      const cuts = [...part.cuts, ...[...taken, ...own].filter((cut) => overlaps(cut, source))];
+      own.push(source);
+      if (rule.deny === true) continue;
+      const left = { ...part, now: rewrite(rule, pattern, part.now), cuts };
+      if (exampleOf(left) !== null) out.push({ ...left, rule: index, subject, redact: rule.redact ?? [] });
     }
+    if (rule.when !== undefined || own.length === 0) continue;
+    taken.push(...own);
     // Nothing is left for the rules behind.
-    if (taken.length > before && outsideOf(patternOf(flow.source), [...flow.cuts, ...taken]) === null) break;
+    if (outsideOf(patternOf(flow.source), [...flow.cuts, ...taken]) === null) break;
   }
   return out;
 }

@@ -1,5 +1,6 @@
 /** What a rule makes of subjects: the seam between the flow of subjects and rules that rewrite them. */
 import type { Rule } from "../../model/schema/policy.ts";
+import { parseRewrite } from "../rewrite.ts";
 import type { Term, Token } from "./terms.ts";
 
 /**
@@ -8,24 +9,20 @@ import type { Term, Token } from "./terms.ts";
  */
 export type RewriteTerm = (rule: Rule, pattern: string, term: Term) => Term;
 
-/** What rules do. */
-export const rewriteOf: RewriteTerm = (_rule, _pattern, term) => term;
-
-/** `term` as `target` writes it: its wildcards stand, in order, for what the wildcards of `pattern` hold. */
-export function rewriteByOrder(pattern: string, target: string, term: Term): Term {
+/** What rules do: a `rewrite` takes the wildcards of the pattern that matched, all else leaves subjects as they are. */
+export const rewriteOf: RewriteTerm = (rule, pattern, term) => {
+  if (rule.rewrite === undefined) return term;
+  const parsed = parseRewrite(rule.rewrite);
+  // A site refuses such a rule.
+  if (parsed.type === "invalid") return term;
   const words = pattern.split(".");
-  const held = words.flatMap((word, index) => {
-    const token = term.tokens[index];
-    return word === "*" && token !== undefined ? [token] : [];
-  });
+  const held = words.flatMap((word, place) => (word === "*" ? (term.tokens[place] ?? []) : []));
   const tokens: Token[] = [];
-  let next = 0;
-  for (const word of target.split(".")) {
-    if (word === ">") {
-      const from = words.indexOf(">");
-      return { tokens: [...tokens, ...term.tokens.slice(from)], rest: term.rest };
-    }
-    tokens.push(word === "*" ? (held[next++] ?? word) : word);
+  for (const part of parsed.template.tokens) {
+    if (part.type === "rest")
+      return { tokens: [...tokens, ...term.tokens.slice(words.length - 1)], rest: term.rest };
+    const token = part.type === "text" ? part.text : held[part.index];
+    if (token !== undefined) tokens.push(token);
   }
   return { tokens, rest: null };
-}
+};
