@@ -46,7 +46,7 @@ export const UP: Command = {
 export const LINT: Command = {
   name: "lint",
   args: ["<file...>"],
-  about: "checks site files, each by itself and all together as a mesh, and tenants' documents",
+  about: "checks site files, each by itself and all as a mesh; tenants' documents",
   details:
     "Give the files of all sites to find what one file cannot show: loops, second ways, flows that are forbidden, exports that\nnobody imports. Fails where there is an error, with --strict for a warning too. docs/lint.md explains the codes.",
   flags: { strict: { about: "fail for warnings too" } },

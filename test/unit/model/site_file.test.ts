@@ -60,7 +60,9 @@ describe("parseSiteFile()", () => {
     [
       "an unknown key that is near to none",
       "site: berlin\nx-color: red\n",
-      ["2:1 x-color: unknown key 'x-color' (known: site, data, server, api, peers, tenants)"],
+      [
+        "2:1 x-color: unknown key 'x-color' (known: site, data, server, api, peers, tenants, forbid, sensitive)",
+      ],
     ],
     [
       "a name",
