@@ -16,6 +16,9 @@ export const VIEW_VERSION_AFTER = "leafmesh-version-after";
 /** The site whose events a view holds. */
 export const VIEW_ORIGIN = "leafmesh-origin";
 
+/** How the events of a view were renamed, while it may hold some of them. */
+export const VIEW_RENAMES = "leafmesh-renames";
+
 /** What nats-server 2.15 says of a source or mirror. The client's own type lacks some of it. */
 export interface SourceReport {
   readonly name: string;

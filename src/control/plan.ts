@@ -17,6 +17,7 @@ import {
 } from "./routes.ts";
 import type { SilentSource } from "./silent_sources.ts";
 import { type Step, viewKey } from "./step.ts";
+import { heldSubjects } from "./view_renames.ts";
 
 export interface PlanInput {
   readonly desired: DesiredState;
@@ -51,7 +52,8 @@ export function planSteps(given: PlanInput): Plan {
   const exports = planExports(desired);
   const views = exports.filter((plan) => plan.route.type === "view");
   const { input, steps: turned } = removeTurnedViews(given, views);
-  const out = planOutRoutes(desired, exports, peers).map((route) => keepNarrow(input, route));
+  const held = (plan: ExportPlan) => heldSubjects(plan, input.observed.mesh.get(plan.stream));
+  const out = planOutRoutes(desired, exports, peers, held).map((route) => keepNarrow(input, route));
   const incoming = planInRoutes(desired, peers);
   const notes: string[] = [];
   for (const { tenant, policy } of exports) {

@@ -1,18 +1,19 @@
 /** Steps for views: the stream, its worker's consumer, and the worker itself. */
 import { viewConsumer } from "../model/names.ts";
-import { MESH, viewConsumerSpec, viewSpec } from "./assets.ts";
+import { MESH, type StreamSpec, viewConsumerSpec, viewSpec } from "./assets.ts";
 import { consumerDifferences, streamDifferences } from "./differences.ts";
-import { type ObservedStream, VIEW_ORIGIN, VIEW_SOURCE } from "./observe.ts";
+import { type ObservedStream, VIEW_ORIGIN, VIEW_RENAMES, VIEW_SOURCE } from "./observe.ts";
 import type { PlanInput } from "./plan.ts";
 import type { Outgoing } from "./plan_outgoing.ts";
 import type { ExportPlan } from "./routes.ts";
 import { type Step, viewKey } from "./step.ts";
+import { renamesToNote } from "./view_renames.ts";
 
 /** Plans one view. */
 export function planView(input: PlanInput, plan: ExportPlan, outgoing: readonly Outgoing[]): Step[] {
   const steps: Step[] = [];
-  const stream = viewSpec(input.desired.site, plan);
   const view = input.observed.mesh.get(plan.stream);
+  const stream = withRenames(viewSpec(input.desired.site, plan), input, plan);
   if (view === undefined) {
     const from = outgoing.flatMap((one) => (one.route.export === plan && one.old !== null ? [one.old] : []));
     const source = input.observed.mesh.get(plan.source);
@@ -43,6 +44,13 @@ export function planView(input: PlanInput, plan: ExportPlan, outgoing: readonly 
   if (running === undefined) steps.push({ type: "start-view", plan, version });
   else if (running !== version) steps.push({ type: "change-view", plan, version });
   return steps;
+}
+
+/** The view keeps how its events are called, before the first of them is called so. */
+function withRenames(spec: StreamSpec, input: PlanInput, plan: ExportPlan): StreamSpec {
+  const renames = renamesToNote(plan, input.observed.mesh.get(plan.stream), input.versionOf(plan));
+  if (renames === null) return spec;
+  return { ...spec, metadata: { ...spec.metadata, [VIEW_RENAMES]: renames } };
 }
 
 /**

@@ -10,7 +10,7 @@ import {
 } from "../model/names.ts";
 import type { ExportPolicy, ImportPolicy } from "../model/schema/policy.ts";
 import { intersectSets, overlappingPair, reduce } from "../model/subject.ts";
-import { compileRoute, crossing, type Route } from "../policy/route.ts";
+import { compileRoute, crossing, type Route, widen } from "../policy/route.ts";
 import type { Accepted, Offer, Peers } from "./agreement.ts";
 
 /** One export policy of a tenant as it is run. */
@@ -87,23 +87,39 @@ function apart(plan: ExportPlan, plans: readonly ExportPlan[]): ExportPlan {
   return { ...plan, route: view, stream: viewStream(tenant.name, policy.name) };
 }
 
+/** Names besides those of now that events of a route's stream may have. */
+export type HeldSubjects = (plan: ExportPlan) => readonly string[];
+
 /** All routes to peers. */
-export function planOutRoutes(state: DesiredState, exports: readonly ExportPlan[], peers: Peers): OutRoute[] {
-  return exports.flatMap((plan) => plan.policy.to.map((peer) => planOutRoute(state.site, plan, peer, peers)));
+export function planOutRoutes(
+  state: DesiredState,
+  exports: readonly ExportPlan[],
+  peers: Peers,
+  held: HeldSubjects = () => [],
+): OutRoute[] {
+  return exports.flatMap((plan) =>
+    plan.policy.to.map((peer) => planOutRoute(state.site, plan, { peer, peers, held: held(plan) })),
+  );
 }
 
-function planOutRoute(site: string, plan: ExportPlan, peer: string, peers: Peers): OutRoute {
+function planOutRoute(
+  site: string,
+  plan: ExportPlan,
+  { peer, peers, held }: { readonly peer: string; readonly peers: Peers; readonly held: readonly string[] },
+): OutRoute {
   const allowed = crossing(plan.route);
   const known = peers.get(peer);
   const accepted = known?.accepted ? acceptedSubjects(known.accepted, plan) : null;
   const agreed = accepted === null ? allowed : narrow(allowed, accepted);
   const nothing = agreed.length === 0;
   const subjects = nothing ? allowed : agreed;
+  const carried =
+    held.length === 0 || accepted === null ? subjects : narrow(widen([...allowed, ...held]), accepted);
   return {
     export: plan,
     peer,
     subjects: nothing ? [] : subjects,
-    filters: filtersOf(site, plan, accepted === null || nothing ? null : subjects),
+    filters: filtersOf(site, plan, accepted === null || nothing ? null : carried),
     hold: nothing
       ? `${peer} accepts none of ${allowed.join(", ")}`
       : holdReason(peer, known?.verified ?? "unknown"),
