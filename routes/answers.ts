@@ -6,10 +6,12 @@ export type {
   DeadLetter,
   LinkReport,
   PlanReport,
+  RedriveReport,
   RouteReport,
   SiteReport,
 } from "../src/control/api.ts";
 export type { LintReport } from "../src/model/finding.ts";
+export type { ShownLetter as DeadLetterDetail } from "./schema/dead_letter.ts";
 export type { ShownReport as Explanation } from "./schema/explain.ts";
 
 /** A list of documents; `revision` is what a document's ETag would name, `changedAt` RFC 3339. */
@@ -25,6 +27,12 @@ export interface DeadLetterPage {
   readonly items: readonly DeadLetter[];
   /** What to send as `after` for more; `null` at the end. */
   readonly next: number | null;
+}
+
+/** How many dead letters a drop has removed, or would. */
+export interface Dropped {
+  readonly dropped: number;
+  readonly dryRun: boolean;
 }
 
 /** Header of every answer: the version of Leafmesh, and with it the sign that it is one. */

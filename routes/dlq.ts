@@ -4,20 +4,27 @@ import { BEARER } from "./auth.ts";
 import { refuseInvalid } from "./check.ts";
 import { requireTenant } from "./documents.ts";
 import type { Api, ApiOptions } from "./options.ts";
+import { payloadFields } from "./payload.ts";
 import { problemResponse } from "./problem.ts";
-import { DeadLetter } from "./schema/report.ts";
-import { TenantParams } from "./schema/request.ts";
+import { DeadLetter, DeadLetterDetail, DropBody, FilterFields, filterOf } from "./schema/dead_letter.ts";
+import { jsonBody, TenantParams } from "./schema/request.ts";
 import { jsonResponse } from "./schema/response.ts";
 
 const DEFAULT_LIMIT = 100;
 
+const common = { tags: ["dlq"], security: BEARER };
+const LetterParams = TenantParams.extend({
+  sequence: z.coerce.number().pipe(z.int().min(1)).meta({ type: "integer", example: 17 }),
+});
+// `redrives` stands in the same place: its routes come first.
+const LETTER_PATH = "/v1/tenants/{tenant}/dlq/{sequence}" as const;
+
 const list = createRoute({
+  ...common,
   method: "get",
   path: "/v1/tenants/{tenant}/dlq",
   operationId: "listDeadLetters",
   summary: "Dead letters of a tenant, oldest first",
-  tags: ["dlq"],
-  security: BEARER,
   request: {
     params: TenantParams,
     query: z.strictObject({
@@ -31,8 +38,9 @@ const list = createRoute({
         .optional()
         .meta({
           type: "integer",
-          description: `At most 1000; default ${DEFAULT_LIMIT}`,
+          description: `At most 1000; default ${DEFAULT_LIMIT}. A page may hold fewer, even none, and go on`,
         }),
+      ...FilterFields,
     }),
   },
   responses: {
@@ -49,16 +57,94 @@ const list = createRoute({
   },
 });
 
+const show = createRoute({
+  ...common,
+  method: "get",
+  path: LETTER_PATH,
+  operationId: "getDeadLetter",
+  summary: "One dead letter; its payload only when it is asked for",
+  request: {
+    params: LetterParams,
+    query: z.strictObject({
+      payload: z
+        .enum(["true", "false"])
+        .optional()
+        .meta({ description: "Show the event's payload: raw data that no policy has redacted" }),
+    }),
+  },
+  responses: { 200: jsonResponse(DeadLetterDetail, "The dead letter"), default: problemResponse },
+});
+
+const remove = createRoute({
+  ...common,
+  method: "delete",
+  path: LETTER_PATH,
+  operationId: "dropDeadLetter",
+  summary: "Drops one dead letter: the event is gone",
+  request: { params: LetterParams },
+  responses: { 204: { description: "Dropped" }, default: problemResponse },
+});
+
+const drop = createRoute({
+  ...common,
+  method: "post",
+  path: "/v1/tenants/{tenant}/dlq/drop",
+  operationId: "dropDeadLetters",
+  summary: "Drops the dead letters of a filter that are there now: the events are gone",
+  request: { params: TenantParams, body: jsonBody(DropBody) },
+  responses: {
+    200: jsonResponse(
+      z.object({ dropped: z.int(), dryRun: z.boolean() }).meta({ id: "Dropped" }),
+      "How many are dropped, or would be",
+    ),
+    default: problemResponse,
+  },
+});
+
 export function addDeadLetters(app: Api, { control }: ApiOptions): void {
   app.openapi(
     list,
     async (c) => {
       const { tenant } = c.req.valid("param");
-      const { after = 0, limit = DEFAULT_LIMIT } = c.req.valid("query");
+      const { after = 0, limit = DEFAULT_LIMIT, ...filter } = c.req.valid("query");
       requireTenant(control, tenant);
-      const { letters, next } = await control.deadLetters(tenant, { after, limit });
+      const { letters, next } = await control.deadLetters.list(tenant, { after, limit, ...filterOf(filter) });
       return c.json({ items: letters, next }, 200);
     },
     refuseInvalid(list.request),
+  );
+  app.openapi(
+    drop,
+    async (c) => {
+      const { tenant } = c.req.valid("param");
+      const { dryRun = false, all: _all, ...filter } = c.req.valid("json");
+      requireTenant(control, tenant);
+      const dropped = await control.deadLetters.drop(tenant, filterOf(filter), { dryRun });
+      return c.json({ dropped, dryRun }, 200);
+    },
+    refuseInvalid(drop.request),
+  );
+  app.openapi(
+    show,
+    async (c) => {
+      const { tenant, sequence } = c.req.valid("param");
+      requireTenant(control, tenant);
+      // The one place where raw data leaves by the API: a role that may see it is asked for here, once there are roles.
+      const { payload, ...letter } = await control.deadLetters.show(tenant, sequence, {
+        payload: c.req.valid("query").payload === "true",
+      });
+      return c.json({ ...letter, ...(payload === null ? {} : payloadFields("payload", payload)) }, 200);
+    },
+    refuseInvalid(show.request),
+  );
+  app.openapi(
+    remove,
+    async (c) => {
+      const { tenant, sequence } = c.req.valid("param");
+      requireTenant(control, tenant);
+      await control.deadLetters.remove(tenant, sequence);
+      return c.body(null, 204);
+    },
+    refuseInvalid(remove.request),
   );
 }

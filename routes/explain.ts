@@ -9,6 +9,7 @@ import { BEARER } from "./auth.ts";
 import { refuseInvalid } from "./check.ts";
 import { requireTenant } from "./documents.ts";
 import type { Api, ApiOptions } from "./options.ts";
+import { payloadFields } from "./payload.ts";
 import { problemResponse } from "./problem.ts";
 import { ExplainBody, ExplainResponse, type ShownReport } from "./schema/explain.ts";
 import { jsonBody, TenantParams } from "./schema/request.ts";
@@ -98,15 +99,7 @@ function show(report: ExplainReport): ShownReport {
   const peers = report.peers.map((peer) => {
     if (peer.result === null) return { ...peer, result: null };
     const { data, ...result } = peer.result;
-    return { ...peer, result: { ...result, ...shownPayload(data) } };
+    return { ...peer, result: { ...result, ...payloadFields("data", data) } };
   });
   return { ...report, peers };
-}
-
-function shownPayload(data: Uint8Array): { dataText: string } | { dataBase64: string } {
-  try {
-    return { dataText: new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(data) };
-  } catch {
-    return { dataBase64: Buffer.from(data).toString("base64") };
-  }
 }

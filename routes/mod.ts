@@ -17,6 +17,7 @@ import type { Api, ApiOptions } from "./options.ts";
 import { addPeers } from "./peers.ts";
 import { addPlan } from "./plan.ts";
 import { addNotFound, errorWriter } from "./problem.ts";
+import { addRedrives } from "./redrives.ts";
 import { addLinks, addSite } from "./site.ts";
 import { addTenants } from "./tenants.ts";
 
@@ -61,6 +62,7 @@ export function createApi(options: ApiOptions): Api {
   addPlan(app, options);
   addLint(app, options);
   addExplain(app, options);
+  addRedrives(app, options);
   addDeadLetters(app, options);
   addHealth(app, options);
   addOpenApi(app, options);

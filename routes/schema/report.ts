@@ -52,6 +52,8 @@ const ViewReport: z.ZodType<report.ViewReport> = z
     redacted: z.int(),
     denied: z.int(),
     quarantined: z.int(),
+    reasons: z.record(z.string(), z.int()).meta({ description: "Quarantined events by reason" }),
+    redriven: z.int().meta({ description: "Dead letters that were decided again and forwarded" }),
     missed: z.int().meta({
       description: "Events that retention dropped before the worker could take them; an upper bound",
     }),
@@ -111,23 +113,3 @@ export const SiteReport: z.ZodType<report.SiteReport> = z
     converged: z.boolean(),
   })
   .meta({ id: "Site" });
-
-export const DeadLetter: z.ZodType<report.DeadLetter> = z
-  .object({
-    sequence: z.int(),
-    time: z.string(),
-    subject: z.string(),
-    origin: z.string(),
-    policy: z.string(),
-    policyVersion: z.string(),
-    rule: z.string(),
-    reason: z.string(),
-    error: z.string(),
-    position: z.int(),
-    headers: z.record(z.string(), z.array(z.string())),
-    sizeBytes: z.int(),
-  })
-  .meta({
-    id: "DeadLetter",
-    description: "An event that a policy could not decide; its payload is not shown",
-  });

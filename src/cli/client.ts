@@ -73,6 +73,11 @@ export class ApiClient {
     return isApplied(await this.#call("DELETE", waiting(path), call));
   }
 
+  /** Removes what has no revisions. */
+  async remove(path: string): Promise<void> {
+    await this.#call("DELETE", path);
+  }
+
   async post<T>(path: string, body?: unknown): Promise<T> {
     const call = { timeoutMs: APPLY_TIMEOUT_MS, ...(body === undefined ? {} : { body }) };
     return (await (await this.#call("POST", path, call)).json()) as T;

@@ -19,4 +19,10 @@ export const paths = {
   peer: (peer: string) => `/v1/peers/${part(peer)}`,
   deadLetters: (tenant: string, query: string) =>
     `/v1/tenants/${part(tenant)}/dlq${query === "" ? "" : `?${query}`}`,
+  deadLetter: (tenant: string, sequence: number, query: string) =>
+    `/v1/tenants/${part(tenant)}/dlq/${sequence}${query === "" ? "" : `?${query}`}`,
+  dropDeadLetters: (tenant: string) => `/v1/tenants/${part(tenant)}/dlq/drop`,
+  redrives: (tenant: string) => `/v1/tenants/${part(tenant)}/dlq/redrives`,
+  redrive: (tenant: string, id: string, query: string) =>
+    `/v1/tenants/${part(tenant)}/dlq/redrives/${part(id)}?${query}`,
 } as const;

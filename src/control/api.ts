@@ -98,6 +98,10 @@ export interface ViewReport {
   readonly redacted: number;
   readonly denied: number;
   readonly quarantined: number;
+  /** Quarantined events by reason. */
+  readonly reasons: Readonly<Record<string, number>>;
+  /** Dead letters that were decided again and forwarded. */
+  readonly redriven: number;
   /** Events that retention dropped before the worker could take them; an upper bound. */
   readonly missed: number;
   readonly lastError: string | null;
@@ -187,6 +191,82 @@ export interface DeadLetter {
   readonly sizeBytes: number;
 }
 
+/** A dead letter, and its event's payload where it was asked for. */
+export interface DeadLetterDetail extends DeadLetter {
+  /** Only a part of the event is kept: it was too large for a dead letter. */
+  readonly truncated: boolean;
+  /** `null` unless asked for. */
+  readonly payload: Uint8Array | null;
+}
+
+/** Which dead letters; all that is given must hold. */
+export interface DeadLetterFilter {
+  readonly reason?: string;
+  readonly rule?: string;
+  readonly policy?: string;
+  /** Pattern in the tenant's own subjects. */
+  readonly subject?: string;
+  /** Put aside then or later, milliseconds since 1970. */
+  readonly sinceMs?: number;
+}
+
+export interface RedriveRequest {
+  /** One dead letter; else those of the filter. */
+  readonly sequence?: number;
+  readonly filter: DeadLetterFilter;
+  readonly dryRun: boolean;
+  /** Dead letters a second. */
+  readonly rate: number;
+}
+
+export interface RedriveReport {
+  readonly id: string;
+  readonly tenant: string;
+  readonly state: "running" | "done" | "canceled" | "failed";
+  readonly dryRun: boolean;
+  readonly rate: number;
+  readonly startedAt: string;
+  readonly endedAt: string | null;
+  /** Dead letters dealt with: forwarded, dropped or kept. */
+  readonly done: number;
+  readonly forwarded: number;
+  readonly dropped: number;
+  readonly kept: number;
+  /** The first of each outcome. */
+  readonly samples: readonly {
+    readonly sequence: number;
+    readonly subject: string;
+    readonly policy: string;
+    readonly outcome: "forward" | "drop" | "keep";
+    readonly reason: string | null;
+    readonly error: string | null;
+  }[];
+  readonly error: string | null;
+}
+
+/** The dead letters of the tenants. */
+export interface DeadLetters {
+  /** From `after` (exclusive) on, oldest first. */
+  list(
+    tenant: string,
+    page: DeadLetterFilter & { readonly after: number; readonly limit: number },
+  ): Promise<{ readonly letters: readonly DeadLetter[]; readonly next: number | null }>;
+  /** @throws {LeafmeshError} `not_found` */
+  show(tenant: string, sequence: number, options: { readonly payload: boolean }): Promise<DeadLetterDetail>;
+  /** Removes one. @throws {LeafmeshError} `not_found` */
+  remove(tenant: string, sequence: number): Promise<void>;
+  /** Removes those of a filter. @returns how many are or would be removed */
+  drop(tenant: string, filter: DeadLetterFilter, options: { readonly dryRun: boolean }): Promise<number>;
+  /** Starts a redrive. @throws {LeafmeshError} `conflict` while another one of the tenant runs, `not_found` */
+  redrive(tenant: string, request: RedriveRequest): Promise<RedriveReport>;
+  /** The last redrives, newest first. */
+  redrives(tenant: string): readonly RedriveReport[];
+  /** How far a redrive is: when it has ended, or after `waitMs`. @throws {LeafmeshError} `not_found` */
+  redriveOf(tenant: string, id: string, options: { readonly waitMs: number }): Promise<RedriveReport>;
+  /** Ends a redrive after what it has in hand. @throws {LeafmeshError} `not_found` */
+  cancelRedrive(tenant: string, id: string): RedriveReport;
+}
+
 /** Everything the HTTP routes may call. */
 export interface Control {
   readonly state: StateStore;
@@ -198,11 +278,7 @@ export interface Control {
   lint(candidate?: { readonly name: string; readonly text: string }): LintReport;
   links(): Promise<readonly LinkReport[]>;
   explain(tenant: string, request: ExplainRequest): Promise<ExplainReport>;
-  /** Dead letters from `after` (exclusive) on, oldest first. */
-  deadLetters(
-    tenant: string,
-    page: { readonly after: number; readonly limit: number },
-  ): Promise<{ readonly letters: readonly DeadLetter[]; readonly next: number | null }>;
+  readonly deadLetters: DeadLetters;
   /** Whether the site does its work: server up, state applied. */
   ready(): Promise<{ readonly ready: boolean; readonly reasons: readonly string[] }>;
   /** Prometheus text. */

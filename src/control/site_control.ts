@@ -177,9 +177,8 @@ export class SiteControl implements Control, AsyncDisposable {
     });
   }
 
-  async deadLetters(tenant: string, page: { readonly after: number; readonly limit: number }) {
-    this.#requireTenant(tenant);
-    return await this.#options.deadLetters(tenant, page);
+  get deadLetters(): Control["deadLetters"] {
+    return this.#options.deadLetters;
   }
 
   async ready(): Promise<{ readonly ready: boolean; readonly reasons: readonly string[] }> {

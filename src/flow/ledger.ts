@@ -2,6 +2,7 @@
  * The events between decision and record, in the order of the source. The position is the end of the prefix that is dealt
  * with: stored, dropped or dead-lettered.
  */
+import type { QuarantineReason } from "../model/event.ts";
 
 /** What became of an event; its number stands in the ledger's columns. */
 export const OUTCOME = { forwarded: 0, denied: 1, noRule: 2, quarantined: 3, redriven: 4 } as const;
@@ -18,11 +19,22 @@ export interface FlowCounts {
   quarantined: number;
   /** Dead letters that were decided again and forwarded. */
   redriven: number;
+  /** Dead letters written, by reason. */
+  reasons: Partial<Record<QuarantineReason, number>>;
 }
 
 /** Counts at zero. */
 export function newFlowCounts(): FlowCounts {
-  return { forwarded: 0, redacted: 0, redactedValues: 0, denied: 0, noRule: 0, quarantined: 0, redriven: 0 };
+  return {
+    forwarded: 0,
+    redacted: 0,
+    redactedValues: 0,
+    denied: 0,
+    noRule: 0,
+    quarantined: 0,
+    redriven: 0,
+    reasons: {},
+  };
 }
 
 /** Counts of one after the other. */
@@ -35,7 +47,17 @@ export function sumFlowCounts(left: FlowCounts, right: FlowCounts): FlowCounts {
     noRule: left.noRule + right.noRule,
     quarantined: left.quarantined + right.quarantined,
     redriven: left.redriven + right.redriven,
+    reasons: sumReasons(left.reasons, right.reasons),
   };
+}
+
+function sumReasons(left: FlowCounts["reasons"], right: FlowCounts["reasons"]): FlowCounts["reasons"] {
+  const sum = { ...left };
+  for (const [reason, count] of Object.entries(right)) {
+    const key = reason as QuarantineReason;
+    sum[key] = (sum[key] ?? 0) + count;
+  }
+  return sum;
 }
 
 const WAITING = Number.POSITIVE_INFINITY;

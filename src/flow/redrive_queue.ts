@@ -30,8 +30,15 @@ export type Redriven =
   | { readonly type: "forwarded" }
   /** The policy denies it, or has no rule for it. */
   | { readonly type: "dropped"; readonly reason: "denied" | "no_rule" | "limited" }
-  /** It stays a dead letter: the policy cannot decide it, or it is not all there (`incomplete`). */
-  | { readonly type: "kept"; readonly reason: QuarantineReason | "incomplete"; readonly error: string }
+  /**
+   * It stays a dead letter: the policy cannot decide it, it is not all there (`incomplete`), or its policy has no view
+   * (`no_view`).
+   */
+  | {
+      readonly type: "kept";
+      readonly reason: QuarantineReason | "incomplete" | "no_view";
+      readonly error: string;
+    }
   /** There is no such dead letter any more: dropped by somebody, or redriven before. */
   | { readonly type: "gone" };
 

@@ -433,6 +433,8 @@ export class ViewSession {
         this.#deadLetters--;
         this.#ledger.settle(entry);
         if (this.#ended) return;
+        const { reasons } = this.#options.counts;
+        reasons[letter.reason] = (reasons[letter.reason] ?? 0) + 1;
         this.#settle();
         if (this.#deadLetters === 0) this.#quiet();
         this.#pump();

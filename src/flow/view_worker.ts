@@ -163,6 +163,7 @@ class ViewWorker {
   stats(): ViewStats {
     return {
       ...this.#counts,
+      reasons: { ...this.#counts.reasons },
       state: this.#state,
       position: this.#position,
       lastError: this.#lastError,

@@ -17,6 +17,8 @@ export interface RouteNumbers {
     readonly redacted: number;
     readonly denied: number;
     readonly quarantined: number;
+    readonly redriven: number;
+    readonly reasons: Readonly<Record<string, number>>;
   } | null;
 }
 
@@ -37,6 +39,7 @@ export interface SiteNumbers {
   readonly deadLetters: ReadonlyMap<string, number>;
 }
 
+const OUTCOMES = ["forwarded", "redacted", "denied", "quarantined", "redriven"] as const;
 const LINK = ["site", "peer"] as const;
 const ROUTE = [...LINK, "direction", "tenant", "origin", "policy", "kind"] as const;
 
@@ -72,6 +75,11 @@ export async function renderMetrics(numbers: SiteNumbers): Promise<string> {
     "policy",
     "outcome",
   ]);
+  const quarantined = gauge(
+    "quarantined_events",
+    "Dead letters that a view has written since the sidecar started, by reason",
+    ["site", "tenant", "policy", "reason"],
+  );
   for (const link of numbers.links) {
     const of = { site, peer: link.peer };
     connected.set(of, Number(link.connected));
@@ -85,9 +93,12 @@ export async function renderMetrics(numbers: SiteNumbers): Promise<string> {
       position.set(labels, route.position);
       lost.set(labels, route.lost);
       if (route.view === null) continue;
-      const { forwarded, redacted, denied, quarantined } = route.view;
-      for (const [outcome, count] of Object.entries({ forwarded, redacted, denied, quarantined })) {
-        view.set({ site, tenant, policy: labels.policy, outcome }, count);
+      const { reasons, ...outcomes } = route.view;
+      for (const outcome of OUTCOMES) {
+        view.set({ site, tenant, policy: labels.policy, outcome }, outcomes[outcome]);
+      }
+      for (const [reason, count] of Object.entries(reasons)) {
+        quarantined.set({ site, tenant, policy: labels.policy, reason }, count);
       }
     }
   }

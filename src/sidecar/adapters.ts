@@ -6,16 +6,13 @@ import type { Control, ViewReport } from "../control/api.ts";
 import type { ViewRunner } from "../control/apply.ts";
 import type { ExportPlan } from "../control/routes.ts";
 import { viewKey } from "../control/step.ts";
-import { listDeadLetters } from "../flow/dead_letters.ts";
 import type { ViewWorkers } from "../flow/view_runner.ts";
 import type { ViewStats } from "../flow/view_worker.ts";
-import { LeafmeshError } from "../model/errors.ts";
 import type { PseudonymKey } from "../model/keys.ts";
 import { dlqStream } from "../model/names.ts";
 import type { Log } from "../observe/log.ts";
 import { renderMetrics } from "../observe/metrics.ts";
 import { compilePolicy } from "../policy/compile.ts";
-import { headerRecord } from "../policy/header_text.ts";
 
 /** The control plane's view of the data plane: policies go in, deciders come out. */
 export function viewRunner(
@@ -51,32 +48,11 @@ export function viewReport(stats: ViewStats): ViewReport {
     redacted,
     denied: denied + noRule,
     quarantined,
+    reasons: stats.reasons,
+    redriven: stats.redriven,
     missed,
     lastError,
   };
-}
-
-/** A page of a tenant's dead letters, without payloads. */
-export async function deadLetterPage(
-  mesh: JetStreamManager,
-  tenant: string,
-  page: { after: number; limit: number },
-) {
-  try {
-    const { letters, next } = await listDeadLetters(mesh, tenant, page);
-    return {
-      letters: letters.map(({ version, truncated: _truncated, headers, ...letter }) => ({
-        ...letter,
-        policyVersion: version,
-        headers: headerRecord(headers),
-      })),
-      next,
-    };
-  } catch (error) {
-    // A tenant without a view has no dead-letter stream, and no dead letters.
-    if (error instanceof LeafmeshError && error.code === "not_found") return { letters: [], next: null };
-    throw error;
-  }
 }
 
 /** The site's numbers as Prometheus text. */

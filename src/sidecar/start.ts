@@ -8,6 +8,7 @@ import { loadRemembered, rememberState } from "../control/remembered.ts";
 import { SiteControl } from "../control/site_control.ts";
 import { SiteServer } from "../control/site_server.ts";
 import { desiredOfFile, KvStateStore } from "../control/state_store.ts";
+import { RedriveJobs } from "../flow/redrive_jobs.ts";
 import { ViewWorkers } from "../flow/view_runner.ts";
 import { errorText, LeafmeshError } from "../model/errors.ts";
 import { tenantApiPrefix } from "../model/names.ts";
@@ -18,7 +19,8 @@ import { loadPseudonymKey, loadSiteKeys, publicKeys } from "../nats/keys.ts";
 import type { Log } from "../observe/log.ts";
 import { policyVersion } from "../policy/compile.ts";
 import { serve } from "../runtime/serve.ts";
-import { apiLog, deadLetterPage, runtimeName, siteMetrics, viewReport, viewRunner } from "./adapters.ts";
+import { apiLog, runtimeName, siteMetrics, viewReport, viewRunner } from "./adapters.ts";
+import { deadLettersOf } from "./dead_letters.ts";
 import { openServer } from "./server.ts";
 
 export const VERSION = "0.1.0";
@@ -116,6 +118,13 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
       log: (message) => log("info", "view", message),
     }),
   );
+  const redrives = stack.use(
+    new RedriveJobs({
+      jsm: mesh,
+      redrive: (tenant, policy, sequences, dryRun) => workers.redrive(tenant, policy, sequences, dryRun),
+      log: (message) => log("info", "dlq", message),
+    }),
+  );
   const siteServer = new SiteServer({
     system,
     render: server.render,
@@ -142,7 +151,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
       views: viewRunner(workers, pseudonymKeyOf),
       viewReports: () => new Map([...workers.stats()].map(([key, stats]) => [key, viewReport(stats)])),
       versionOf: (plan) => policyVersion(plan.policy),
-      deadLetters: (tenant, page) => deadLetterPage(mesh, tenant, page),
+      deadLetters: deadLettersOf(mesh, redrives),
       about: async () => ({
         version: VERSION,
         runtime: runtimeName(),

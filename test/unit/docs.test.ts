@@ -34,6 +34,7 @@ const FILES = [
   "CONTRIBUTING.md",
   "CHANGELOG.md",
   "docs/configuration.md",
+  "docs/dead-letters.md",
   "docs/trying-policies.md",
   "docs/lint.md",
 ];

@@ -1,7 +1,7 @@
 /** Every command, in the order of the overview. */
 import type { Command } from "../command.ts";
 import { APPLY, PLAN } from "./apply.ts";
-import { DLQ_LIST } from "./dlq.ts";
+import { DLQ_DROP, DLQ_LIST, DLQ_REDRIVE, DLQ_SHOW } from "./dlq.ts";
 import { EXPLAIN } from "./explain.ts";
 import { EXPORT_LIST, EXPORT_PUT, EXPORT_REMOVE, EXPORT_SHOW } from "./export.ts";
 import { IMPORT_LIST, IMPORT_PUT, IMPORT_REMOVE } from "./import.ts";
@@ -40,5 +40,8 @@ export const COMMANDS: readonly Command[] = [
   IMPORT_PUT,
   IMPORT_REMOVE,
   DLQ_LIST,
+  DLQ_SHOW,
+  DLQ_DROP,
+  DLQ_REDRIVE,
   VERSION,
 ];

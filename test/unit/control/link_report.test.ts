@@ -87,6 +87,8 @@ const VIEW: ViewReport = {
   redacted: 3,
   denied: 4,
   quarantined: 5,
+  reasons: {},
+  redriven: 0,
   missed: 0,
   lastError: null,
 };

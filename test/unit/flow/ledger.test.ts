@@ -28,6 +28,7 @@ describe("Ledger", () => {
       noRule: 1,
       quarantined: 1,
       redriven: 0,
+      reasons: {},
     });
   });
 

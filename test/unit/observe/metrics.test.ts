@@ -11,7 +11,14 @@ const ROUTE: RouteNumbers = {
   lag: 3,
   position: 42,
   lost: 1,
-  view: { forwarded: 10, redacted: 4, denied: 2, quarantined: 1 },
+  view: {
+    forwarded: 10,
+    redacted: 4,
+    denied: 2,
+    quarantined: 1,
+    redriven: 5,
+    reasons: { payload_not_json: 1 },
+  },
 };
 const LINK: LinkNumbers = { peer: "austin", connected: true, verified: "yes", rttMs: 1.5, routes: [ROUTE] };
 

@@ -2,9 +2,11 @@
 import type {
   ApplyReport,
   Control,
+  DeadLetters,
   ExplainPeer,
   ExplainRequest,
   LinkReport,
+  RedriveReport,
 } from "../../../src/control/api.ts";
 import { lintFiles } from "../../../src/control/lint.ts";
 import {
@@ -17,6 +19,83 @@ import {
   type Versioned,
 } from "../../../src/control/resource.ts";
 import { LeafmeshError } from "../../../src/model/errors.ts";
+
+const LETTER = {
+  time: "2026-01-02T03:04:05Z",
+  subject: "acme.orders.created",
+  origin: "berlin",
+  policy: "eu-orders",
+  policyVersion: "v1",
+  rule: "#1",
+  reason: "payload_not_json",
+  error: "no JSON at byte 3",
+  position: 42,
+  headers: { region: ["EU"] },
+  sizeBytes: 12,
+};
+
+/** Dead letters 1 to 99, and redrives that end when they are waited for. */
+function createFakeDeadLetters(calls: string[]): DeadLetters {
+  const redrives: RedriveReport[] = [];
+  const find = (id: string) => {
+    const found = redrives.find((one) => one.id === id);
+    if (found === undefined) throw new LeafmeshError("not_found", `There is no redrive '${id}'`);
+    return found;
+  };
+  const words = (filter: object) => {
+    const text = Object.entries(filter).map(([name, value]) => ` ${name} ${value}`);
+    return text.join("");
+  };
+  return {
+    async list(_tenant, { after, limit, ...filter }) {
+      calls.push(`dlq after ${after} limit ${limit}${words(filter)}`);
+      return { letters: [{ ...LETTER, sequence: after + 1 }], next: null };
+    },
+    async show(_tenant, sequence, { payload }) {
+      calls.push(`dlq show ${sequence} payload ${payload}`);
+      if (sequence > 99) throw new LeafmeshError("not_found", `There is no dead letter ${sequence}`);
+      const bytes = sequence === 98 ? new Uint8Array([255]) : new TextEncoder().encode('{"raw":1}');
+      return { ...LETTER, sequence, truncated: false, payload: payload ? bytes : null };
+    },
+    async remove(_tenant, sequence) {
+      calls.push(`dlq remove ${sequence}`);
+      if (sequence > 99) throw new LeafmeshError("not_found", `There is no dead letter ${sequence}`);
+    },
+    async drop(_tenant, filter, { dryRun }) {
+      calls.push(`dlq drop${words(filter)} dry ${dryRun}`);
+      return 3;
+    },
+    async redrive(tenant, { filter, sequence, dryRun, rate }) {
+      calls.push(`dlq redrive ${sequence ?? "-"}${words(filter)} dry ${dryRun} rate ${rate}`);
+      const report: RedriveReport = {
+        id: `r${redrives.length + 1}`,
+        tenant,
+        state: "running",
+        dryRun,
+        rate,
+        startedAt: "2026-01-02T03:04:05Z",
+        endedAt: null,
+        done: 0,
+        forwarded: 0,
+        dropped: 0,
+        kept: 0,
+        samples: [],
+        error: null,
+      };
+      redrives.unshift(report);
+      return report;
+    },
+    redrives: () => redrives,
+    async redriveOf(_tenant, id, { waitMs }) {
+      const report = find(id);
+      if (waitMs === 0) return report;
+      const sample = { sequence: 8, subject: "acme.orders.created", policy: "eu-orders" };
+      const kept = { ...sample, outcome: "keep", reason: "payload_not_json", error: "no JSON" } as const;
+      return { ...report, state: "done", done: 3, forwarded: 1, dropped: 1, kept: 1, samples: [kept] };
+    },
+    cancelRedrive: (_tenant, id) => ({ ...find(id), state: "canceled" }),
+  };
+}
 
 interface Stored {
   readonly ref: ResourceRef;
@@ -140,24 +219,7 @@ export function createFakeControl(): FakeControl {
       fake.explained = request;
       return { tenant, subject: request.subject, peers: fake.peers };
     },
-    async deadLetters(_tenant, { after, limit }) {
-      calls.push(`dlq after ${after} limit ${limit}`);
-      const letter = {
-        sequence: after + 1,
-        time: "2026-01-02T03:04:05Z",
-        subject: "acme.orders.created",
-        origin: "berlin",
-        policy: "eu-orders",
-        policyVersion: "v1",
-        rule: "#1",
-        reason: "payload_not_json",
-        error: "no JSON at byte 3",
-        position: 42,
-        headers: { region: ["EU"] },
-        sizeBytes: 12,
-      };
-      return { letters: [letter], next: null };
-    },
+    deadLetters: createFakeDeadLetters(calls),
     ready: async () => ({ ready: fake.isReady, reasons: fake.isReady ? [] : ["nats-server is down"] }),
     metrics: async () => "# HELP x y\nx 1\n",
   };

@@ -53,6 +53,8 @@ describe("viewReport()", () => {
       denied: 3,
       noRule: 4,
       quarantined: 5,
+      reasons: {},
+      redriven: 0,
       missed: 6,
       lastError: null,
     } as unknown as Parameters<typeof viewReport>[0];
@@ -64,6 +66,8 @@ describe("viewReport()", () => {
       redacted: 2,
       denied: 7,
       quarantined: 5,
+      reasons: {},
+      redriven: 0,
       missed: 6,
       lastError: null,
     });

@@ -1,0 +1,121 @@
+/** `/v1/tenants/{tenant}/dlq/redrives`: dead letters that the policy of now decides again. */
+import { createRoute, z } from "@hono/zod-openapi";
+import { BEARER } from "./auth.ts";
+import { refuseInvalid } from "./check.ts";
+import { requireTenant } from "./documents.ts";
+import type { Api, ApiOptions } from "./options.ts";
+import { problemResponse } from "./problem.ts";
+import { DEFAULT_RATE, filterOf, RedriveBody, RedriveReport } from "./schema/dead_letter.ts";
+import { jsonBody, TenantParams } from "./schema/request.ts";
+import { jsonResponse } from "./schema/response.ts";
+
+/** How long `wait=true` waits for the end. */
+const WAIT_MS = 10_000;
+
+const common = { tags: ["dlq"], security: BEARER };
+const PATH = "/v1/tenants/{tenant}/dlq/redrives" as const;
+const RedriveParams = TenantParams.extend({ id: z.string().min(1).max(64) });
+
+const start = createRoute({
+  ...common,
+  method: "post",
+  path: PATH,
+  operationId: "startRedrive",
+  summary: "Decides dead letters again, in order; one redrive of a tenant at a time",
+  description:
+    "What the policy of now forwards goes into its view, once, with the id that the event would have had, and is no dead " +
+    "letter any more; what it drops is dropped; what it cannot decide stays. Follow it with getRedrive.",
+  request: { params: TenantParams, body: jsonBody(RedriveBody) },
+  responses: { 202: jsonResponse(RedriveReport, "It has started"), default: problemResponse },
+});
+
+const list = createRoute({
+  ...common,
+  method: "get",
+  path: PATH,
+  operationId: "listRedrives",
+  summary: "The last redrives since the sidecar started, newest first",
+  request: { params: TenantParams },
+  responses: {
+    200: jsonResponse(
+      z.object({ items: z.array(RedriveReport).readonly() }).meta({ id: "RedriveList" }),
+      "All",
+    ),
+    default: problemResponse,
+  },
+});
+
+const show = createRoute({
+  ...common,
+  method: "get",
+  path: `${PATH}/{id}`,
+  operationId: "getRedrive",
+  summary: "How far a redrive is",
+  request: {
+    params: RedriveParams,
+    query: z.strictObject({
+      wait: z
+        .enum(["true", "false"])
+        .optional()
+        .meta({ description: `Answer when it has ended, or after ${WAIT_MS / 1000} seconds` }),
+    }),
+  },
+  responses: { 200: jsonResponse(RedriveReport, "The redrive"), default: problemResponse },
+});
+
+const cancel = createRoute({
+  ...common,
+  method: "delete",
+  path: `${PATH}/{id}`,
+  operationId: "cancelRedrive",
+  summary: "Ends a redrive after the dead letters that it has in hand",
+  request: { params: RedriveParams },
+  responses: { 200: jsonResponse(RedriveReport, "How far it came"), default: problemResponse },
+});
+
+export function addRedrives(app: Api, { control }: ApiOptions): void {
+  app.openapi(
+    start,
+    async (c) => {
+      const { tenant } = c.req.valid("param");
+      const { sequence, dryRun = false, rate = DEFAULT_RATE, all: _all, ...filter } = c.req.valid("json");
+      requireTenant(control, tenant);
+      const report = await control.deadLetters.redrive(tenant, {
+        ...(sequence === undefined ? {} : { sequence }),
+        filter: filterOf(filter),
+        dryRun,
+        rate,
+      });
+      return c.json(report, 202);
+    },
+    refuseInvalid(start.request),
+  );
+  app.openapi(
+    list,
+    (c) => {
+      const { tenant } = c.req.valid("param");
+      requireTenant(control, tenant);
+      return c.json({ items: control.deadLetters.redrives(tenant) }, 200);
+    },
+    refuseInvalid(list.request),
+  );
+  app.openapi(
+    show,
+    async (c) => {
+      const { tenant, id } = c.req.valid("param");
+      requireTenant(control, tenant);
+      const waitMs = c.req.valid("query").wait === "true" ? WAIT_MS : 0;
+      return c.json(await control.deadLetters.redriveOf(tenant, id, { waitMs }), 200);
+    },
+    refuseInvalid(show.request),
+  );
+  app.openapi(
+    cancel,
+    async (c) => {
+      const { tenant, id } = c.req.valid("param");
+      requireTenant(control, tenant);
+      return c.json(await control.deadLetters.cancelRedrive(tenant, id), 200);
+    },
+    refuseInvalid(cancel.request),
+  );
+}
