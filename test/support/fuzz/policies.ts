@@ -1,0 +1,184 @@
+/**
+ * Random policies, made of small pieces. Every rule that lets something pass hides the places where secrets are planted: members
+ * named {@linkcode SECRET_NAMES} at any depth, and the header {@linkcode SECRET_HEADER}. A piece that the schema does not know is left out,
+ * so that what is built next can stand here before it is there.
+ */
+import fc from "fast-check";
+import { LeafmeshError } from "../../../src/model/errors.ts";
+import { ExportPolicy, Redaction, Rule } from "../../../src/model/schema/policy.ts";
+import { compilePolicy } from "../../../src/policy/compile.ts";
+
+/** Names of the members that hold secrets. */
+export const SECRET_NAMES = ["secret", "token"] as const;
+/** The header that holds one, in whatever case. */
+export const SECRET_HEADER = "x-secret";
+
+const BASE = { subjects: ["acme.>"] };
+
+function known<T>(
+  schema: { safeParse(value: unknown): { success: boolean; data?: T } },
+  values: readonly object[],
+) {
+  return values.flatMap((value) => {
+    const parsed = schema.safeParse(value);
+    return parsed.success ? [value] : [];
+  });
+}
+
+/** What may be done with a secret: no part of it that stays is as long as the mark. */
+const ACTIONS = known(
+  Redaction,
+  [
+    { with: "remove" },
+    { with: "mask" },
+    { with: "mask", keep: "domain" },
+    { with: "mask", keep: "length" },
+    { with: "mask", keep: { first: 2 } },
+    { with: "mask", keep: { last: 3 } },
+    { with: "mask", keep: { first: 1, last: 2 } },
+    { with: "pseudonym" },
+    { with: "replace", value: "[gone]" },
+    { with: "replace", value: null },
+    { with: "replace", value: 0 },
+    { with: "truncate", length: 3 },
+    { with: "encrypt" },
+  ].map((action) => ({ ...action, path: "$.a" })),
+).map(({ path: _, ...action }: { path?: string }) => action);
+
+const action = fc.constantFrom(...ACTIONS);
+
+/** Paths that reach a name at any depth. */
+const pathOf = (name: string) =>
+  fc.constantFrom(`$..${name}`, `$..["${name}"]`, `$..['${name}']`, `$..["${name}","other"]`);
+
+/** Redactions that hide every secret. */
+export const cover: fc.Arbitrary<object[]> = fc.oneof(
+  {
+    weight: 8,
+    arbitrary: fc
+      .tuple(...SECRET_NAMES.map((name) => fc.tuple(pathOf(name), action)))
+      .map((pairs) => pairs.map(([path, how]): object => ({ path, ...how }))),
+  },
+  { weight: 1, arbitrary: fc.constant<object[]>([{ path: "$..*", with: "mask" }]) },
+  { weight: 1, arbitrary: fc.constant<object[]>([{ path: "$", with: "mask" }]) },
+);
+
+/** Redactions of what holds no secret, or a part of one; stronger ones may win. */
+const further = fc.constantFrom(
+  ...known(Redaction, [
+    { path: "$.person.name", with: "mask" },
+    { path: "$.list[0]", with: "remove" },
+    { path: "$.list[*].id", with: "pseudonym" },
+    { path: "$.list[-1:]", with: "mask" },
+    { path: "$..note", with: "mask" },
+    { path: "$.*", with: "mask", keep: { last: 2 } },
+    { path: "$.person.*", with: "pseudonym" },
+    { detect: ["email", "phone"], with: "mask" },
+    { detect: ["card", "iban", "ip", "token"], with: "remove" },
+    { detect: [{ name: "employee", pattern: "EMP-[0-9]{6}" }], with: "replace", value: "EMP" },
+  ]),
+);
+
+/** Header rules that let no secret header pass. */
+const headerRules = fc.constantFrom(
+  ...known(
+    Rule,
+    [
+      { drop: [SECRET_HEADER] },
+      { drop: ["X-*"] },
+      { drop: ["x-s*", "trace"], set: { "x-class": "shared" } },
+      { drop: ["X-Secret"], set: { note: "ok" } },
+      { keep: ["region", "fuzz-id"] },
+      { mask: [SECRET_HEADER] },
+      { drop: [SECRET_HEADER], rename: { region: "area" } },
+    ].map((headers) => ({ ...BASE, headers })),
+  ).map((rule) => (rule as { headers: object }).headers),
+);
+
+const CONDITIONS = [
+  "true",
+  'subject.startsWith("acme.orders")',
+  '"region" in headers && headers["region"] == "EU"',
+  "data.total > 10.0",
+  "has(data.person) && size(data.list) > 1",
+  'data.list.exists(x, x.id == 1) || origin == "berlin"',
+  "size < 400",
+  'data.person.name.matches("^[a-z]+$")',
+  "data.big == 9007199254740993",
+  'data.person.secret != "x"',
+  "data.list.all(x, has(x.token))",
+  'tokens[1] == "orders" ? data.total > 5.0 : true',
+];
+
+/** Fields of a rule that may stand or not. */
+const OPTIONAL: readonly fc.Arbitrary<object>[] = [
+  fc.constantFrom(...CONDITIONS.map((when) => ({ when }))),
+  ...known(Rule, [
+    { ...BASE, envelope: "cloudevents" },
+    { ...BASE, limit: { maxSize: "64KiB" } },
+    { ...BASE, limit: { maxSize: "300B" } },
+  ]).map((rule) => {
+    const { subjects: _, ...piece } = rule as { subjects?: unknown };
+    return fc.constant(piece);
+  }),
+];
+
+/** What a rule reads, and perhaps where it puts it. */
+const subjects = fc.constantFrom<object>(
+  ...known(Rule, [
+    { subjects: ["acme.>"] },
+    { subjects: ["acme.orders.>"] },
+    { subjects: ["acme.orders.*", "acme.*.new"] },
+    { subjects: ["acme.*.*"] },
+    { subjects: ["acme.people.>"], rewrite: "acme.shared.people.>" },
+    { subjects: ["acme.stock.*"], rewrite: "acme.goods.*.stock" },
+  ]),
+);
+
+/** Random rules, each of which hides every secret or lets nothing pass. */
+export const rule: fc.Arbitrary<object> = fc.oneof(
+  {
+    weight: 9,
+    arbitrary: fc
+      .tuple(
+        subjects,
+        cover,
+        fc.array(further, { maxLength: 3 }),
+        headerRules,
+        fc.tuple(...OPTIONAL.map((piece) => fc.option(piece, { nil: {}, freq: 3 }))),
+      )
+      .map(([on, hides, more, headers, pieces]) =>
+        Object.assign({ ...on, redact: [...hides, ...more], headers }, ...pieces),
+      ),
+  },
+  {
+    weight: 1,
+    arbitrary: fc
+      .tuple(fc.constantFrom(["acme.>"], ["acme.stock.>"], ["acme.*.new"]), fc.constantFrom(...CONDITIONS))
+      .map(([on, when]) => ({ subjects: on, when, deny: true })),
+  },
+);
+
+/** Random policies that compile. The last rule reads every subject, so that each event is decided. */
+export function policyOf(name: string, to: readonly string[]): fc.Arbitrary<ExportPolicy> {
+  return fc
+    .array(rule, { minLength: 1, maxLength: 5 })
+    .map((rules) => ({ name, to: [...to], rules: [...rules, { ...BASE, deny: true }] }))
+    .filter(compiles)
+    .map((policy) => ExportPolicy.parse(policy));
+}
+
+/** Key of pseudonyms in tests. */
+export const PSEUDONYM_KEY = { id: "k1", secret: new TextEncoder().encode("a secret of the site") };
+
+function compiles(policy: object): boolean {
+  const parsed = ExportPolicy.safeParse(policy);
+  if (!parsed.success) return false;
+  try {
+    compilePolicy({ tenant: "acme", policy: parsed.data, pseudonymKey: PSEUDONYM_KEY });
+    return true;
+  } catch (thrown) {
+    if (thrown instanceof LeafmeshError) return false;
+    throw thrown;
+  }
+}
