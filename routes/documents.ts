@@ -100,6 +100,8 @@ function labelOf(ref: ResourceRef): string {
       return `tenant '${ref.tenant}'`;
     case "export":
       return `export '${ref.name}' of tenant '${ref.tenant}'`;
+    case "shadow":
+      return `shadow of export '${ref.name}' of tenant '${ref.tenant}'`;
     case "import":
       return `import of tenant '${ref.tenant}' from '${ref.from}'${ref.origin === undefined ? "" : ` (origin '${ref.origin}')`}`;
   }

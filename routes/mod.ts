@@ -6,6 +6,7 @@ import { secureHeaders } from "hono/secure-headers";
 import { LeafmeshError } from "../src/model/errors.ts";
 import type { VersionHeader } from "./answers.ts";
 import { requireToken } from "./auth.ts";
+import { addCompare } from "./compare.ts";
 import { addDeadLetters } from "./dlq.ts";
 import { addExplain } from "./explain.ts";
 import { addExports } from "./exports.ts";
@@ -57,6 +58,7 @@ export function createApi(options: ApiOptions): Api {
   addPeers(app, options);
   addTenants(app, options);
   addExports(app, options);
+  addCompare(app, options);
   addImports(app, options);
   addLinks(app, options);
   addPlan(app, options);
@@ -99,7 +101,7 @@ function logChanges(app: Api, { log }: ApiOptions): void {
       method === "GET" ||
       method === "HEAD" ||
       c.res.status === 401 ||
-      /\/(?:explain|lint)$/.test(c.req.path)
+      /\/(?:explain|lint|diff)$/.test(c.req.path)
     )
       return;
     const ms = Math.round(performance.now() - started);

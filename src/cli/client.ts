@@ -73,9 +73,9 @@ export class ApiClient {
     return isApplied(await this.#call("DELETE", waiting(path), call));
   }
 
-  /** Removes what has no revisions. */
-  async remove(path: string): Promise<void> {
-    await this.#call("DELETE", path);
+  /** Removes a resource. @param etag its revision, where it has some */
+  async remove(path: string, etag?: string): Promise<void> {
+    await this.#call("DELETE", path, etag === undefined ? {} : { headers: { "if-match": etag } });
   }
 
   async post<T>(path: string, body?: unknown): Promise<T> {

@@ -11,6 +11,9 @@ export const paths = {
   tenant: (tenant: string) => `/v1/tenants/${part(tenant)}`,
   exports: (tenant: string) => `/v1/tenants/${part(tenant)}/exports`,
   export: (tenant: string, name: string) => `/v1/tenants/${part(tenant)}/exports/${part(name)}`,
+  diff: (tenant: string, name: string) => `${paths.export(tenant, name)}/diff`,
+  shadow: (tenant: string, name: string, samples = false) =>
+    `${paths.export(tenant, name)}/shadow${samples ? "?samples=true" : ""}`,
   imports: (tenant: string) => `/v1/tenants/${part(tenant)}/imports`,
   /** `origin` names a transit import. */
   import: (tenant: string, peer: string, origin?: string) =>

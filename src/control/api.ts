@@ -1,6 +1,7 @@
 /** What the sidecar offers to its HTTP API: the state, the plan, and reports of what runs. */
 import type { DesiredState } from "../model/desired.ts";
 import type { LintReport } from "../model/finding.ts";
+import type { DiffReport, DiffRequest, ShadowReport } from "./compare_api.ts";
 import type { ResourceRef, ResourceType, ResourceValue, ResourceValues, Versioned } from "./resource.ts";
 
 /** The desired state, one document at a time. Every write validates the whole state that would result. */
@@ -27,6 +28,8 @@ export interface StateStore {
     value: ResourceValue<R>,
     expected: number | null | undefined,
   ): Promise<number>;
+  /** Checks a value as {@link put} does, and writes nothing. @throws as `put` */
+  check<R extends ResourceRef>(ref: R, value: ResourceValue<R>): void;
   /** Removes a document (a tenant with its exports and imports). @throws as `put`. */
   remove(ref: ResourceRef, expected: number | undefined): Promise<void>;
 }
@@ -278,6 +281,10 @@ export interface Control {
   lint(candidate?: { readonly name: string; readonly text: string }): LintReport;
   links(): Promise<readonly LinkReport[]>;
   explain(tenant: string, request: ExplainRequest): Promise<ExplainReport>;
+  /** What other rules would have done with stored events. Nothing is published or changed. */
+  diff(tenant: string, name: string, request: DiffRequest): Promise<DiffReport>;
+  /** What an export's shadow has counted. @param samples show what leaves of samples @throws `not_found` without a shadow */
+  shadow(tenant: string, name: string, samples: boolean): Promise<ShadowReport>;
   readonly deadLetters: DeadLetters;
   /** Whether the site does its work: server up, state applied. */
   ready(): Promise<{ readonly ready: boolean; readonly reasons: readonly string[] }>;

@@ -1,6 +1,6 @@
 /** The documents of the desired state: what they are called, where they are kept, what they hold. */
 import { stateKey } from "../model/names.ts";
-import type { ExportPolicy, ImportPolicy } from "../model/schema/policy.ts";
+import type { CandidateRules, ExportPolicy, ImportPolicy } from "../model/schema/policy.ts";
 import type { Peer } from "../model/schema/site.ts";
 import type { TenantSettings } from "../model/schema/tenant.ts";
 
@@ -9,6 +9,8 @@ export type ResourceRef =
   | { readonly type: "peer"; readonly peer: string }
   | { readonly type: "tenant"; readonly tenant: string }
   | { readonly type: "export"; readonly tenant: string; readonly name: string }
+  /** The rules that are tried beside those of an export. */
+  | { readonly type: "shadow"; readonly tenant: string; readonly name: string }
   | { readonly type: "import"; readonly tenant: string; readonly from: string; readonly origin?: string };
 
 /** What each type of document holds. */
@@ -17,6 +19,7 @@ export interface ResourceValues {
   readonly tenant: TenantSettings;
   readonly export: ExportPolicy;
   readonly import: ImportPolicy;
+  readonly shadow: CandidateRules;
 }
 export type ResourceType = keyof ResourceValues;
 export type ResourceValue<R extends ResourceRef> = ResourceValues[R["type"]];
@@ -39,6 +42,8 @@ export function resourceKey(ref: ResourceRef): string {
       return stateKey.tenant(ref.tenant);
     case "export":
       return stateKey.exportPolicy(ref.tenant, ref.name);
+    case "shadow":
+      return stateKey.shadow(ref.tenant, ref.name);
     case "import":
       return stateKey.importFrom(ref.tenant, ref.from, ref.origin ?? ref.from);
   }
@@ -51,7 +56,7 @@ export function parseResourceKey(key: string): ResourceRef | null {
   if (type === "peer") return { type, peer: first };
   if (type === "tenant") return { type, tenant: first };
   if (second === undefined) return null;
-  if (type === "export") return { type, tenant: first, name: second };
+  if (type === "export" || type === "shadow") return { type, tenant: first, name: second };
   if (type !== "import" || third === undefined) return null;
   return { type, tenant: first, from: second, ...(third === second ? {} : { origin: third }) };
 }
@@ -65,6 +70,8 @@ export function resourceLabel(ref: ResourceRef): string {
       return `tenant ${ref.tenant}`;
     case "export":
       return `export ${ref.tenant}/${ref.name}`;
+    case "shadow":
+      return `shadow of export ${ref.tenant}/${ref.name}`;
     case "import":
       return `import ${ref.tenant}/${ref.from}${ref.origin === undefined ? "" : ` (origin ${ref.origin})`}`;
   }

@@ -6,9 +6,11 @@ import { LeafmeshError } from "../model/errors.ts";
 import type { LintReport } from "../model/finding.ts";
 import type { PseudonymKey } from "../model/keys.ts";
 import { siteApiPrefix, siteApiReset, tenantAccount } from "../model/names.ts";
+import type { ExportPolicy } from "../model/schema/policy.ts";
 import type { SiteFile } from "../model/schema/site.ts";
 import type { SigningKey } from "../nats/keys.ts";
 import type { SystemApi } from "../nats/system_api.ts";
+import type { CompileOptions } from "../policy/compile.ts";
 import type {
   ApplyReport,
   Control,
@@ -20,6 +22,10 @@ import type {
   ViewReport,
 } from "./api.ts";
 import type { ViewRunner } from "./apply.ts";
+import { candidacy } from "./candidate.ts";
+import type { DiffReport, DiffRequest, ShadowReport } from "./compare_api.ts";
+import { Differ } from "./diff.ts";
+import type { EventScan } from "./event_scan.ts";
 import { explainForPeers } from "./explain.ts";
 import { importPosition } from "./import_position.ts";
 import { reportLinks } from "./link_report.ts";
@@ -29,6 +35,7 @@ import { offersTo } from "./offers.ts";
 import { Peering } from "./peering.ts";
 import { type Planned, Reconciler } from "./reconcile.ts";
 import { acceptedOf, type ExportPlan, planExports, planInRoutes } from "./routes.ts";
+import { type ShadowNumbers, Shadows } from "./shadows.ts";
 import { SilentSources } from "./silent_sources.ts";
 import type { SiteServer } from "./site_server.ts";
 import type { KvStateStore } from "./state_store.ts";
@@ -52,6 +59,7 @@ export interface SiteControlOptions {
   readonly deadLetters: Control["deadLetters"];
   readonly about: () => Promise<Omit<SiteReport, "site" | "key" | "revision" | "converged">>;
   readonly renderMetrics: (control: SiteControl) => Promise<string>;
+  readonly scan: EventScan;
   readonly pseudonymKeyOf: (tenant: string) => Promise<PseudonymKey>;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
 }
@@ -62,6 +70,8 @@ export class SiteControl implements Control, AsyncDisposable {
   readonly #peering: Peering;
   readonly #reconciler: Reconciler;
   readonly #silent = new SilentSources(() => performance.now());
+  readonly #differ: Differ;
+  readonly #shadows: Shadows;
   /** What each peer was offered last, as text. */
   readonly #offered = new Map<string, string>();
 
@@ -105,11 +115,22 @@ export class SiteControl implements Control, AsyncDisposable {
       },
       onPlan: (planned) => this.#tellPeers(planned),
     });
+    this.#differ = new Differ(mesh, options.scan);
+    this.#shadows = new Shadows({
+      mesh,
+      scan: options.scan,
+      desired: () => this.#desired(),
+      wanted: () =>
+        this.state.list("shadow").map(({ ref, document }) => ({ ...ref, rules: document.value.rules })),
+      optionsOf: (tenant, policy) => this.#compileOptions(tenant, policy),
+      log,
+    });
   }
 
   /** Something has changed: makes a pass soon, and lets the peers know. */
   changed(): void {
     this.#reconciler.trigger();
+    this.#shadows.sync();
     for (const peer of this.#desired().peers) this.#peering.poke(peer.name);
   }
 
@@ -140,7 +161,9 @@ export class SiteControl implements Control, AsyncDisposable {
   }
 
   async apply(): Promise<ApplyReport> {
-    return await this.#reconciler.apply();
+    const report = await this.#reconciler.apply();
+    this.#shadows.sync();
+    return report;
   }
 
   lint(candidate?: LintFile): LintReport {
@@ -177,6 +200,23 @@ export class SiteControl implements Control, AsyncDisposable {
     });
   }
 
+  async diff(tenant: string, name: string, request: DiffRequest): Promise<DiffReport> {
+    this.state.check({ type: "shadow", tenant, name }, { rules: [...request.rules] });
+    const sides = await candidacy(this.#desired(), tenant, name, request.rules, (...of) =>
+      this.#compileOptions(...of),
+    );
+    return await this.#differ.run(tenant, name, sides, request);
+  }
+
+  async shadow(tenant: string, name: string, samples: boolean): Promise<ShadowReport> {
+    return this.#shadows.report(tenant, name, samples);
+  }
+
+  /** What the running shadows have counted. */
+  shadowNumbers(): readonly ShadowNumbers[] {
+    return this.#shadows.numbers();
+  }
+
   get deadLetters(): Control["deadLetters"] {
     return this.#options.deadLetters;
   }
@@ -197,12 +237,17 @@ export class SiteControl implements Control, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#shadows[Symbol.asyncDispose]();
     await this.#reconciler[Symbol.asyncDispose]();
     await this.#peering[Symbol.asyncDispose]();
   }
 
   #desired(): DesiredState {
     return this.state.desired().state;
+  }
+
+  async #compileOptions(tenant: string, policy: ExportPolicy): Promise<CompileOptions> {
+    return { tenant, policy, pseudonymKey: await this.#options.pseudonymKeyOf(tenant) };
   }
 
   /** Whether the site behind an API prefix answers and has proved its key. */

@@ -8,7 +8,7 @@ import { type KV, type KvEntry, Kvm } from "@nats-io/kv";
 import { type DesiredState, desiredTenant } from "../model/desired.ts";
 import { formatProblem, LeafmeshError, type Problem } from "../model/errors.ts";
 import { STATE_BUCKET, stateKey } from "../model/names.ts";
-import { ExportPolicy, ImportPolicy } from "../model/schema/policy.ts";
+import { CandidateRules, ExportPolicy, ImportPolicy } from "../model/schema/policy.ts";
 import { Peer, type SiteFile } from "../model/schema/site.ts";
 import { type TenantDocument, TenantSettings } from "../model/schema/tenant.ts";
 import type { StateStore } from "./api.ts";
@@ -25,7 +25,13 @@ import {
 } from "./resource.ts";
 
 const HISTORY = 64;
-const SCHEMAS = { peer: Peer, tenant: TenantSettings, export: ExportPolicy, import: ImportPolicy } as const;
+const SCHEMAS = {
+  peer: Peer,
+  tenant: TenantSettings,
+  export: ExportPolicy,
+  import: ImportPolicy,
+  shadow: CandidateRules,
+} as const;
 
 /** What is wrong with a whole state; empty: nothing. */
 export type CheckState = (
@@ -129,10 +135,7 @@ export class KvStateStore implements StateStore, AsyncDisposable {
     return await this.#serial(async () => {
       const key = resourceKey(ref);
       this.#requireRevision(ref, expected);
-      this.#requireTenant(ref);
-      const after = new Map(this.#documents);
-      after.set(key, { ref, document: { value, revision: 0, changedAt: "" } });
-      this.#requireValid(ref, after);
+      this.check(ref, value);
       const current = this.#documents.get(key)?.document.revision;
       const text = JSON.stringify(value);
       try {
@@ -146,6 +149,17 @@ export class KvStateStore implements StateStore, AsyncDisposable {
         throw raced(ref, error);
       }
     });
+  }
+
+  check<R extends ResourceRef>(ref: R, value: ResourceValue<R>): void {
+    this.#requireOwner(ref);
+    const { ref: checked, value: document } = this.#policyOf(ref, value);
+    const after = new Map(this.#documents);
+    after.set(resourceKey(checked), {
+      ref: checked,
+      document: { value: document, revision: 0, changedAt: "" },
+    });
+    this.#requireValid(checked, after);
   }
 
   async remove(ref: ResourceRef, expected: number | undefined): Promise<void> {
@@ -190,11 +204,22 @@ export class KvStateStore implements StateStore, AsyncDisposable {
     throw new LeafmeshError("precondition_failed", `Expected ${resourceLabel(ref)} ${wanted}, but ${there}`);
   }
 
-  #requireTenant(ref: ResourceRef): void {
-    if (ref.type !== "export" && ref.type !== "import") return;
+  #requireOwner(ref: ResourceRef): void {
+    if (ref.type === "peer" || ref.type === "tenant") return;
     if (!this.#documents.has(stateKey.tenant(ref.tenant))) {
       throw new LeafmeshError("not_found", `There is no tenant ${ref.tenant}`);
     }
+    if (ref.type === "shadow" && !this.#documents.has(stateKey.exportPolicy(ref.tenant, ref.name))) {
+      throw new LeafmeshError("not_found", `There is no export ${ref.tenant}/${ref.name}`);
+    }
+  }
+
+  /** What is checked of a document: a shadow is held to what the export would be with its rules. */
+  #policyOf(ref: ResourceRef, value: ResourceValues[ResourceType]) {
+    if (ref.type !== "shadow") return { ref, value };
+    const { tenant, name } = ref;
+    const policy = { type: "export", tenant, name } as const;
+    return { ref: policy, value: { ...this.get(policy)?.value, ...value } as ExportPolicy };
   }
 
   #requireValid(ref: ResourceRef, after: Documents): void {
@@ -303,9 +328,11 @@ export function importRef(tenant: string, policy: ImportPolicy): ResourceRef {
 
 function belongsTo(ref: ResourceRef, owner: ResourceRef): boolean {
   if (resourceKey(ref) === resourceKey(owner)) return true;
-  return (
-    owner.type === "tenant" && (ref.type === "export" || ref.type === "import") && ref.tenant === owner.tenant
-  );
+  if (ref.type === "peer" || ref.type === "tenant") return false;
+  if (owner.type === "export") {
+    return ref.type === "shadow" && ref.tenant === owner.tenant && ref.name === owner.name;
+  }
+  return owner.type === "tenant" && ref.tenant === owner.tenant;
 }
 
 /** Where a document stands in the site file that the state amounts to. */
@@ -317,7 +344,7 @@ function documentPath(ref: ResourceRef, documents: Documents): string {
   const index = tenants.findIndex((tenant) => tenant.tenant === ref.tenant);
   const tenant = `tenants[${index}]`;
   if (ref.type === "tenant") return tenant;
-  if (ref.type === "export") {
+  if (ref.type === "export" || ref.type === "shadow") {
     const place = tenants[index]?.exports?.findIndex((policy) => policy.name === ref.name);
     return `${tenant}.exports[${place}]`;
   }

@@ -79,6 +79,9 @@ export const LOG_CONSUMER = "log_";
 /** The pull consumer that a view's worker reads `out_<tenant>` with. */
 export const viewConsumer = (policy: string): string => `view_${policy}`;
 
+/** A consumer that only looks at events: of a policy diff or a shadow. `id` holds no `.` and no space. */
+export const scanConsumer = (id: string): string => `scan_${id}`;
+
 // ── subjects of events ──
 
 /** Where an event of `tenant` from `origin` is stored: `<origin>.<tenant>.<rest>`, for a tenant subject or pattern. */
@@ -158,6 +161,7 @@ export const stateKey = {
   site: "site",
   tenant: (tenant: string) => `tenant.${tenant}`,
   exportPolicy: (tenant: string, name: string) => `export.${tenant}.${name}`,
+  shadow: (tenant: string, name: string) => `shadow.${tenant}.${name}`,
   importFrom: (tenant: string, peer: string, origin: string) => `import.${tenant}.${peer}.${origin}`,
   peer: (peer: string) => `peer.${peer}`,
   /** What a peer said last that it accepts from us. */

@@ -30,6 +30,16 @@ export interface LinkNumbers {
   readonly routes: readonly RouteNumbers[];
 }
 
+/** What a shadow has counted. */
+export interface ShadowNumbers {
+  readonly tenant: string;
+  readonly policy: string;
+  readonly events: number;
+  readonly skipped: number;
+  /** Events by how the shadow would treat them otherwise. */
+  readonly changes: ReadonlyMap<string, number>;
+}
+
 export interface SiteNumbers {
   readonly site: string;
   readonly ready: boolean;
@@ -37,6 +47,7 @@ export interface SiteNumbers {
   readonly links: readonly LinkNumbers[];
   /** Dead letters kept, by tenant. */
   readonly deadLetters: ReadonlyMap<string, number>;
+  readonly shadows: readonly ShadowNumbers[];
 }
 
 const OUTCOMES = ["forwarded", "redacted", "denied", "quarantined", "redriven"] as const;
@@ -57,6 +68,7 @@ export async function renderMetrics(numbers: SiteNumbers): Promise<string> {
   gauge("state_revision", "Revision of the desired state", ["site"]).set({ site }, numbers.revision);
   const letters = gauge("dead_letters", "Dead letters kept", ["site", "tenant"]);
   for (const [tenant, count] of numbers.deadLetters) letters.set({ site, tenant }, count);
+  renderShadows(gauge, site, numbers.shadows);
 
   const connected = gauge("link_connected", "1 when the leaf link stands", LINK);
   const verified = gauge("link_verified", "1 when the peer has proved its key", LINK);
@@ -103,4 +115,24 @@ export async function renderMetrics(numbers: SiteNumbers): Promise<string> {
     }
   }
   return await registry.metrics();
+}
+
+function renderShadows(
+  gauge: (name: string, help: string, labelNames: readonly string[]) => Gauge,
+  site: string,
+  shadows: readonly ShadowNumbers[],
+): void {
+  const labels = ["site", "tenant", "policy"];
+  const events = gauge("shadow_events", "Events that a shadow has looked at", labels);
+  const skipped = gauge("shadow_skipped_events", "Events that a shadow has passed over", labels);
+  const changed = gauge("shadow_changed_events", "Events that a shadow would treat otherwise", [
+    ...labels,
+    "change",
+  ]);
+  for (const { tenant, policy, ...shadow } of shadows) {
+    const of = { site, tenant, policy };
+    events.set(of, shadow.events);
+    skipped.set(of, shadow.skipped);
+    for (const [change, count] of shadow.changes) changed.set({ ...of, change }, count);
+  }
 }

@@ -51,10 +51,10 @@ export function runCase(
 ): CaseResult {
   const explained = explainPolicy(policy, event);
   const decision = asRouted(explained.decision, event, route);
-  return { decision, steps: explained.steps, faults: [...faultsOf(decision, event, expected)] };
+  return { decision, steps: explained.steps, faults: [...faultsOf(decision, expected)] };
 }
 
-function* faultsOf(decision: Decision, event: MeshEvent, expected: Expectation): Generator<CaseFault> {
+function* faultsOf(decision: Decision, expected: Expectation): Generator<CaseFault> {
   if (decision.type !== expected.outcome) {
     yield { at: ["outcome"], message: `expected ${expected.outcome}, got ${described(decision)}` };
   }
@@ -73,18 +73,13 @@ function* faultsOf(decision: Decision, event: MeshEvent, expected: Expectation):
     }
     return;
   }
-  const subject = subjectOf(decision, event);
+  const { subject } = decision;
   if (expected.subject !== undefined && expected.subject !== subject) {
     yield { at: ["subject"], message: `expected ${expected.subject}, got ${subject}` };
   }
   if (expected.payload !== undefined) yield* payloadFaults(expected.payload, decision.data);
   yield* headerFaults(expected, headerRecord(decision.headers));
-  yield* leaks(expected.not ?? [], decision, subject);
-}
-
-/** The subject that a forwarded event leaves under. */
-export function subjectOf(decision: Extract<Decision, { type: "forward" }>, event: MeshEvent): string {
-  return "subject" in decision && typeof decision.subject === "string" ? decision.subject : event.subject;
+  yield* leaks(expected.not ?? [], decision);
 }
 
 function described(decision: Decision): string {
@@ -158,14 +153,13 @@ function* headerFaults(
 function* leaks(
   texts: readonly string[],
   decision: Extract<Decision, { type: "forward" }>,
-  subject: string,
 ): Generator<CaseFault> {
   if (texts.length === 0) return;
   const data = Buffer.from(decision.data).toString();
   const places = [
     ["the payload", [data, ...stringsOf(data)]],
     ["a header", [Buffer.from(decision.headers).toString()]],
-    ["the subject", [subject]],
+    ["the subject", [decision.subject]],
   ] as const;
   for (const [index, text] of texts.entries()) {
     const place = places.find(([, found]) => found.some((one) => one.includes(text)));

@@ -2,9 +2,10 @@
 import process from "node:process";
 import type { JetStreamManager } from "@nats-io/jetstream";
 import type { ApiLog } from "../../routes/options.ts";
-import type { Control, ViewReport } from "../control/api.ts";
+import type { ViewReport } from "../control/api.ts";
 import type { ViewRunner } from "../control/apply.ts";
 import type { ExportPlan } from "../control/routes.ts";
+import type { SiteControl } from "../control/site_control.ts";
 import { viewKey } from "../control/step.ts";
 import type { ViewWorkers } from "../flow/view_runner.ts";
 import type { ViewStats } from "../flow/view_worker.ts";
@@ -56,7 +57,7 @@ export function viewReport(stats: ViewStats): ViewReport {
 }
 
 /** The site's numbers as Prometheus text. */
-export async function siteMetrics(control: Control, mesh: JetStreamManager): Promise<string> {
+export async function siteMetrics(control: SiteControl, mesh: JetStreamManager): Promise<string> {
   const { state, revision } = control.state.desired();
   const deadLetters = new Map<string, number>();
   for (const { name } of state.tenants) {
@@ -70,6 +71,7 @@ export async function siteMetrics(control: Control, mesh: JetStreamManager): Pro
     revision,
     links: await control.links(),
     deadLetters,
+    shadows: control.shadowNumbers(),
   });
 }
 

@@ -8,6 +8,7 @@ import { loadRemembered, rememberState } from "../control/remembered.ts";
 import { SiteControl } from "../control/site_control.ts";
 import { SiteServer } from "../control/site_server.ts";
 import { desiredOfFile, KvStateStore } from "../control/state_store.ts";
+import { scanEvents } from "../flow/event_scan.ts";
 import { RedriveJobs } from "../flow/redrive_jobs.ts";
 import { ViewWorkers } from "../flow/view_runner.ts";
 import { errorText, LeafmeshError } from "../model/errors.ts";
@@ -167,6 +168,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
         },
       }),
       renderMetrics: (site) => siteMetrics(site, mesh),
+      scan: (request) => scanEvents({ nc, jsm: mesh, ...request }),
       pseudonymKeyOf,
       log: (level, message) => log(level, "control", message),
     }),

@@ -88,6 +88,11 @@ export class MeshSite {
     this.#process = null;
   }
 
+  /** The admin token. */
+  get token(): string {
+    return this.#token;
+  }
+
   async log(): Promise<string> {
     return await readFile(this.logFile, "utf8").catch(() => "");
   }

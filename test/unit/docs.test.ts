@@ -142,7 +142,9 @@ describe("the documents", () => {
 
   test("name metrics that exist", () => {
     const source = read("src/observe/metrics.ts");
-    const named = spans.flatMap(({ span }) => /^leafmesh_((?:route|view|link)_\w+)$/.exec(span)?.[1] ?? []);
+    const named = spans.flatMap(
+      ({ span }) => /^leafmesh_((?:route|view|link|shadow)_\w+)$/.exec(span)?.[1] ?? [],
+    );
     expect(named).not.toEqual([]);
     expect(named.filter((name) => !source.includes(`"${name}"`))).toEqual([]);
   });

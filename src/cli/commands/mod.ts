@@ -7,6 +7,7 @@ import { EXPORT_LIST, EXPORT_PUT, EXPORT_REMOVE, EXPORT_SHOW } from "./export.ts
 import { IMPORT_LIST, IMPORT_PUT, IMPORT_REMOVE } from "./import.ts";
 import { INIT } from "./init.ts";
 import { PEER_ADD, PEER_LIST, PEER_REMOVE } from "./peer.ts";
+import { POLICY_DIFF, SHADOW_CLEAR, SHADOW_SET, SHADOW_SHOW } from "./policy_diff.ts";
 import { POLICY_TEST } from "./policy_test.ts";
 import { LINT, UP, VERSION } from "./sidecar.ts";
 import { LINKS, STATUS } from "./status.ts";
@@ -23,6 +24,10 @@ export const COMMANDS: readonly Command[] = [
   APPLY,
   EXPLAIN,
   POLICY_TEST,
+  POLICY_DIFF,
+  SHADOW_SET,
+  SHADOW_SHOW,
+  SHADOW_CLEAR,
   TENANT_LIST,
   TENANT_SHOW,
   TENANT_ADD,

@@ -7,7 +7,7 @@ import type { TestFileReport } from "../up.ts";
 export const POLICY_TEST: Command = {
   name: "policy test",
   args: ["<file...>"],
-  about: "runs the cases of policy.test.yaml through the policy beside it, without a sidecar",
+  about: "runs the cases beside a policy (policy.test.yaml), without a sidecar",
   flags: {
     "all-rules": { about: "fail also when a rule decides no case" },
   },

@@ -122,6 +122,13 @@ export const NamedElsewhereExport = ExportFields.extend({
   name: Name.optional().meta({ description: "Stands in the path; here it may be left out" }),
 }).superRefine(boundSubjects);
 
+/** Rules that are tried beside those in force: a candidate of a diff or a shadow. */
+export const CandidateRules = z
+  .strictObject({ rules: ExportFields.shape.rules })
+  .superRefine(boundSubjects)
+  .meta({ id: "CandidateRules" });
+export type CandidateRules = z.infer<typeof CandidateRules>;
+
 /** What this site accepts of one tenant from one peer. */
 export const ImportPolicy = z
   .strictObject({

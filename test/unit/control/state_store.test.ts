@@ -255,3 +255,36 @@ describe("KvStateStore", () => {
     expect(store.list("export", "acme").map((one) => one.ref.name)).toEqual(["orders"]);
   });
 });
+
+describe("a shadow", () => {
+  const SHADOW = { type: "shadow", tenant: "acme", name: "orders" } as const;
+
+  test("is kept beside its export, is no part of it, and goes with it", async () => {
+    const store = await open();
+    const before = JSON.stringify(store.desired().state);
+    await store.put(SHADOW, { rules: [{ subjects: ["acme.new"] }] }, null);
+    expect(JSON.stringify(store.desired().state)).toBe(before);
+    const again = await open();
+    expect(again.list("shadow", "acme").map(({ document }) => document.value)).toEqual([
+      { rules: [{ subjects: ["acme.new"] }] },
+    ]);
+    await store.remove(EXPORT, undefined);
+    expect(store.get(SHADOW)).toBeNull();
+    expect(store.list("shadow")).toEqual([]);
+    await waitFor(() => again.get(SHADOW) === null, { what: "the removal to be seen" });
+  });
+
+  test("is refused with what its export would be refused for, and without an export", async () => {
+    const store = await open();
+    const rules = [{ subjects: ["bolt.x"] }, { subjects: ["acme.y"], when: "1" }];
+    const refused = {
+      code: "policy_invalid",
+      problems: [{ path: "rules[0].subjects[0]" }, { path: "rules[1].when" }],
+    };
+    await expect(store.put(SHADOW, { rules }, null)).rejects.toMatchObject(refused);
+    expect(() => store.check(SHADOW, { rules })).toThrow(expect.objectContaining({ code: "policy_invalid" }));
+    const other = { ...SHADOW, name: "other" };
+    await expect(store.put(other, { rules }, null)).rejects.toThrow("There is no export acme/other");
+    expect(store.get(SHADOW)).toBeNull();
+  });
+});

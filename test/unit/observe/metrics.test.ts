@@ -1,5 +1,10 @@
 import { describe, expect, test } from "bun:test";
-import { type LinkNumbers, type RouteNumbers, renderMetrics } from "../../../src/observe/metrics.ts";
+import {
+  type LinkNumbers,
+  type RouteNumbers,
+  renderMetrics,
+  type ShadowNumbers,
+} from "../../../src/observe/metrics.ts";
 
 const ROUTE: RouteNumbers = {
   direction: "out",
@@ -22,9 +27,13 @@ const ROUTE: RouteNumbers = {
 };
 const LINK: LinkNumbers = { peer: "austin", connected: true, verified: "yes", rttMs: 1.5, routes: [ROUTE] };
 
-async function lines(links: readonly LinkNumbers[], ready = true): Promise<string[]> {
+async function lines(
+  links: readonly LinkNumbers[],
+  ready = true,
+  shadows: readonly ShadowNumbers[] = [],
+): Promise<string[]> {
   const deadLetters = new Map([["acme", 7]]);
-  const text = await renderMetrics({ site: "berlin", ready, revision: 9, links, deadLetters });
+  const text = await renderMetrics({ site: "berlin", ready, revision: 9, links, deadLetters, shadows });
   return text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
 }
 
@@ -97,6 +106,15 @@ describe("renderMetrics()", () => {
     }
   });
 
+  test("gives what shadows have counted", async () => {
+    const changes = new Map([["forward → drop", 3]]);
+    const series = await lines([], true, [{ tenant: "acme", policy: "eu", events: 9, skipped: 2, changes }]);
+    const of = ['site="berlin"', 'tenant="acme"', 'policy="eu"'];
+    expect(value(series, "shadow_events", ...of)).toBe("9");
+    expect(value(series, "shadow_skipped_events", ...of)).toBe("2");
+    expect(value(series, "shadow_changed_events", ...of, 'change="forward → drop"')).toBe("3");
+  });
+
   test("keeps nothing from one scrape to the next", async () => {
     await lines([LINK]);
     expect((await lines([])).some((line) => line.includes("austin"))).toBe(false);
@@ -108,6 +126,7 @@ describe("renderMetrics()", () => {
       ready: true,
       revision: 1,
       links: [LINK],
+      shadows: [],
       deadLetters: new Map(),
     });
     const named = new Set([...text.matchAll(/^(leafmesh_\w+)\{/gm)].map((found) => found[1]));

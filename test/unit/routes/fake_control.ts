@@ -8,6 +8,7 @@ import type {
   LinkReport,
   RedriveReport,
 } from "../../../src/control/api.ts";
+import type { DiffRequest } from "../../../src/control/compare_api.ts";
 import { lintFiles } from "../../../src/control/lint.ts";
 import {
   type ResourceRef,
@@ -19,6 +20,7 @@ import {
   type Versioned,
 } from "../../../src/control/resource.ts";
 import { LeafmeshError } from "../../../src/model/errors.ts";
+import { diffReport, shadowReport } from "./compared.ts";
 
 const LETTER = {
   time: "2026-01-02T03:04:05Z",
@@ -110,6 +112,7 @@ export interface FakeControl extends Control {
   beforeWrite: (() => void) | null;
   applied: ApplyReport | LeafmeshError;
   explained: ExplainRequest | null;
+  diffed: DiffRequest | null;
   peers: readonly ExplainPeer[];
   linked: readonly LinkReport[];
   isReady: boolean;
@@ -137,6 +140,7 @@ export function createFakeControl(): FakeControl {
     beforeWrite: null,
     applied: { revision: 1, applied: [], failed: [], converged: true },
     explained: null,
+    diffed: null,
     peers: [],
     linked: [],
     isReady: true,
@@ -162,6 +166,9 @@ export function createFakeControl(): FakeControl {
             ref: ref as Extract<ResourceRef, { type: T }>,
             document: { value: value as ResourceValues[T], revision: at, changedAt: CHANGED_AT },
           }));
+      },
+      check: (ref) => {
+        calls.push(`check ${resourceLabel(ref)}`);
       },
       async put(ref, value, expected) {
         calls.push(`put ${resourceLabel(ref)} expecting ${expected}`);
@@ -218,6 +225,15 @@ export function createFakeControl(): FakeControl {
     async explain(tenant, request) {
       fake.explained = request;
       return { tenant, subject: request.subject, peers: fake.peers };
+    },
+    async diff(tenant, name, request) {
+      fake.diffed = request;
+      return diffReport(tenant, name, request.samples);
+    },
+    async shadow(tenant, name, samples) {
+      const found = fake.state.get({ type: "shadow", tenant, name });
+      if (found === null) throw new LeafmeshError("not_found", `Export ${tenant}/${name} has no shadow`);
+      return shadowReport(tenant, name, found.value.rules, samples);
     },
     deadLetters: createFakeDeadLetters(calls),
     ready: async () => ({ ready: fake.isReady, reasons: fake.isReady ? [] : ["nats-server is down"] }),
