@@ -1,5 +1,6 @@
 /** The types of the API's answers, for its clients. */
 import type { DeadLetter, LinkReport } from "../src/control/api.ts";
+import type { KeyInfo } from "../src/model/keys.ts";
 
 export type {
   ApplyReport,
@@ -22,6 +23,10 @@ export interface DocumentList<T> {
 
 export interface LinkList {
   readonly items: readonly LinkReport[];
+}
+
+export interface TenantKeyList {
+  readonly items: readonly KeyInfo[];
 }
 
 export interface DeadLetterPage {

@@ -12,6 +12,7 @@ import { addExplain } from "./explain.ts";
 import { addExports } from "./exports.ts";
 import { addHealth } from "./health.ts";
 import { addImports } from "./imports.ts";
+import { addKeys } from "./keys.ts";
 import { addLint } from "./lint.ts";
 import { addOpenApi } from "./openapi.ts";
 import type { Api, ApiOptions } from "./options.ts";
@@ -57,6 +58,7 @@ export function createApi(options: ApiOptions): Api {
   addSite(app, options);
   addPeers(app, options);
   addTenants(app, options);
+  addKeys(app, options);
   addExports(app, options);
   addCompare(app, options);
   addImports(app, options);

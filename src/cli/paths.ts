@@ -9,6 +9,8 @@ export const paths = {
   explain: "/v1/explain",
   tenants: "/v1/tenants",
   tenant: (tenant: string) => `/v1/tenants/${part(tenant)}`,
+  keys: (tenant: string) => `/v1/tenants/${part(tenant)}/keys`,
+  key: (tenant: string, kind: string) => `/v1/tenants/${part(tenant)}/keys/${part(kind)}`,
   exports: (tenant: string) => `/v1/tenants/${part(tenant)}/exports`,
   export: (tenant: string, name: string) => `/v1/tenants/${part(tenant)}/exports/${part(name)}`,
   diff: (tenant: string, name: string) => `${paths.export(tenant, name)}/diff`,

@@ -1,6 +1,7 @@
 /** What the sidecar offers to its HTTP API: the state, the plan, and reports of what runs. */
 import type { DesiredState } from "../model/desired.ts";
 import type { LintReport } from "../model/finding.ts";
+import type { KeyInfo, KeyKind } from "../model/keys.ts";
 import type { DiffReport, DiffRequest, ShadowReport } from "./compare_api.ts";
 import type { ResourceRef, ResourceType, ResourceValue, ResourceValues, Versioned } from "./resource.ts";
 
@@ -285,6 +286,10 @@ export interface Control {
   diff(tenant: string, name: string, request: DiffRequest): Promise<DiffReport>;
   /** What an export's shadow has counted. @param samples show what leaves of samples @throws `not_found` without a shadow */
   shadow(tenant: string, name: string, samples: boolean): Promise<ShadowReport>;
+  /** A tenant's keys for pseudonyms and encrypted values, of each kind the newest first. */
+  keys(tenant: string): Promise<readonly KeyInfo[]>;
+  /** Makes a new key that takes the place of the active one; policies that use it change with it. */
+  rotateKey(tenant: string, kind: KeyKind): Promise<KeyInfo>;
   readonly deadLetters: DeadLetters;
   /** Whether the site does its work: server up, state applied. */
   ready(): Promise<{ readonly ready: boolean; readonly reasons: readonly string[] }>;

@@ -1,7 +1,7 @@
 /** What would happen to one event, peer by peer, and why. Nothing is published. */
 import { unreachable } from "../model/errors.ts";
 import type { Decision, MeshEvent } from "../model/event.ts";
-import type { PseudonymKey } from "../model/keys.ts";
+import type { PolicyKeys } from "../model/keys.ts";
 import { matches } from "../model/subject.ts";
 import { type Explanation, explainEvent } from "../policy/explain.ts";
 import { headerBlock, headerRecord } from "../policy/header_text.ts";
@@ -16,7 +16,7 @@ export interface ExplainInput {
   readonly exports: readonly ExportPlan[];
   readonly peers: readonly string[];
   readonly knowledge: Peers;
-  readonly pseudonymKey: PseudonymKey;
+  readonly keys: PolicyKeys;
   readonly request: ExplainRequest;
 }
 
@@ -33,7 +33,7 @@ export function explainForPeers(input: ExplainInput): ExplainReport {
     sequence: 0,
   };
   const explanations = explainEvent(
-    { site, tenant, exports: input.exports.map((plan) => plan.policy), pseudonymKey: input.pseudonymKey },
+    { site, tenant, exports: input.exports.map((plan) => plan.policy), keys: input.keys },
     event,
   );
   return {

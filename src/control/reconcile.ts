@@ -1,4 +1,5 @@
 /** Repeats plan and apply until nothing differs: after every change, and every few seconds against drift. */
+import type { DesiredState } from "../model/desired.ts";
 import { errorText } from "../model/errors.ts";
 import type { Peers } from "./agreement.ts";
 import type { ApplyReport, StateStore, StepReport } from "./api.ts";
@@ -18,7 +19,7 @@ const MAX_ROUNDS = 12;
 export interface ReconcilerOptions {
   readonly state: StateStore;
   readonly context: ApplyContext;
-  readonly observe: () => Promise<Observed>;
+  readonly observe: (desired: DesiredState) => Promise<Observed>;
   readonly peers: () => Peers;
   readonly configChanges: () => readonly string[];
   readonly strangers: () => Promise<PlanInput["strangers"]>;
@@ -116,7 +117,7 @@ export class Reconciler implements AsyncDisposable {
 
   async #plan(): Promise<Planned> {
     const { state, revision } = this.#options.state.desired();
-    const observed = await this.#options.observe();
+    const observed = await this.#options.observe(state);
     const plan = planSteps({
       desired: state,
       peers: this.#options.peers(),

@@ -4,13 +4,14 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import type { DesiredState, DesiredTenant } from "../model/desired.ts";
 import { LeafmeshError } from "../model/errors.ts";
 import type { LintReport } from "../model/finding.ts";
-import type { PseudonymKey } from "../model/keys.ts";
+import type { KeyInfo, KeyKind } from "../model/keys.ts";
 import { siteApiPrefix, siteApiReset, tenantAccount } from "../model/names.ts";
 import type { ExportPolicy } from "../model/schema/policy.ts";
 import type { SiteFile } from "../model/schema/site.ts";
 import type { SigningKey } from "../nats/keys.ts";
 import type { SystemApi } from "../nats/system_api.ts";
-import type { CompileOptions } from "../policy/compile.ts";
+import type { TenantKeys } from "../nats/tenant_keys.ts";
+import { type CompileOptions, usedKeys } from "../policy/compile.ts";
 import type {
   ApplyReport,
   Control,
@@ -60,7 +61,7 @@ export interface SiteControlOptions {
   readonly about: () => Promise<Omit<SiteReport, "site" | "key" | "revision" | "converged">>;
   readonly renderMetrics: (control: SiteControl) => Promise<string>;
   readonly scan: EventScan;
-  readonly pseudonymKeyOf: (tenant: string) => Promise<PseudonymKey>;
+  readonly tenantKeys: TenantKeys;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
 }
 
@@ -92,7 +93,7 @@ export class SiteControl implements Control, AsyncDisposable {
     });
     this.#reconciler = new Reconciler({
       state: options.state,
-      observe: () => this.#observe(),
+      observe: (desired) => this.#observe(desired),
       peers: () => this.#peering.knowledge(),
       configChanges: () => options.server.changes(this.#desired()),
       silent: (observed) => this.#silent.find(observed.mesh, (api) => this.#reachable(api)),
@@ -195,7 +196,7 @@ export class SiteControl implements Control, AsyncDisposable {
       exports: planExports(state).filter((plan) => plan.tenant.name === tenant),
       peers: state.peers.map((peer) => peer.name),
       knowledge: this.#peering.knowledge(),
-      pseudonymKey: await this.#options.pseudonymKeyOf(tenant),
+      keys: await this.#options.tenantKeys.load(tenant),
       request,
     });
   }
@@ -215,6 +216,19 @@ export class SiteControl implements Control, AsyncDisposable {
   /** What the running shadows have counted. */
   shadowNumbers(): readonly ShadowNumbers[] {
     return this.#shadows.numbers();
+  }
+
+  async keys(tenant: string): Promise<readonly KeyInfo[]> {
+    this.#requireTenant(tenant);
+    await this.#options.tenantKeys.load(tenant);
+    return await this.#options.tenantKeys.list(tenant);
+  }
+
+  async rotateKey(tenant: string, kind: KeyKind): Promise<KeyInfo> {
+    this.#requireTenant(tenant);
+    const made = await this.#options.tenantKeys.rotate(tenant, kind);
+    this.#reconciler.trigger();
+    return made;
   }
 
   get deadLetters(): Control["deadLetters"] {
@@ -247,7 +261,7 @@ export class SiteControl implements Control, AsyncDisposable {
   }
 
   async #compileOptions(tenant: string, policy: ExportPolicy): Promise<CompileOptions> {
-    return { tenant, policy, pseudonymKey: await this.#options.pseudonymKeyOf(tenant) };
+    return { tenant, policy, keys: await this.#options.tenantKeys.load(tenant) };
   }
 
   /** Whether the site behind an API prefix answers and has proved its key. */
@@ -263,11 +277,17 @@ export class SiteControl implements Control, AsyncDisposable {
     return tenant;
   }
 
-  async #observe(): Promise<Observed> {
+  async #observe({ tenants }: DesiredState): Promise<Observed> {
+    // Versions of policies count their keys. What keeps them from being read is told by the step that needs them.
+    await Promise.all(
+      tenants
+        .filter(({ exports }) => exports.some((policy) => usedKeys(policy).length > 0))
+        .map(({ name }) => this.#options.tenantKeys.load(name).catch(() => undefined)),
+    );
     const logs = new Map<string, NonNullable<Awaited<ReturnType<typeof observeLog>>> | null>();
     const accounts = new Set(await this.#options.system.accounts());
     await Promise.all(
-      this.#desired().tenants.map(async ({ name }) => {
+      tenants.map(async ({ name }) => {
         if (!accounts.has(tenantAccount(name))) return;
         const info = await observeLog(await this.#options.tenant(name), name);
         if (info !== undefined) logs.set(name, info);

@@ -2,15 +2,10 @@
  * The keys of a site. Each is an Ed25519 user nkey whose seed stands in a file of mode 0600 under `<data>/keys/`, a
  * folder of mode 0700. Seeds leave this module only towards nats-server and the client library, never in a message.
  */
-import { createHash, randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { createUser, fromPublic, fromSeed, type KeyPair } from "@nats-io/nkeys";
 import { LeafmeshError } from "../model/errors.ts";
-import type { PseudonymKey } from "../model/keys.ts";
 import { prepareFolder, readSecretFile, writeSecretFile } from "./files.ts";
-
-const PSEUDONYM_SECRET_BYTES = 32;
-const PSEUDONYM_ID_CHARACTERS = 8;
 
 /** A key pair that signs. Printed or serialized it shows its public key alone. */
 export class SigningKey {
@@ -111,30 +106,6 @@ export function verifySignature(publicKey: string, bytes: Uint8Array, signature:
   } catch {
     return false;
   }
-}
-
-/**
- * Loads the tenant's key for pseudonyms, and makes it (32 random bytes) when there is none.
- *
- * @throws LeafmeshError as {@link loadSiteKeys}
- */
-export async function loadPseudonymKey(dataFolder: string, tenant: string): Promise<PseudonymKey> {
-  const folder = keysFolder(dataFolder);
-  await prepareFolder(folder, 0o700);
-  const path = join(folder, `pseudonym_${tenant}.key`);
-  let secret = await readSecretFile(path);
-  if (secret === null) {
-    await writeSecretFile(path, randomBytes(PSEUDONYM_SECRET_BYTES), "keep");
-    secret = (await readSecretFile(path)) ?? new Uint8Array();
-  }
-  if (secret.length !== PSEUDONYM_SECRET_BYTES) {
-    throw new LeafmeshError(
-      "key_invalid",
-      `${path} holds ${secret.length} bytes, expected ${PSEUDONYM_SECRET_BYTES}: restore it from a backup; without it old pseudonyms cannot be made again`,
-    );
-  }
-  const id = createHash("sha256").update("leafmesh pseudonym key\0").update(secret).digest("base64url");
-  return { id: id.slice(0, PSEUDONYM_ID_CHARACTERS), secret: new Uint8Array(secret) };
 }
 
 function parseSeed(stored: Uint8Array, path: string): SigningKey {

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { LeafmeshError, type Problem } from "../model/errors.ts";
 import type { RuleRef } from "../model/event.ts";
-import type { PseudonymKey } from "../model/keys.ts";
+import { KEY_KINDS, type KeyKind, type PolicyKeys } from "../model/keys.ts";
 import type { ExportPolicy, Rule } from "../model/schema/policy.ts";
 import { canonical } from "./canonical.ts";
 import { HeaderCursor } from "./header_block.ts";
@@ -42,15 +42,15 @@ export interface CompiledPolicy {
 export interface CompileOptions {
   readonly tenant: string;
   readonly policy: ExportPolicy;
-  /** For `with: pseudonym`. */
-  readonly pseudonymKey?: PseudonymKey | undefined;
+  /** For `with: pseudonym` and `with: encrypt`. */
+  readonly keys?: PolicyKeys | undefined;
 }
 
 /**
  * Compiles a policy.
  * @throws {LeafmeshError} `policy_invalid` with every problem, its path within the policy
  */
-export function compilePolicy({ tenant, policy, pseudonymKey }: CompileOptions): CompiledPolicy {
+export function compilePolicy({ tenant, policy, keys }: CompileOptions): CompiledPolicy {
   const problems = policy.rules.flatMap((rule, index) => ruleProblems(rule, `rules[${index}]`));
   if (problems.length > 0) {
     throw new LeafmeshError(
@@ -63,7 +63,7 @@ export function compilePolicy({ tenant, policy, pseudonymKey }: CompileOptions):
   }
   const workspace = new Workspace();
   const payloads = new PayloadParser(workspace);
-  const redactorOptions = { workspace, ...(pseudonymKey === undefined ? {} : { pseudonymKey }) };
+  const redactorOptions = { workspace, tenant, keys };
   const rules = policy.rules.map((rule, index): CompiledRule => {
     const when = rule.when === undefined ? null : compilePredicate(rule.when, payloads);
     const redactor = rule.redact === undefined ? null : compileRedactor(rule.redact, redactorOptions);
@@ -78,7 +78,13 @@ export function compilePolicy({ tenant, policy, pseudonymKey }: CompileOptions):
       readsPayload: redactor !== null || when?.readsData === true,
     };
   });
-  return { tenant, policy: policy.name, version: policyVersion(policy), rules, cursor: new HeaderCursor() };
+  return {
+    tenant,
+    policy: policy.name,
+    version: policyVersion(policy, keys),
+    rules,
+    cursor: new HeaderCursor(),
+  };
 }
 
 /** The rule at `index` as reports name it. */
@@ -106,13 +112,20 @@ export function ruleProblems(rule: Rule, at: string): Problem[] {
 }
 
 /**
- * Twelve hexadecimal digits that stay the same as long as the policy's rules do: names of keys in any order, names of rules,
- * peers and where a route starts do not count.
+ * Twelve hexadecimal digits that stay the same as long as the policy means the same: names of keys in any order, names of rules,
+ * peers and where a route starts do not count. The ids of the keys that its redactions write with do.
  */
-export function policyVersion(policy: ExportPolicy): string {
+export function policyVersion(policy: ExportPolicy, keys: PolicyKeys = {}): string {
   const meaning = {
     origin: policy.origin ?? null,
     rules: policy.rules.map(({ name: _, ...rule }) => rule),
+    ...Object.fromEntries(usedKeys(policy).map((kind) => [`${kind}_key`, keys[kind]?.id ?? null])),
   };
   return createHash("sha256").update(canonical(meaning)).digest("hex").slice(0, 12);
+}
+
+/** The kinds of keys that a policy's redactions write with. */
+export function usedKeys(policy: ExportPolicy): KeyKind[] {
+  const redactions = policy.rules.flatMap((rule) => rule.redact ?? []);
+  return KEY_KINDS.filter((kind) => redactions.some((redaction) => redaction.with === kind));
 }

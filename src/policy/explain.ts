@@ -1,7 +1,7 @@
 /** What a site would do with one event, for each peer, and why: the same code that decides, with its steps shown. */
 import { unreachable } from "../model/errors.ts";
 import type { Decision, MeshEvent, RuleRef } from "../model/event.ts";
-import type { PseudonymKey } from "../model/keys.ts";
+import type { PolicyKeys } from "../model/keys.ts";
 import type { ExportPolicy } from "../model/schema/policy.ts";
 import { type CompiledPolicy, type CompiledRule, compilePolicy } from "./compile.ts";
 import { applyRule, matchesSubject } from "./decide.ts";
@@ -35,7 +35,7 @@ export interface ExplainContext {
   readonly site: string;
   readonly tenant: string;
   readonly exports: readonly ExportPolicy[];
-  readonly pseudonymKey?: PseudonymKey | undefined;
+  readonly keys?: PolicyKeys | undefined;
 }
 
 /**
@@ -44,11 +44,11 @@ export interface ExplainContext {
  * @throws {LeafmeshError} `policy_invalid` when a policy does not compile
  */
 export function explainEvent(context: ExplainContext, event: MeshEvent): Explanation[] {
-  const { site, tenant, pseudonymKey } = context;
+  const { site, tenant, keys } = context;
   return context.exports
     .filter((policy) => (policy.origin ?? site) === event.origin)
     .flatMap((policy) => {
-      const compiled = compilePolicy({ tenant, policy, pseudonymKey });
+      const compiled = compilePolicy({ tenant, policy, keys });
       const route = compileRoute(policy);
       const { decision, steps } = explainPolicy(compiled, event);
       return policy.to.map(

@@ -5,7 +5,7 @@ import { UNREADABLE } from "./cel/values.ts";
 import { ascii, type HeaderCursor } from "./header_block.ts";
 import { deadState } from "./redact/automaton.ts";
 import { DEFAULT_MAX_BYTES, DEFAULT_MAX_DEPTH, failure } from "./redact/limits.ts";
-import { Scanner } from "./redact/scan.ts";
+import { type Editor, Scanner } from "./redact/scan.ts";
 import { FAULT } from "./redact/skip.ts";
 import { Workspace } from "./redact/workspace.ts";
 
@@ -58,6 +58,13 @@ function failed(reason: QuarantineReason, error: string): PayloadFailure {
 
 export type ParsedPayload = { readonly type: "ok"; readonly value: unknown } | PayloadFailure;
 
+/** Nothing is selected, so nothing is asked of it. */
+const NO_EDITOR: Editor = {
+  value: () => FAULT.brokenText,
+  text: () => FAULT.brokenText,
+  name: () => FAULT.brokenText,
+};
+
 /** Member names that the engine of conditions would take for a part of JavaScript. */
 const SPECIAL_NAMES = new Set(["constructor", "__proto__", "prototype"]);
 
@@ -81,7 +88,7 @@ export class PayloadParser {
   parse(data: Uint8Array): ParsedPayload {
     if (data.length > DEFAULT_MAX_BYTES) return failure(FAULT.tooLarge, 0);
     this.#workspace.load(data);
-    const fault = this.#scanner.scan(data.length, this.#dead, () => "broken");
+    const fault = this.#scanner.scan(data.length, this.#dead, NO_EDITOR);
     if (fault !== FAULT.ok) return failure(fault, this.#scanner.skipper.at);
     if (this.#scanner.skipper.special && !isUtf8(data)) return failure(FAULT.notJson, -1);
     const text = this.#decoder.decode(data);

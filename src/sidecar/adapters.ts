@@ -9,20 +9,21 @@ import type { SiteControl } from "../control/site_control.ts";
 import { viewKey } from "../control/step.ts";
 import type { ViewWorkers } from "../flow/view_runner.ts";
 import type { ViewStats } from "../flow/view_worker.ts";
-import type { PseudonymKey } from "../model/keys.ts";
+import type { PolicyKeys } from "../model/keys.ts";
 import { dlqStream } from "../model/names.ts";
 import type { Log } from "../observe/log.ts";
 import { renderMetrics } from "../observe/metrics.ts";
-import { compilePolicy } from "../policy/compile.ts";
+import { compilePolicy, usedKeys } from "../policy/compile.ts";
 
 /** The control plane's view of the data plane: policies go in, deciders come out. */
 export function viewRunner(
   workers: ViewWorkers,
-  keyOf: (tenant: string) => Promise<PseudonymKey>,
+  keysOf: (tenant: string) => Promise<PolicyKeys>,
 ): ViewRunner {
   const set = async (plan: ExportPlan, version: string) => {
     const tenant = plan.tenant.name;
-    const compile = { tenant, policy: plan.policy, pseudonymKey: await keyOf(tenant) };
+    const keys = usedKeys(plan.policy).length === 0 ? {} : await keysOf(tenant);
+    const compile = { tenant, policy: plan.policy, keys };
     // Here a policy that does not compile fails the step; the view's thread compiles it again for itself.
     compilePolicy(compile);
     const target = {

@@ -15,7 +15,7 @@ import { type CompiledPolicy, compilePolicy } from "../policy/compile.ts";
 import { headerBlock } from "../policy/header_text.ts";
 import { compileRoute } from "../policy/route.ts";
 import { type ExpectedPayload, runCase } from "../policy/run_case.ts";
-import { TEST_KEY } from "../policy/test_key.ts";
+import { TEST_KEYS } from "../policy/test_key.ts";
 import { type FoundPolicy, readPolicies } from "./policy_files.ts";
 
 /** What became of one case. */
@@ -108,7 +108,7 @@ class FileRun {
     this.#readFile = readFile;
     this.#policies = policies.map((found) => ({
       ...found,
-      compiled: compilePolicy({ tenant: found.tenant, policy: found.policy, pseudonymKey: TEST_KEY }),
+      compiled: compilePolicy({ tenant: found.tenant, policy: found.policy, keys: TEST_KEYS }),
       route: compileRoute(found.policy).type,
       reached: new Set(),
     }));

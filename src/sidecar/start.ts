@@ -16,7 +16,8 @@ import { tenantApiPrefix } from "../model/names.ts";
 import type { SiteFile } from "../model/schema/site.ts";
 import { formatAddress, localAddress, parseAddress } from "../nats/addresses.ts";
 import { DataFolder } from "../nats/data_folder.ts";
-import { loadPseudonymKey, loadSiteKeys, publicKeys } from "../nats/keys.ts";
+import { loadSiteKeys, publicKeys } from "../nats/keys.ts";
+import { TenantKeys } from "../nats/tenant_keys.ts";
 import type { Log } from "../observe/log.ts";
 import { policyVersion } from "../policy/compile.ts";
 import { serve } from "../runtime/serve.ts";
@@ -97,7 +98,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   const mesh = await jetstreamManager(nc, { checkAPI: false });
   const tenantManager = (tenant: string) =>
     jetstreamManager(nc, { apiPrefix: tenantApiPrefix(tenant), checkAPI: false });
-  const pseudonymKeyOf = rememberedBy((tenant: string) => loadPseudonymKey(folder.path, tenant));
+  const tenantKeys = new TenantKeys(folder.path);
 
   // The state tells of changes before the control plane that hears them is there.
   let changed = () => {};
@@ -149,9 +150,9 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
         ...(file.forbid === undefined ? {} : { forbid: file.forbid }),
         ...(file.sensitive === undefined ? {} : { sensitive: file.sensitive }),
       },
-      views: viewRunner(workers, pseudonymKeyOf),
+      views: viewRunner(workers, (tenant) => tenantKeys.load(tenant)),
       viewReports: () => new Map([...workers.stats()].map(([key, stats]) => [key, viewReport(stats)])),
-      versionOf: (plan) => policyVersion(plan.policy),
+      versionOf: (plan) => policyVersion(plan.policy, tenantKeys.active(plan.tenant.name)),
       deadLetters: deadLettersOf(mesh, redrives),
       about: async () => ({
         version: VERSION,
@@ -169,7 +170,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
       }),
       renderMetrics: (site) => siteMetrics(site, mesh),
       scan: (request) => scanEvents({ nc, jsm: mesh, ...request }),
-      pseudonymKeyOf,
+      tenantKeys,
       log: (level, message) => log(level, "control", message),
     }),
   );
@@ -210,14 +211,4 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
 function tokenSetting(file: SiteFile, base: string) {
   const setting = file.api?.token;
   return setting !== undefined && "file" in setting ? { file: resolve(base, setting.file) } : setting;
-}
-
-/** Asks once for each name. */
-function rememberedBy<T>(load: (name: string) => Promise<T>): (name: string) => Promise<T> {
-  const known = new Map<string, T>();
-  return async (name) => {
-    const value = known.get(name) ?? (await load(name));
-    known.set(name, value);
-    return value;
-  };
 }

@@ -22,7 +22,7 @@ async function secretsOf(site: MeshSite): Promise<Secret[]> {
     const bytes = await readFile(join(folder, name));
     const text = bytes.toString("latin1").trim();
     const seed = /SU[A-Z2-7]{56}/.exec(text)?.[0];
-    const forms = name.startsWith("pseudonym_")
+    const forms = /^(?:pseudonym|encrypt)_/.test(name)
       ? [text, bytes.toString("hex"), bytes.toString("base64"), bytes.toString("base64url")]
       : [seed ?? text];
     // Long enough that nothing is found by chance.
@@ -125,7 +125,15 @@ test("a running mesh shows none of its seeds, tokens and pseudonym keys", async 
 
   const secrets = (await Promise.all(mesh.sites.map(secretsOf))).flat();
   const names = secrets.map((secret) => secret.name);
-  for (const name of ["site.nk", "mesh.nk", "sys.nk", "leaf.conf", "api.token", "pseudonym_acme.key"]) {
+  for (const name of [
+    "site.nk",
+    "mesh.nk",
+    "sys.nk",
+    "leaf.conf",
+    "api.token",
+    "pseudonym_acme.key",
+    "encrypt_acme.key",
+  ]) {
     expect(names).toContain(`berlin: ${name}`);
   }
   let looked = 0;

@@ -12,6 +12,7 @@ import { POLICY_TEST } from "./policy_test.ts";
 import { LINT, UP, VERSION } from "./sidecar.ts";
 import { LINKS, STATUS } from "./status.ts";
 import { TENANT_ADD, TENANT_LIST, TENANT_REMOVE, TENANT_SHOW } from "./tenant.ts";
+import { TENANT_KEY_LIST, TENANT_KEY_ROTATE } from "./tenant_key.ts";
 import { TENANT_USER_ADD, TENANT_USER_REMOVE } from "./tenant_user.ts";
 
 export const COMMANDS: readonly Command[] = [
@@ -34,6 +35,8 @@ export const COMMANDS: readonly Command[] = [
   TENANT_REMOVE,
   TENANT_USER_ADD,
   TENANT_USER_REMOVE,
+  TENANT_KEY_LIST,
+  TENANT_KEY_ROTATE,
   PEER_LIST,
   PEER_ADD,
   PEER_REMOVE,

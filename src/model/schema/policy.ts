@@ -1,35 +1,9 @@
 /** Export policies and their rules: the shapes of DESIGN.md §4, as zod schemas and their types. */
 import { z } from "zod";
+import { Redaction } from "./redaction.ts";
 import { HeaderName, HeaderPattern, HeaderValue, Name, Pattern, RewriteTarget } from "./scalars.ts";
 
-const JsonPath = z.string().min(1).meta({
-  description: "JSONPath (RFC 9535): names, indexes, slices, wildcards, descendants",
-  example: "$.customer.email",
-});
-
-/** What to do with the values that a path selects. */
-export const Redaction = z
-  .discriminatedUnion("with", [
-    z.strictObject({ path: JsonPath, with: z.literal("remove") }),
-    z.strictObject({
-      path: JsonPath,
-      with: z.literal("mask"),
-      keep: z
-        .union([
-          z.literal("domain"),
-          z.strictObject({ first: z.int().min(1).max(64) }),
-          z.strictObject({ last: z.int().min(1).max(64) }),
-        ])
-        .optional()
-        .meta({
-          description:
-            "What stays readable: the domain of an e-mail address, or the first or last characters",
-        }),
-    }),
-    z.strictObject({ path: JsonPath, with: z.literal("pseudonym") }),
-  ])
-  .meta({ id: "Redaction" });
-export type Redaction = z.infer<typeof Redaction>;
+export { Redaction };
 
 export const HeaderRules = z
   .strictObject({

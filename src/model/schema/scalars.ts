@@ -79,3 +79,11 @@ export const RewriteTarget = checked((text) => {
     "Subject at the peers: `*` takes the next wildcard of the pattern that matched, `$2` its second, a last `>` its rest",
   example: "acme.shared.orders.*",
 });
+
+/** Text of at most `maxLength` characters that every reader of JSON takes for the same. */
+export function jsonText(maxLength: number) {
+  return z
+    .string()
+    .max(maxLength)
+    .refine((text) => text.isWellFormed(), { message: "holds half a surrogate pair" });
+}

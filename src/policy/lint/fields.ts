@@ -95,9 +95,13 @@ function selects(selector: Selector, step: Step): boolean {
 
 /** The path of a redaction that hides what it selects; `null` for a detector, and for what only shortens. */
 function hiddenPath(redaction: Redaction): readonly Segment[] | null {
-  if (!HIDES.has(redaction.with) || "detect" in redaction || !("path" in redaction)) return null;
+  if (!HIDES.has(redaction.with) || detects(redaction) || redaction.path === undefined) return null;
   const parsed = parsePath(redaction.path);
   return parsed.type === "ok" ? parsed.segments : null;
+}
+
+function detects(redaction: Redaction): boolean {
+  return "detect" in redaction && redaction.detect !== undefined;
 }
 
 function namesIndex(path: readonly Segment[]): boolean {
@@ -106,7 +110,7 @@ function namesIndex(path: readonly Segment[]): boolean {
 
 /** Whether a redaction may remove elements of arrays. */
 function removesElements(redaction: Redaction): boolean {
-  if (redaction.with !== "remove" || !("path" in redaction)) return false;
+  if (redaction.with !== "remove" || detects(redaction) || redaction.path === undefined) return false;
   const parsed = parsePath(redaction.path);
   const last = parsed.type === "ok" ? parsed.segments[parsed.segments.length - 1] : undefined;
   return last === undefined || last.selectors.some((one) => one.type !== "name");

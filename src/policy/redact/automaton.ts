@@ -14,6 +14,10 @@ export interface NamedStep {
 export interface PathState {
   /** Index of the redaction that applies to the value itself, -1 for none. Such a state has no steps. */
   readonly action: number;
+  /** That redaction removes the value, with its name. */
+  readonly removed: boolean;
+  /** Index of the set of redactions whose detectors look at texts of the value and below it, -1 for none. */
+  readonly detect: number;
   /** No path selects anything at or below. */
   readonly dead: boolean;
   /** Nothing is selected at or below members that no path names. */
@@ -34,7 +38,12 @@ export interface PathState {
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 export type Automaton =
-  | { readonly type: "ok"; readonly root: PathState }
+  | {
+      readonly type: "ok";
+      readonly root: PathState;
+      /** Sets of redactions, by their indexes: what `PathState.detect` is an index in. */
+      readonly detects: readonly (readonly number[])[];
+    }
   | { readonly type: "invalid"; readonly problem: string };
 
 /** One path with what its redaction means for the automaton. */
@@ -44,6 +53,8 @@ export interface PathTarget {
   readonly strength: number;
   /** The value is removed, with its name and comma. */
   readonly removes: boolean;
+  /** Of the selected values and all below them, texts are looked through; nothing is done to the values themselves. */
+  readonly detects: boolean;
 }
 
 const MAX_STATES = 2048;
@@ -58,12 +69,27 @@ type Positions = readonly (readonly [path: number, matched: number])[];
 export function buildAutomaton(targets: readonly PathTarget[]): Automaton {
   const states = new Map<string, Mutable<PathState>>();
   const pending: { positions: Positions; state: Mutable<PathState> }[] = [];
+  const detects: (readonly number[])[] = [];
+  const detectIndex = new Map<string, number>();
+
+  const detectOf = (positions: Positions): number => {
+    const set = positions.flatMap(([path, matched]) => (isDetecting(targets[path], matched) ? [path] : []));
+    if (set.length === 0) return -1;
+    const key = set.join(" ");
+    const known = detectIndex.get(key);
+    if (known !== undefined) return known;
+    detectIndex.set(key, detects.length);
+    return detects.push(set) - 1;
+  };
 
   const stateOf = (positions: Positions): PathState => {
     const key = positions.map(([path, matched]) => `${path}.${matched}`).join(" ");
     const known = states.get(key);
     if (known !== undefined) return known;
-    const state: Mutable<PathState> = emptyState(selectedAction(targets, positions), positions.length === 0);
+    const action = selectedAction(targets, positions);
+    const state: Mutable<PathState> = emptyState(action, positions.length === 0);
+    state.removed = targets[action]?.removes === true;
+    state.detect = detectOf(positions);
     states.set(key, state);
     if (!state.dead && state.action < 0) pending.push({ positions, state });
     return state;
@@ -79,12 +105,14 @@ export function buildAutomaton(targets: readonly PathTarget[]): Automaton {
     }
     connect(targets, work.positions, work.state, stateOf);
   }
-  return { type: "ok", root };
+  return { type: "ok", root, detects };
 }
 
 function emptyState(action: number, dead: boolean): PathState {
   const state: Mutable<PathState> = {
     action,
+    removed: false,
+    detect: -1,
     dead,
     sparse: dead,
     removes: false,
@@ -103,10 +131,15 @@ function selectedAction(targets: readonly PathTarget[], positions: Positions): n
   let chosen = -1;
   for (const [path, matched] of positions) {
     const target = targets[path];
-    if (target === undefined || matched < target.segments.length) continue;
+    if (target === undefined || target.detects || matched < target.segments.length) continue;
     if (chosen < 0 || target.strength > (targets[chosen]?.strength ?? 0)) chosen = path;
   }
   return chosen;
+}
+
+/** Whether the detectors of a target look at texts from here on. */
+function isDetecting(target: PathTarget | undefined, matched: number): boolean {
+  return target?.detects === true && matched === target.segments.length;
 }
 
 /** Fills in the steps that lead out of `state`. */
@@ -119,6 +152,7 @@ function connect(
   const step = (selects: (selector: Selector) => boolean): PathState => {
     const next: (readonly [number, number])[] = [];
     for (const [path, matched] of positions) {
+      if (isDetecting(targets[path], matched)) next.push([path, matched]);
       const segment = targets[path]?.segments[matched];
       if (segment === undefined) continue;
       if (segment.descendant) next.push([path, matched]);
@@ -149,7 +183,7 @@ function connect(
     step((one) => one.type === "wildcard" || (one.type === "range" && one.from <= start && start < one.to)),
   );
   const children = [state.otherName, ...state.ranges, ...names.flat().map((named) => named?.next)];
-  state.removes = children.some((child) => targets[child?.action ?? -1]?.removes === true);
+  state.removes = children.some((child) => child?.removed === true);
 }
 
 function unique(positions: Positions): Positions {

@@ -21,7 +21,19 @@ export function failure(
       return {
         type: "failed",
         reason: "redaction_failed",
-        error: `Payload has half a surrogate pair in a name or a selected value at byte ${at}`,
+        error: `Payload has half a surrogate pair in a name or in a text that is looked at, at byte ${at}`,
+      };
+    case FAULT.foundInName:
+      return {
+        type: "failed",
+        reason: "redaction_failed",
+        error: `Payload has a name in which a detector finds something at byte ${at}, and names are not redacted`,
+      };
+    case FAULT.tooCostly:
+      return {
+        type: "failed",
+        reason: "redaction_failed",
+        error: `Payload has more text than the rule's patterns may be searched for in, at byte ${at}`,
       };
     default:
       return {

@@ -5,19 +5,25 @@
 import { isUtf8 } from "node:buffer";
 import { LeafmeshError, type Problem } from "../../model/errors.ts";
 import type { QuarantineReason } from "../../model/event.ts";
-import type { PseudonymKey } from "../../model/keys.ts";
+import type { PolicyKeys } from "../../model/keys.ts";
 import type { Redaction } from "../../model/schema/policy.ts";
+import type { CustomDetector, DetectorName } from "../../model/schema/redaction.ts";
 import { buildAutomaton, type PathState, type PathTarget } from "./automaton.ts";
+import { patternProblem } from "./detect/custom.ts";
+import { DetectorSet } from "./detect/mod.ts";
+import { RedactionEditor } from "./edit.ts";
 import { DEFAULT_MAX_BYTES, DEFAULT_MAX_DEPTH, failure } from "./limits.ts";
 import { parsePath } from "./path.ts";
-import { compileReplace, type Replace, strengthOf } from "./replace.ts";
-import { type Edit, Scanner } from "./scan.ts";
+import { compileAction, compileText, missingKey, strengthOf } from "./replace.ts";
+import { Scanner } from "./scan.ts";
 import { FAULT } from "./skip.ts";
 import { Workspace } from "./workspace.ts";
 
 export interface RedactorOptions {
-  /** Needed for `pseudonym`. */
-  readonly pseudonymKey?: PseudonymKey;
+  /** What `pseudonym` and `encrypt` write with. */
+  readonly keys?: PolicyKeys | undefined;
+  /** What `encrypt` binds values to. */
+  readonly tenant?: string;
   /** Deepest nesting of objects and arrays. Default 128. */
   readonly maxDepth?: number;
   /** Largest payload, before and after redaction, in bytes. Default 8 MiB. */
@@ -41,14 +47,16 @@ export interface Redactor {
   apply(data: Uint8Array): Redacted;
 }
 
-/** What is wrong with redactions: one problem for each path that does not parse, with `[n].path` as its path. */
+/**
+ * What is wrong with redactions: paths that do not parse, patterns that do not compile. Paths of problems begin with the index of
+ * the redaction, for example `[1].detect[0].pattern`.
+ */
 export function redactionProblems(redactions: readonly Redaction[]): Problem[] {
-  const problems: Problem[] = [];
-  for (const [index, redaction] of redactions.entries()) {
-    const problem = pathProblem(redaction);
-    if (problem !== null)
-      problems.push({ path: `[${index}].path`, message: `Path '${redaction.path}' ${problem}` });
-  }
+  const problems = redactions.flatMap((redaction, index) => [
+    ...pathProblems(redaction, `[${index}]`),
+    ...keepProblems(redaction, `[${index}]`),
+    ...detectProblems(redaction, `[${index}]`),
+  ]);
   if (problems.length > 0) return problems;
   const automaton = buildAutomaton(redactions.map(targetOf));
   return automaton.type === "ok"
@@ -56,61 +64,99 @@ export function redactionProblems(redactions: readonly Redaction[]): Problem[] {
     : [{ path: "", message: `Redactions cannot be compiled: ${automaton.problem}` }];
 }
 
-function pathProblem(redaction: Redaction): string | null {
-  const parsed = parsePath(redaction.path);
-  if (parsed.type === "invalid") return parsed.problem;
-  if (redaction.with === "remove" && parsed.segments.length === 0) {
-    return "removes the whole payload, and nothing is no JSON: mask it, or deny the event";
+function pathProblems(redaction: Redaction, at: string): Problem[] {
+  const { path } = redaction;
+  if (path === undefined) return [];
+  const problem = (text: string) => [{ path: `${at}.path`, message: `Path '${path}' ${text}` }];
+  const parsed = parsePath(path);
+  if (parsed.type === "invalid") return problem(parsed.problem);
+  if (redaction.with === "remove" && redaction.detect === undefined && parsed.segments.length === 0) {
+    return problem("removes the whole payload, and nothing is no JSON: mask it, or deny the event");
   }
-  return null;
+  return [];
+}
+
+function keepProblems(redaction: Redaction, at: string): Problem[] {
+  const keep = redaction.with === "mask" ? redaction.keep : undefined;
+  if (typeof keep !== "object" || keep.first !== undefined || keep.last !== undefined) return [];
+  return [{ path: `${at}.keep`, message: "Keeps nothing: name 'first' or 'last', or leave it out" }];
+}
+
+function detectProblems(redaction: Redaction, at: string): Problem[] {
+  return detectorsOf(redaction).flatMap((detector, index) => {
+    if (typeof detector === "string") return [];
+    const problem = patternProblem(detector);
+    return problem === null ? [] : [{ path: `${at}.detect[${index}].pattern`, message: problem }];
+  });
+}
+
+function detectorsOf(redaction: Redaction): readonly (DetectorName | CustomDetector)[] {
+  return ("detect" in redaction ? redaction.detect : undefined) ?? [];
 }
 
 function targetOf(redaction: Redaction): PathTarget {
-  const parsed = parsePath(redaction.path);
+  const parsed = parsePath(redaction.path ?? "$");
+  const detects = detectorsOf(redaction).length > 0;
   return {
     segments: parsed.type === "ok" ? parsed.segments : [],
     strength: strengthOf(redaction),
-    removes: redaction.with === "remove",
+    removes: redaction.with === "remove" && !detects,
+    detects,
   };
 }
 
 /**
- * Compiles redactions to one pass. When several select one value the strictest wins: remove, mask, pseudonym, mask that
- * keeps a part; of equals the first. Of nested selections the outermost counts.
+ * Compiles redactions to one pass. When several select one value the strictest wins: remove, mask and replace, pseudonym, encrypt,
+ * mask that keeps the length, mask that keeps a part, truncate; of equals the first. Of nested selections the outermost counts.
+ * Detectors look through every text that is in none of them, and through what truncate leaves.
  * @throws {LeafmeshError} `policy_invalid` with all problems
  */
 export function compileRedactor(redactions: readonly Redaction[], options: RedactorOptions = {}): Redactor {
   const problems = redactionProblems(redactions);
-  const keyless = redactions.findIndex((redaction) => redaction.with === "pseudonym");
-  if (keyless >= 0 && options.pseudonymKey === undefined) {
-    problems.push({ path: `[${keyless}].with`, message: "A pseudonym needs a key, and none was given" });
+  const { keys = {}, tenant = "" } = options;
+  for (const [index, redaction] of redactions.entries()) {
+    const missing = missingKey(redaction, keys);
+    if (missing === null) continue;
+    problems.push({ path: `[${index}].with`, message: `${missing} needs a key, and none was given` });
   }
   const automaton = buildAutomaton(redactions.map(targetOf));
   if (problems.length > 0 || automaton.type === "invalid") {
     throw new LeafmeshError("policy_invalid", "Redactions cannot be compiled", { problems });
   }
-  const replaces = redactions.map((redaction) => compileReplace(redaction, options.pseudonymKey));
-  return new CompiledRedactor(automaton.root, replaces, options);
+  const workspace = options.workspace ?? new Workspace();
+  const context = { keys, tenant };
+  const compiled = redactions.map((redaction) => ({
+    action: compileAction(redaction, context),
+    write: compileText(redaction, context),
+    strength: strengthOf(redaction),
+  }));
+  const strengths = compiled.map((one) => one.strength);
+  const keepsPart = redactions.map((one) => one.with === "mask" && one.keep !== undefined);
+  const sets = automaton.detects.map(
+    (set) =>
+      new DetectorSet(
+        set.map((owner) => ({ owner, detectors: detectorsOf(redactions[owner] as Redaction) })),
+        { strengths, keepsPart },
+      ),
+  );
+  const editor = new RedactionEditor(workspace, compiled, sets);
+  return new CompiledRedactor(automaton.root, editor, workspace, options);
 }
 
 class CompiledRedactor implements Redactor {
   readonly #root: PathState;
   readonly #workspace: Workspace;
   readonly #scanner: Scanner;
-  readonly #edit: Edit;
+  readonly #editor: RedactionEditor;
   readonly #maxBytes: number;
 
-  constructor(root: PathState, replaces: readonly (Replace | null)[], options: RedactorOptions) {
+  constructor(root: PathState, editor: RedactionEditor, workspace: Workspace, options: RedactorOptions) {
     const maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
-    const workspace = options.workspace ?? new Workspace();
     this.#root = root;
     this.#maxBytes = maxBytes;
     this.#workspace = workspace;
     this.#scanner = new Scanner(workspace, { maxDepth: options.maxDepth ?? DEFAULT_MAX_DEPTH, maxBytes });
-    this.#edit = (action, from, to) => {
-      const replace = replaces[action];
-      return replace === null || replace === undefined ? "remove" : replace(workspace, from, to);
-    };
+    this.#editor = editor;
   }
 
   apply(data: Uint8Array): Redacted {
@@ -118,7 +164,8 @@ class CompiledRedactor implements Redactor {
       if (data.length > this.#maxBytes) return failure(FAULT.tooLarge, data.length);
       const workspace = this.#workspace;
       workspace.load(data);
-      const fault = this.#scanner.scan(data.length, this.#root, this.#edit);
+      this.#editor.start();
+      const fault = this.#scanner.scan(data.length, this.#root, this.#editor);
       if (fault !== FAULT.ok) return failure(fault, this.#scanner.skipper.at);
       if (this.#scanner.skipper.special && !isUtf8(data)) return failure(FAULT.notJson, -1);
       const count = workspace.edits;

@@ -1,159 +1,124 @@
 /**
- * What stands for a selected value. A selected object or array is masked as a whole, whatever the redaction keeps of text.
- *
- * `mask`: `"***"`, or with `keep` the domain of an e-mail address or the first or last characters beside it.
- * `pseudonym`: `"psn_<key id>_<22 characters>"`, base64url of the first 16 bytes of HMAC-SHA-256 over the unescaped text of a
- * string, or over the bytes of a number, `true`, `false` or `null`. Equal text gives equal pseudonyms, however it is escaped.
+ * What stands for a selected value. `mask` with `keep`, `truncate` and `pseudonym` are of texts: other values are masked as a
+ * whole, but for pseudonyms of numbers, `true`, `false` and `null`. `replace` and `encrypt` are of values of any type.
  */
-import { createHmac } from "node:crypto";
-import type { PseudonymKey } from "../../model/keys.ts";
+import type { PolicyKeys } from "../../model/keys.ts";
 import type { Redaction } from "../../model/schema/policy.ts";
-import { escapeString, unescapeString } from "./text.ts";
+import { encryptorOf } from "./encrypt.ts";
+import { maskText, type WriteText } from "./mask.ts";
+import { pseudonymText } from "./pseudonym.ts";
+import { unescapeString } from "./text.ts";
 import type { Workspace } from "./workspace.ts";
+import { Writer } from "./writer.ts";
 
 const QUOTE = 0x22;
-const STAR = 0x2a;
 const WHOLE = Uint8Array.from('"***"', (char) => char.charCodeAt(0));
-const PSEUDONYM_BYTES = 16;
 
 /** Writes the replacement of the value `[from, to)`; `broken` when its text holds half a surrogate pair. */
 export type Replace = (workspace: Workspace, from: number, to: number) => "replaced" | "broken";
 
+/** What a redaction does with a value. */
+export type Action =
+  | { readonly type: "remove" }
+  | { readonly type: "replace"; readonly replace: Replace }
+  /** What stays of a text is still looked through by detectors. */
+  | { readonly type: "truncate"; readonly length: number };
+
+/** What redactions write with. */
+export interface ActionContext {
+  readonly keys: PolicyKeys;
+  readonly tenant: string;
+}
+
 /**
- * How strictly a redaction hides a value, from 1 to 4: the strictest of several wins, in the order remove, mask, pseudonym,
- * mask that keeps a part.
+ * How strictly a redaction hides a value: the strictest of several wins, in the order remove, mask and replace, pseudonym,
+ * encrypt, mask that keeps the length, mask that keeps a part, truncate.
  */
 export function strengthOf(redaction: Redaction): number {
-  if (redaction.with === "remove") return 4;
-  if (redaction.with === "pseudonym") return 2;
-  return redaction.keep === undefined ? 3 : 1;
+  switch (redaction.with) {
+    case "remove":
+      return 7;
+    case "replace":
+      return 6;
+    case "mask":
+      return redaction.keep === undefined ? 6 : redaction.keep === "length" ? 3 : 2;
+    case "pseudonym":
+      return 5;
+    case "encrypt":
+      return 4;
+    case "truncate":
+      return 1;
+  }
 }
 
-/** What a redaction writes; `null` for one that removes. */
-export function compileReplace(redaction: Redaction, key: PseudonymKey | undefined): Replace | null {
-  if (redaction.with === "remove") return null;
-  if (redaction.with === "pseudonym") return key === undefined ? maskWhole : pseudonym(key);
-  const keep = redaction.keep;
-  if (keep === undefined) return maskWhole;
-  if (keep === "domain") return maskText(keepDomain);
-  return maskText("first" in keep ? keepFirst(keep.first) : keepLast(keep.last));
+/** Which key a redaction needs and does not get; `null` when it has what it needs. */
+export function missingKey(redaction: Redaction, keys: PolicyKeys): string | null {
+  if (redaction.with === "pseudonym" && keys.pseudonym === undefined) return "A pseudonym";
+  if (redaction.with === "encrypt" && keys.encrypt === undefined) return "Encryption";
+  return null;
 }
 
-function maskWhole(workspace: Workspace, from: number, to: number): "replaced" {
-  workspace.replace(from, to, WHOLE, WHOLE.length);
-  return "replaced";
+/** What a redaction does with the values that its path selects. */
+export function compileAction(redaction: Redaction, context: ActionContext): Action {
+  switch (redaction.with) {
+    case "remove":
+      return { type: "remove" };
+    case "truncate":
+      return { type: "truncate", length: redaction.length };
+    case "mask":
+      if (redaction.keep === undefined) return { type: "replace", replace: maskWhole };
+      return { type: "replace", replace: ofText(compileText(redaction, context), "mask") };
+    case "pseudonym":
+      return { type: "replace", replace: ofText(compileText(redaction, context), "pseudonym") };
+    case "replace":
+      return {
+        type: "replace",
+        replace: constant(new TextEncoder().encode(JSON.stringify(redaction.value))),
+      };
+    case "encrypt": {
+      const { encrypt: key } = context.keys;
+      return {
+        type: "replace",
+        replace: key === undefined ? maskWhole : encrypted(encryptorOf(key, context.tenant)),
+      };
+    }
+  }
 }
 
-/** The part `[from, to)` of a text that stays readable, and on which side of it the stars stand. Reused. */
-interface Part {
-  from: number;
-  to: number;
-  starsFirst: boolean;
+/** What a redaction writes for a text, which for a detector is what it has found. */
+export function compileText(redaction: Redaction, { keys }: ActionContext): WriteText {
+  switch (redaction.with) {
+    case "mask":
+      return maskText(redaction.keep);
+    case "pseudonym":
+      return keys.pseudonym === undefined ? maskText(undefined) : pseudonymText(keys.pseudonym);
+    case "replace": {
+      const inside = new TextEncoder().encode(JSON.stringify(String(redaction.value)).slice(1, -1));
+      return (_text, _from, _to, out) => out.raw(inside);
+    }
+    case "remove":
+      return () => {};
+    case "truncate":
+    case "encrypt":
+      return maskText(undefined);
+  }
 }
 
-/** Finds the part of `text[0, length)` that stays readable; `false` when nothing may. */
-type Keep = (text: Uint8Array, length: number, part: Part) => boolean;
+/** `"***"`, whatever the value is. */
+export const maskWhole: Replace = constant(WHOLE);
 
-function maskText(keep: Keep): Replace {
-  const part: Part = { from: 0, to: 0, starsFirst: false };
-  let masked = new Uint8Array(256);
+function constant(written: Uint8Array): Replace {
   return (workspace, from, to) => {
-    if (workspace.bytes[from] !== QUOTE) return maskWhole(workspace, from, to);
-    const text = workspace.textRoom(to - from);
-    const length = unescapeString(workspace.bytes, from + 1, to - 1, text);
-    if (length < 0) return "broken";
-    if (!keep(text, length, part)) return maskWhole(workspace, from, to);
-    const room = (part.to - part.from) * 6 + 5;
-    if (room > masked.length) masked = new Uint8Array(room * 2);
-    let end = 0;
-    masked[end++] = QUOTE;
-    if (part.starsFirst) end = writeStars(masked, end);
-    end = escapeString(text, part.from, part.to, masked, end);
-    if (!part.starsFirst) end = writeStars(masked, end);
-    masked[end++] = QUOTE;
-    workspace.replace(from, to, masked, end);
+    workspace.replace(from, to, written, written.length);
     return "replaced";
   };
 }
 
-function writeStars(target: Uint8Array, at: number): number {
-  target[at] = STAR;
-  target[at + 1] = STAR;
-  target[at + 2] = STAR;
-  return at + 3;
-}
-
-/** `@` and the domain of what looks like an e-mail address: one `@`, something before it, a domain name behind it. */
-function keepDomain(text: Uint8Array, length: number, part: Part): boolean {
-  let at = 0;
-  while (at < length && text[at] !== 0x40) at++;
-  if (at === 0 || at === length) return false;
-  let lastDot = -1;
-  for (let i = at + 1; i < length; i++) {
-    const byte = text[i] as number;
-    if (byte === 0x2e) {
-      // No label is empty.
-      if (i === at + 1 || lastDot === i - 1) return false;
-      lastDot = i;
-    } else if (!isDomainByte(byte)) return false;
-  }
-  // `localhost`, a telephone number or a user's handle is no domain.
-  if (lastDot < 0 || lastDot === length - 1 || isDigit(text[lastDot + 1] as number)) return false;
-  part.from = at;
-  part.to = length;
-  part.starsFirst = true;
-  return true;
-}
-
-function isDigit(byte: number): boolean {
-  return byte >= 0x30 && byte <= 0x39;
-}
-
-function isDomainByte(byte: number): boolean {
-  const letter = byte | 0x20;
-  return (letter >= 0x61 && letter <= 0x7a) || isDigit(byte) || byte === 0x2d || byte >= 0x80;
-}
-
-const isContinuation = (byte: number): boolean => (byte & 0xc0) === 0x80;
-
-function keepFirst(count: number): Keep {
-  return (text, length, part) => {
-    let left = count;
-    for (let i = 0; i < length; i++) {
-      if (isContinuation(text[i] as number) || left-- > 0) continue;
-      part.from = 0;
-      part.to = i;
-      part.starsFirst = false;
-      return true;
-    }
-    return false;
-  };
-}
-
-function keepLast(count: number): Keep {
-  return (text, length, part) => {
-    let left = count;
-    for (let i = length - 1; i > 0; i--) {
-      if (isContinuation(text[i] as number) || --left > 0) continue;
-      part.from = i;
-      part.to = length;
-      part.starsFirst = true;
-      return true;
-    }
-    return false;
-  };
-}
-
-function pseudonym(key: PseudonymKey): Replace {
-  const prefix = `"psn_${key.id}_`;
-  const secret = key.secret.slice();
-  const written = new Uint8Array(prefix.length + 22 + 1);
-  written.set(Uint8Array.from(prefix, (char) => char.charCodeAt(0)));
-  written[written.length - 1] = QUOTE;
+function ofText(write: WriteText, action: "mask" | "pseudonym"): Replace {
+  const out = new Writer();
   return (workspace, from, to) => {
     const { bytes } = workspace;
-    const first = bytes[from];
-    if (first === 0x7b || first === 0x5b) return maskWhole(workspace, from, to);
+    const first = bytes[from] as number;
     let text: Uint8Array = bytes;
     let start = from;
     let end = to;
@@ -162,11 +127,26 @@ function pseudonym(key: PseudonymKey): Replace {
       start = 0;
       end = unescapeString(bytes, from + 1, to - 1, text);
       if (end < 0) return "broken";
+    } else if (action === "mask" || (first | 0x20) === 0x7b) {
+      return maskWhole(workspace, from, to);
     }
-    const digest = createHmac("sha256", secret).update(text.subarray(start, end)).digest();
-    const short = digest.toString("base64url", 0, PSEUDONYM_BYTES);
-    for (let i = 0; i < short.length; i++) written[prefix.length + i] = short.charCodeAt(i);
-    workspace.replace(from, to, written, written.length);
+    out.clear();
+    out.quote();
+    write(text, start, end, out);
+    out.quote();
+    workspace.replace(from, to, out.bytes, out.length);
+    return "replaced";
+  };
+}
+
+function encrypted(encrypt: (value: Uint8Array) => string): Replace {
+  const out = new Writer();
+  return (workspace, from, to) => {
+    out.clear();
+    out.quote();
+    out.ascii(encrypt(workspace.bytes.subarray(from, to)));
+    out.quote();
+    workspace.replace(from, to, out.bytes, out.length);
     return "replaced";
   };
 }

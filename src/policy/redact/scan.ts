@@ -7,11 +7,15 @@ import { FAULT, type Fault, isBlank, Skipper } from "./skip.ts";
 import { plainEnd } from "./text.ts";
 import type { Workspace } from "./workspace.ts";
 
-/**
- * Writes what stands for a selected value, whose bytes are `[from, to)`, to the workspace. `remove` asks the pass to leave the
- * value out with its name and comma; `broken` says that the value holds half a surrogate pair.
- */
-export type Edit = (action: number, from: number, to: number) => "replaced" | "remove" | "broken";
+/** What is done to what the pass comes upon. Each answers with why the payload cannot be let through, or `FAULT.ok`. */
+export interface Editor {
+  /** Writes what stands for a selected value, whose bytes are `[from, to)`, to the workspace. Not asked of what is removed. */
+  value(state: PathState, from: number, to: number): Fault;
+  /** Looks through a string or number `[from, to)` with the detectors of `set`, and writes what stands for what they find. */
+  text(set: number, from: number, to: number): Fault;
+  /** Looks through the unescaped name `[from, to)` of a member with the detectors of `set`. */
+  name(set: number, bytes: Uint8Array, from: number, to: number): Fault;
+}
 
 const QUOTE = 0x22;
 const COMMA = 0x2c;
@@ -51,7 +55,7 @@ export class Scanner {
   }
 
   /** Passes over the payload that the workspace has loaded, `length` bytes long. */
-  scan(length: number, root: PathState, edit: Edit): Fault {
+  scan(length: number, root: PathState, editor: Editor): Fault {
     const workspace = this.#workspace;
     const skipper = this.skipper;
     skipper.members = 0;
@@ -96,12 +100,21 @@ export class Scanner {
           if (byte !== QUOTE) return this.#fail(at, FAULT.notJson);
           members++;
           at = plainEnd(words, at + 1);
-          if (bytes[at] === QUOTE) {
-            state = nameStep(parent, bytes, start + 1, at++);
-          } else {
+          let name = bytes;
+          let from = start + 1;
+          let to = at;
+          if (bytes[at] === QUOTE) at++;
+          else {
             at = skipper.nameEnd(bytes, start, at);
             if (at < 0) return skipper.fault;
-            state = nameStep(parent, skipper.name, 0, skipper.nameLength);
+            name = skipper.name;
+            from = 0;
+            to = skipper.nameLength;
+          }
+          state = nameStep(parent, name, from, to);
+          if (parent.detect >= 0 && !state.removed) {
+            const fault = editor.name(parent.detect, name, from, to);
+            if (fault !== FAULT.ok) return this.#fail(start, fault);
           }
           byte = bytes[at] as number;
           while (isBlank(byte)) byte = bytes[++at] as number;
@@ -119,10 +132,12 @@ export class Scanner {
           const from = at;
           at = skipper.skip(bytes, words, at, depth);
           if (at < 0) return skipper.fault;
-          const done = edit(state.action, from, at);
-          if (done === "broken") return this.#fail(from, FAULT.brokenText);
-          removed = done === "remove";
+          removed = state.removed;
           if (removed) this.#remove(depth, start, at);
+          else {
+            const fault = editor.value(state, from, at);
+            if (fault !== FAULT.ok) return this.#fail(from, fault);
+          }
           if (workspace.outputLength > this.#maxBytes) return this.#fail(at, FAULT.tooLarge);
           ({ bytes, words } = workspace);
         } else if (!state.dead && (byte | 0x20) === OBJECT) {
@@ -149,9 +164,16 @@ export class Scanner {
           closer = closers[depth] as number;
         } else {
           // A plain string is not worth a call.
+          const from = at;
           const end = byte === QUOTE ? plainEnd(words, at + 1) : 0;
           at = end > 0 && bytes[end] === QUOTE ? end + 1 : skipper.skip(bytes, words, at, depth);
           if (at < 0) return skipper.fault;
+          if (state.detect >= 0) {
+            const fault = editor.text(state.detect, from, at);
+            if (fault !== FAULT.ok) return this.#fail(from, fault);
+            if (workspace.outputLength > this.#maxBytes) return this.#fail(at, FAULT.tooLarge);
+            ({ bytes, words } = workspace);
+          }
         }
       }
 

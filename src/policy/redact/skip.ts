@@ -6,7 +6,17 @@ import { literalEnd, numberEnd } from "./scalar.ts";
 import { plainEnd, stringEnd, unescapeString } from "./text.ts";
 
 /** Why a text was not accepted; `ok` is 0. */
-export const FAULT = { ok: 0, notJson: 1, tooDeep: 2, tooLarge: 3, brokenText: 4 } as const;
+export const FAULT = {
+  ok: 0,
+  notJson: 1,
+  tooDeep: 2,
+  tooLarge: 3,
+  brokenText: 4,
+  /** A detector has found something in a name, which is not redacted. */
+  foundInName: 5,
+  /** The texts are too long for a pattern. */
+  tooCostly: 6,
+} as const;
 export type Fault = (typeof FAULT)[keyof typeof FAULT];
 
 const QUOTE = 0x22;

@@ -102,9 +102,8 @@ export function unescapeString(bytes: Uint8Array, from: number, to: number, targ
     let code = hex4(bytes, at + 2);
     at += 6;
     if (code >= 0xd800 && code <= 0xdfff) {
-      const paired = at < to && bytes[at] === BACKSLASH && bytes[at + 1] === LOWER_U;
-      const low = paired ? hex4(bytes, at + 2) : -1;
-      if (code >= 0xdc00 || low < 0xdc00 || low > 0xdfff) return -1;
+      const low = lowSurrogate(bytes, at, to);
+      if (code >= 0xdc00 || low < 0) return -1;
       code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
       at += 6;
     }
@@ -131,6 +130,60 @@ function writeUtf8(code: number, target: Uint8Array, at: number): number {
     target[end++] = 0x80 | (code & 0x3f);
   }
   return end;
+}
+
+/**
+ * The place behind the first `count` characters of the content `[from, to)` of a valid string, `to` when it has no more; -1 when an
+ * escape of it is half a surrogate pair. A pair, however it is written, is one character.
+ */
+export function cutAfter(bytes: Uint8Array, from: number, to: number, count: number): number {
+  let cut = -1;
+  let left = count;
+  for (let at = from; at < to; ) {
+    const byte = bytes[at] as number;
+    if ((byte & 0xc0) === 0x80) {
+      at++;
+      continue;
+    }
+    if (left-- === 0) cut = at;
+    if (byte !== BACKSLASH) at++;
+    else if (bytes[at + 1] !== LOWER_U) at += 2;
+    else {
+      const code = hex4(bytes, at + 2);
+      at += 6;
+      if (code < 0xd800 || code > 0xdfff) continue;
+      if (code >= 0xdc00 || lowSurrogate(bytes, at, to) < 0) return -1;
+      at += 6;
+    }
+  }
+  return cut < 0 ? to : cut;
+}
+
+/** The place behind the first `length` bytes of unescaped text in the content of a valid string that goes on at `from`. */
+export function rawPlace(bytes: Uint8Array, from: number, length: number): number {
+  let at = from;
+  for (let left = length; left > 0; ) {
+    if (bytes[at] !== BACKSLASH) {
+      at++;
+      left--;
+    } else if (bytes[at + 1] !== LOWER_U) {
+      at += 2;
+      left--;
+    } else {
+      const code = hex4(bytes, at + 2);
+      const pair = code >= 0xd800 && code <= 0xdfff;
+      at += pair ? 12 : 6;
+      left -= pair ? 4 : code < 0x80 ? 1 : code < 0x800 ? 2 : 3;
+    }
+  }
+  return at;
+}
+
+/** The second half of a surrogate pair that is escaped at `at`, or -1. */
+function lowSurrogate(bytes: Uint8Array, at: number, to: number): number {
+  if (at >= to || bytes[at] !== BACKSLASH || bytes[at + 1] !== LOWER_U) return -1;
+  const code = hex4(bytes, at + 2);
+  return code >= 0xdc00 && code <= 0xdfff ? code : -1;
 }
 
 /**

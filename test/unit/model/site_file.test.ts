@@ -134,14 +134,38 @@ describe("parseSiteFile()", () => {
   test.each([
     ["{ first: x }", "keep.first: 'x' is text, expected a number"],
     ["{ frist: 1 }", "keep.frist: unknown key 'frist' (did you mean 'first'?)"],
-    ["{ first: 1, last: 1 }", "keep: is a map, expected 'domain', a map with 'first' or a map with 'last'"],
-    ["domian", "keep: 'domian' is text, expected 'domain', a map with 'first' or a map with 'last'"],
+    ["domian", "keep: 'domian' is text, expected 'domain' or 'length' or a map"],
   ])("tells of an alternative such as keep: %s what fits", (keep, told) => {
     const rule = `{ subjects: [a.b], redact: [{ path: $.a, with: mask, keep: ${keep} }] }`;
     const [found, more] = problems(
       `site: b\ntenants: [{ tenant: a, exports: [{ name: x, to: [c], rules: [${rule}] }] }]\n`,
     );
     expect([found?.slice(found.indexOf("keep")), more]).toEqual([told, undefined]);
+  });
+
+  test.each([
+    ["{ with: mask }", "path: is missing (expected a path, or 'detect' for texts anywhere)"],
+    ["{ detect: [], with: mask }", "detect: is empty, expected at least 1 entry"],
+    [
+      "{ detect: [emial], with: mask }",
+      "detect[0]: 'emial' is text, expected 'email', 'card', 'iban', 'phone', 'ip' or 'token' or a map with 'name', 'pattern'",
+    ],
+    ["{ detect: [{ name: x }], with: mask }", "detect[0].pattern: is missing (expected text)"],
+    ["{ path: $.a, detect: [ip], with: encrypt }", "detect: unknown key 'detect' (known: path, with)"],
+    ["{ detect: [ip], with: replace, value: 4 }", "value: 4 cannot stand inside of a text, expected text"],
+    ["{ path: $.a, with: replace }", "value: is missing (expected text, a number or true or false)"],
+    ["{ path: $.a, with: truncate }", "length: is missing (expected a number)"],
+    ["{ path: $.a, with: truncate, length: 0 }", "length: 0 is out of range, expected at least 1"],
+    [
+      "{ path: $.a, with: replace, value: 12345678901234567890 }",
+      "value: 12345678901234567000 is no number that every reader takes for the same: put it in quotes",
+    ],
+  ])("refuses the redaction %s", (redaction, told) => {
+    const rule = `{ subjects: [a.b], redact: [${redaction}] }`;
+    const found = problems(
+      `site: b\ntenants: [{ tenant: a, exports: [{ name: x, to: [c], rules: [${rule}] }] }]\n`,
+    );
+    expect(found.map((one) => one.replace(/^.*redact\[0\]\./, ""))).toEqual([told]);
   });
 
   test("refuses an alias bomb and values that nest too deep", () => {
@@ -179,7 +203,7 @@ tenants:
       "8:13 tenants[0].exports[0].to: is empty, expected at least 1 entry",
       "10:24 tenants[0].exports[0].rules[0].subjects[0]: 'acme..x' is no subject pattern: it has an empty token",
       "10:35 tenants[0].exports[0].rules[0].subjects[1]: 'acme.>.y' is no subject pattern: it has '>' before its last token",
-      "11:41 tenants[0].exports[0].rules[0].redact[0].with: 'maks' is unknown (did you mean 'mask'?), expected 'remove', 'mask' or 'pseudonym'",
+      "11:41 tenants[0].exports[0].rules[0].redact[0].with: 'maks' is unknown (did you mean 'mask'?), expected 'remove', 'mask', 'replace', 'truncate', 'pseudonym' or 'encrypt'",
       "12:31 tenants[0].exports[0].rules[0].headers.set[\"a b\"]: 'a b' is no header name",
     ]);
   });

@@ -5,7 +5,6 @@ import { inspect } from "node:util";
 import { LeafmeshError } from "../../../src/model/errors.ts";
 import {
   createSigningKey,
-  loadPseudonymKey,
   loadSigningKey,
   loadSiteKeys,
   publicKeys,
@@ -116,27 +115,5 @@ describe("SigningKey", () => {
     expect(JSON.stringify({ key })).toBe(`{"key":"${key.publicKey}"}`);
     expect(inspect(key, { depth: 9, showHidden: true })).not.toContain(seed);
     expect(String(Object.values(key))).toBe(key.publicKey);
-  });
-});
-
-describe("loadPseudonymKey()", () => {
-  test("keeps one secret a tenant, with a short public id", async () => {
-    const acme = await loadPseudonymKey(temp.path, "acme");
-    expect(acme.secret.length).toBe(32);
-    expect(acme.id).toMatch(/^[A-Za-z0-9_-]{8}$/);
-    expect(await loadPseudonymKey(temp.path, "acme")).toEqual(acme);
-    const globex = await loadPseudonymKey(temp.path, "globex");
-    expect(globex.id).not.toBe(acme.id);
-    const path = join(temp.path, "keys", "pseudonym_acme.key");
-    expect((await stat(path)).mode & 0o777).toBe(0o600);
-  });
-
-  test("refuses a secret of another length, because old pseudonyms would change", async () => {
-    await loadPseudonymKey(temp.path, "acme");
-    const path = join(temp.path, "keys", "pseudonym_acme.key");
-    await writeFile(path, "short", { mode: 0o600 });
-    const error = await failure(loadPseudonymKey(temp.path, "acme"));
-    expect(error.code).toBe("key_invalid");
-    expect(error.message).toStartWith(`${path} holds 5 bytes, expected 32`);
   });
 });

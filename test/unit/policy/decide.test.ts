@@ -9,10 +9,9 @@ import { seeded } from "./subjects.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
-const pseudonymKey = { id: "k1", secret: encoder.encode("secret") };
+const keys = { pseudonym: { id: "k1", secret: encoder.encode("secret") } };
 const policyOf = (...rules: Rule[]): ExportPolicy => ({ name: "shared", to: ["tokyo"], rules });
-const compile = (...rules: Rule[]) =>
-  compilePolicy({ tenant: "acme", policy: policyOf(...rules), pseudonymKey });
+const compile = (...rules: Rule[]) => compilePolicy({ tenant: "acme", policy: policyOf(...rules), keys });
 const headers = (...lines: string[]) => encoder.encode(["NATS/1.0", ...lines, "", ""].join("\r\n"));
 const event = (change: Partial<MeshEvent> & { json?: string } = {}): MeshEvent => ({
   subject: "acme.orders.created",

@@ -114,6 +114,36 @@ describe("dead letters", () => {
   );
 });
 
+describe("keys", () => {
+  test("are listed by their ids, and a new one is made at the site", async () => {
+    const { call, control } = api();
+    expect(await (await call("GET", "/v1/tenants/acme/keys")).json()).toEqual({
+      items: [
+        { kind: "pseudonym", id: "newer-id", active: true },
+        { kind: "pseudonym", id: "older-id", active: false },
+      ],
+    });
+    const made = await call("POST", "/v1/tenants/acme/keys/encrypt");
+    expect([made.status, await made.json()]).toEqual([
+      201,
+      { kind: "encrypt", id: "made-now", active: true },
+    ]);
+    expect(control.calls).toEqual(["rotate encrypt of acme"]);
+  });
+
+  test("of a kind or a tenant that is not there are refused", async () => {
+    const { call, control } = api();
+    const kind = await problemOf(await call("POST", "/v1/tenants/acme/keys/site"));
+    expect([kind.code, JSON.stringify(kind)]).toEqual([
+      "request_invalid",
+      expect.stringContaining("expected 'pseudonym' or 'encrypt'"),
+    ]);
+    expect((await problemOf(await call("POST", "/v1/tenants/nobody/keys/encrypt"))).code).toBe("not_found");
+    expect((await problemOf(await call("GET", "/v1/tenants/nobody/keys"))).code).toBe("not_found");
+    expect(control.calls).toEqual([]);
+  });
+});
+
 describe("reports", () => {
   test("pass as they are", async () => {
     const { call, control } = api();

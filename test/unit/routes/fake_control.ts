@@ -235,6 +235,14 @@ export function createFakeControl(): FakeControl {
       if (found === null) throw new LeafmeshError("not_found", `Export ${tenant}/${name} has no shadow`);
       return shadowReport(tenant, name, found.value.rules, samples);
     },
+    keys: async () => [
+      { kind: "pseudonym", id: "newer-id", active: true },
+      { kind: "pseudonym", id: "older-id", active: false },
+    ],
+    async rotateKey(tenant, kind) {
+      calls.push(`rotate ${kind} of ${tenant}`);
+      return { kind, id: "made-now", active: true };
+    },
     deadLetters: createFakeDeadLetters(calls),
     ready: async () => ({ ready: fake.isReady, reasons: fake.isReady ? [] : ["nats-server is down"] }),
     metrics: async () => "# HELP x y\nx 1\n",

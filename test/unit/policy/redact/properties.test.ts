@@ -23,7 +23,9 @@ const pseudonymKey = { id: "k1", secret: encoder.encode("a secret of the site") 
 const runs = { ...seeded, numRuns: 1500 };
 
 function redact(redactions: readonly Redaction[], json: string): { text: string; count: number } {
-  const result = compileRedactor(redactions, { pseudonymKey }).apply(encoder.encode(json));
+  const result = compileRedactor(redactions, { keys: { pseudonym: pseudonymKey } }).apply(
+    encoder.encode(json),
+  );
   if (result.type === "failed") throw new Error(`${result.reason}: ${result.error}`);
   return { text: decoder.decode(result.data), count: result.count };
 }

@@ -10,7 +10,11 @@ import {
 const encoder = new TextEncoder();
 const pseudonymKey = { id: "k1", secret: encoder.encode("0123456789abcdef") };
 
-function redact(json: string, redactions: Redaction[], options: RedactorOptions = { pseudonymKey }): string {
+function redact(
+  json: string,
+  redactions: Redaction[],
+  options: RedactorOptions = { keys: { pseudonym: pseudonymKey } },
+): string {
   const result = compileRedactor(redactions, options).apply(encoder.encode(json));
   return result.type === "ok" ? new TextDecoder().decode(result.data) : `${result.reason}: ${result.error}`;
 }
@@ -82,12 +86,16 @@ describe("mask", () => {
     ['"4111111111111111"', { last: 4 }, '"***1111"'],
     ['"Lovelace"', { first: 1 }, '"L***"'],
     ['"1234"', { last: 4 }, '"***"'],
-    ['"12345"', { last: 4 }, '"***2345"'],
+    ['"12345"', { last: 4 }, '"***"'],
     ['"abc"', { first: 4 }, '"***"'],
     ['""', { first: 1 }, '"***"'],
+    ['"12345678"', { last: 4 }, '"***5678"'],
+    ['"12345678"', { first: 2, last: 2 }, '"12***78"'],
+    ['"12345678"', { first: 3, last: 2 }, '"***"'],
     ['"😀é日x"', { first: 2 }, '"😀é***"'],
     ['"x😀"', { last: 1 }, '"***😀"'],
-    ['"\\ud83d\\ude00\\n\\"x"', { first: 3 }, '"😀\\u000a\\"***"'],
+    ['"\\ud83d\\ude00\\n\\"x"', { first: 3 }, '"***"'],
+    ['"\\ud83d\\ude00\\n\\"xyz"', { first: 3 }, '"😀\\u000a\\"***"'],
     ["12345", { last: 2 }, '"***"'],
   ])("of %s with keep %j gives %s", (json, keep, expected) => {
     expect(redact(`[${json}]`, [{ path: "$[0]", with: "mask", keep }])).toBe(`[${expected}]`);
@@ -102,7 +110,7 @@ describe("pseudonym", () => {
     expect(redact('{"id":"c-992"}', [pseudonym("$.id")])).not.toBe(first);
     expect(
       redact('{"id":"c-991"}', [pseudonym("$.id")], {
-        pseudonymKey: { ...pseudonymKey, secret: new Uint8Array(16) },
+        keys: { pseudonym: { ...pseudonymKey, secret: new Uint8Array(16) } },
       }),
     ).not.toBe(first);
   });
