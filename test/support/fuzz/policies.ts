@@ -169,13 +169,14 @@ export function policyOf(name: string, to: readonly string[]): fc.Arbitrary<Expo
 }
 
 /** Key of pseudonyms in tests. */
-export const PSEUDONYM_KEY = { id: "k1", secret: new TextEncoder().encode("a secret of the site") };
+const KEY = { id: "k1", secret: new TextEncoder().encode("a secret of the site") };
+export const POLICY_KEYS = { pseudonym: KEY, encrypt: { ...KEY, secret: new Uint8Array(32).fill(3) } };
 
 function compiles(policy: object): boolean {
   const parsed = ExportPolicy.safeParse(policy);
   if (!parsed.success) return false;
   try {
-    compilePolicy({ tenant: "acme", policy: parsed.data, pseudonymKey: PSEUDONYM_KEY });
+    compilePolicy({ tenant: "acme", policy: parsed.data, keys: POLICY_KEYS });
     return true;
   } catch (thrown) {
     if (thrown instanceof LeafmeshError) return false;

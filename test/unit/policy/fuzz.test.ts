@@ -8,7 +8,7 @@ import { compilePolicy } from "../../../src/policy/compile.ts";
 import { decide } from "../../../src/policy/decide.ts";
 import { engineFaults } from "../../support/fuzz/engine.ts";
 import { fuzzEvent } from "../../support/fuzz/events.ts";
-import { PSEUDONYM_KEY, policyOf } from "../../support/fuzz/policies.ts";
+import { POLICY_KEYS, policyOf } from "../../support/fuzz/policies.ts";
 import { digitSecret, leaksIn, leaksInText, textSecret } from "../../support/fuzz/secrets.ts";
 
 /** `FUZZ_RUNS=20000 FUZZ_SEED=7` for more, or for others. */
@@ -21,7 +21,7 @@ const encoder = new TextEncoder();
 
 const policies = policyOf("fuzz", ["austin"]);
 const engineOf = (policy: ExportPolicy) => {
-  const compiled = compilePolicy({ tenant: "acme", policy, pseudonymKey: PSEUDONYM_KEY });
+  const compiled = compilePolicy({ tenant: "acme", policy, keys: POLICY_KEYS });
   return (event: MeshEvent) => decide(compiled, event);
 };
 const eventOf = (change: Partial<MeshEvent>): MeshEvent => ({
