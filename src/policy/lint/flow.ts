@@ -36,12 +36,16 @@ export function exampleOf(flow: Flow): string | null {
   return outsideOf(patternOf(flow.source), flow.cuts);
 }
 
+function isEmpty(flow: Flow): boolean {
+  return flow.cuts.length > 0 && exampleOf(flow) === null;
+}
+
 /** The part of a flow whose subjects of now are in `pattern`; `null` when there is none. */
 export function narrowFlow(flow: Flow, pattern: string, wildcards: Wildcards): Flow | null {
   const found = narrowTo(flow.now, pattern, wildcards);
   if (found === null) return null;
   const narrowed = narrow(flow, found);
-  return exampleOf(narrowed) === null ? null : narrowed;
+  return isEmpty(narrowed) ? null : narrowed;
 }
 
 /** What an import accepts of a flow: a part for each of its patterns. */
@@ -70,7 +74,7 @@ export function exportFlow(
       own.push(source);
       if (rule.deny === true) continue;
       const left = { ...part, now: rewrite(rule, pattern, part.now), cuts };
-      if (exampleOf(left) !== null) out.push({ ...left, rule: index, subject, redact: rule.redact ?? [] });
+      if (!isEmpty(left)) out.push({ ...left, rule: index, subject, redact: rule.redact ?? [] });
     }
     if (rule.when !== undefined || own.length === 0) continue;
     taken.push(...own);
@@ -82,10 +86,8 @@ export function exportFlow(
 
 function narrow(flow: Flow, found: Substitution): Flow {
   const source = substitute(flow.source, found);
+  const now = substitute(flow.now, found);
+  if (flow.cuts.length === 0) return { source, now, cuts: [] };
   const pattern = patternOf(source);
-  return {
-    source,
-    now: substitute(flow.now, found),
-    cuts: flow.cuts.filter((cut) => overlaps(cut, pattern)),
-  };
+  return { source, now, cuts: flow.cuts.filter((cut) => overlaps(cut, pattern)) };
 }

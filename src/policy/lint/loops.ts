@@ -40,37 +40,69 @@ export function findLoops({ origin, arrivals }: ArrivalsOf): Finding[] {
   });
 }
 
+/** Two ways that meet at a site, and what was published that comes over both. */
+export interface Meeting {
+  readonly first: LiveArrival;
+  readonly second: LiveArrival;
+  readonly shared: readonly string[];
+}
+
 /** Events that a site takes in over two ways which meet there. */
-export function findTwoPaths({ origin, arrivals }: ArrivalsOf, work: LintWork): Finding[] {
+export function findTwoPaths(all: ArrivalsOf, work: LintWork): Finding[] {
+  const { meetings, unfinished } = findMeetings(all, work);
+  return [
+    ...meetings.map((meeting) => twoPaths(all.origin, meeting)),
+    ...unfinished.map((arrival) => tooMany(all.origin, arrival)),
+  ];
+}
+
+/** All pairs of ways that meet, and for each site where there are too many to compare all an arrival there. */
+export function findMeetings(
+  { arrivals }: ArrivalsOf,
+  work: LintWork,
+): { readonly meetings: readonly Meeting[]; readonly unfinished: readonly LiveArrival[] } {
   const bySite = Map.groupBy(
     arrivals.filter(isLive).filter((one) => !one.closes),
     (one) => one.at,
   );
-  return [...bySite.values()].flatMap((there) => twoPathsTo(origin, there, work));
+  const meetings: Meeting[] = [];
+  const unfinished: LiveArrival[] = [];
+  for (const there of bySite.values()) {
+    const ways = [...Map.groupBy(there, (one) => JSON.stringify([one.sites, ...lastStep(one)])).values()];
+    const [any] = there;
+    let left = MOST_PAIRS;
+    for (const [index, way] of ways.entries()) {
+      for (const other of ways.slice(index + 1)) {
+        if (left < 0) break;
+        left -= way.length * other.length;
+        work.comparisons += way.length * other.length;
+        const meeting = meetingOf(way, other);
+        if (meeting !== null) meetings.push(meeting);
+      }
+    }
+    if (left < 0 && any !== undefined) unfinished.push(any);
+  }
+  return { meetings, unfinished };
 }
 
-function twoPathsTo(origin: string, arrivals: readonly LiveArrival[], work: LintWork): Finding[] {
-  const ways = [...Map.groupBy(arrivals, (one) => JSON.stringify([one.sites, ...lastStep(one)])).values()];
-  const findings: Finding[] = [];
-  let pairs = 0;
-  for (const [index, left] of ways.entries()) {
-    for (const right of ways.slice(index + 1)) {
-      const [one] = left;
-      const [other] = right;
-      // Ways that have met before are told where they meet.
-      if (one === undefined || other === undefined || sameSender(one, other)) continue;
-      pairs += left.length * right.length;
-      if (pairs > MOST_PAIRS) return [...findings, tooMany(origin, one)];
-      work.comparisons += left.length * right.length;
-      const shared = left.flatMap((a) => right.flatMap((b) => sharedSubjects(a, b) ?? []));
-      if (shared.length > 0) findings.push(twoPaths(origin, one, other, shared));
+/** What comes over both ways; `null` when nothing does. Ways over one sender have met there, and are told of there. */
+function meetingOf(way: readonly LiveArrival[], other: readonly LiveArrival[]): Meeting | null {
+  let meeting: { first: LiveArrival; second: LiveArrival } | null = null;
+  const shared: string[] = [];
+  for (const left of way) {
+    for (const right of other) {
+      if (sameSender(left, right)) return null;
+      const found = sharedSubjects(left, right);
+      if (found === null) continue;
+      shared.push(found);
+      const [first, second] = left.sites.length <= right.sites.length ? [left, right] : [right, left];
+      meeting ??= { first, second };
     }
   }
-  return findings;
+  return meeting === null ? null : { ...meeting, shared };
 }
 
-function twoPaths(origin: string, one: LiveArrival, other: LiveArrival, shared: readonly string[]): Finding {
-  const [first, second] = one.sites.length <= other.sites.length ? [one, other] : [other, one];
+function twoPaths(origin: string, { first, second, shared }: Meeting): Finding {
   const { at: site } = first;
   const message = `${subjectsText(shared)} of ${origin} reaches ${site} both ${wayText(first)} and ${wayText(second)}`;
   const steps = [first, second].flatMap((way) => way.hops.map(exportPlace));

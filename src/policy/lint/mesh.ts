@@ -53,6 +53,7 @@ export class Mesh {
   readonly exports: readonly PlacedExport[];
   readonly imports: readonly PlacedImport[];
   readonly #routes = new Map<string, MeshRoute[]>();
+  readonly #fromOutside = new Map<string, PlacedImport[]>();
 
   constructor(files: readonly LintedSite[]) {
     const sites = new Map<string, MeshSite>();
@@ -62,7 +63,9 @@ export class Mesh {
     this.imports = [...sites.values()].flatMap(importsOf);
     const wanted = new Map<string, PlacedImport[]>();
     for (const one of this.imports) {
-      add(wanted, JSON.stringify([one.tenant, one.origin, one.policy.from, one.site.name]), one);
+      const { tenant, origin, policy } = one;
+      add(wanted, JSON.stringify([tenant, origin, policy.from, one.site.name]), one);
+      if (!sites.has(policy.from)) add(this.#fromOutside, JSON.stringify([tenant, origin]), one);
     }
     for (const exported of this.exports) {
       const { tenant, origin, site } = exported;
@@ -82,6 +85,11 @@ export class Mesh {
     return (
       (this.sites.get(left)?.peers.has(right) ?? false) && (this.sites.get(right)?.peers.has(left) ?? false)
     );
+  }
+
+  /** Imports of a tenant's events of one origin from peers whose files are not there. */
+  importsFromOutside(tenant: string, origin: string): readonly PlacedImport[] {
+    return this.#fromOutside.get(JSON.stringify([tenant, origin])) ?? [];
   }
 
   /** The routes by which `site` sends what it has of a tenant's events of one origin. */

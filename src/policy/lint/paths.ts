@@ -2,8 +2,8 @@
 
 import { tenantSubjects } from "../../model/names.ts";
 import type { Redaction } from "../../model/schema/policy.ts";
-import { exportFlow, type Flow, importFlow, publishedFlow } from "./flow.ts";
-import type { Mesh, MeshRoute, PlacedImport } from "./mesh.ts";
+import { exportFlow, type Flow, importFlow, publishedFlow, type RuleFlow } from "./flow.ts";
+import type { Mesh, MeshRoute, PlacedExport, PlacedImport } from "./mesh.ts";
 import type { RewriteTerm } from "./rewrite.ts";
 import { Wildcards } from "./terms.ts";
 
@@ -112,9 +112,8 @@ class Follower {
   /** What sites take in from peers whose files are not there: all that the import accepts. */
   #fromOutside(): Standing[] {
     const { tenant, origin } = this.#of;
-    return this.#mesh.imports.flatMap((imported) => {
+    return this.#mesh.importsFromOutside(tenant, origin).flatMap((imported) => {
       const { from, subjects } = imported.policy;
-      if (imported.tenant !== tenant || imported.origin !== origin || this.#mesh.sites.has(from)) return [];
       const before = origin === from ? [from] : [origin, from];
       return subjects.flatMap((pattern) => {
         const flow = publishedFlow(pattern, this.#wildcards);
@@ -128,8 +127,14 @@ class Follower {
   #leave(standing: Standing): Standing[] {
     const { tenant, origin } = this.#of;
     const here = standing.sites[standing.sites.length - 1] ?? origin;
-    return this.#mesh.routesFrom(tenant, origin, here).flatMap((route) =>
-      exportFlow(standing, route.exported.policy, this.#rewrite, this.#wildcards).flatMap((left) => {
+    // A policy lets the same out to all of its peers.
+    const byPolicy = new Map<PlacedExport, RuleFlow[]>();
+    return this.#mesh.routesFrom(tenant, origin, here).flatMap((route) => {
+      const { exported } = route;
+      const flows =
+        byPolicy.get(exported) ?? exportFlow(standing, exported.policy, this.#rewrite, this.#wildcards);
+      byPolicy.set(exported, flows);
+      return flows.flatMap((left) => {
         const { rule, subject, redact } = left;
         const { to: at, imported } = route;
         const accepted =
@@ -137,8 +142,8 @@ class Follower {
         return accepted.flatMap((flow) =>
           this.#arrive(standing, { at, imported, flow, hop: { route, rule, subject, redact } }),
         );
-      }),
-    );
+      });
+    });
   }
 
   /** Notes an arrival; the flow itself where it may go on. A mirror is a copy that nothing is passed on from. */
