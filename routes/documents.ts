@@ -98,6 +98,8 @@ function labelOf(ref: ResourceRef): string {
       return `peer '${ref.peer}'`;
     case "tenant":
       return `tenant '${ref.tenant}'`;
+    case "schema":
+      return `schema '${ref.name}' of tenant '${ref.tenant}'`;
     case "export":
       return `export '${ref.name}' of tenant '${ref.tenant}'`;
     case "shadow":

@@ -7,6 +7,7 @@ import { duplicateKeys } from "../nats/config_keys.ts";
 import type { PublicSiteKeys } from "../nats/keys.ts";
 import { checkTenant } from "../policy/check.ts";
 import { checkGuards, type Guards } from "../policy/check_guards.ts";
+import { newSchemaProblems } from "../policy/schema/change.ts";
 
 /**
  * All problems of a state; paths are those of a site file.
@@ -42,13 +43,19 @@ export function checkState(
     }
   }
   problems.push(...checkGuards(site, tenants, guards));
-  problems.push(...duplicateKeys({ site, peers, tenants: tenants.map(desiredTenant) }, own));
+  // Keys alone count here.
+  const bare = tenants.map(({ schemas: _schemas, ...tenant }) => desiredTenant(tenant));
+  problems.push(...duplicateKeys({ site, peers, tenants: bare }, own));
   return problems;
 }
 
-/** All problems of a site file, as the state that it describes. */
+/** All problems of a site file, as the state that it describes. Schemas are new with it; those of a state were checked when they came. */
 export function checkSiteFile(file: SiteFile): Problem[] {
-  return checkState(file.site, file.tenants ?? [], file.peers ?? [], undefined, file);
+  const tenants = file.tenants ?? [];
+  return [
+    ...checkState(file.site, tenants, file.peers ?? [], undefined, file),
+    ...tenants.flatMap(({ schemas = [] }, index) => newSchemaProblems(schemas, `tenants[${index}].schemas`)),
+  ];
 }
 
 /**

@@ -33,7 +33,13 @@ export function explainForPeers(input: ExplainInput): ExplainReport {
     sequence: 0,
   };
   const explanations = explainEvent(
-    { site, tenant, exports: input.exports.map((plan) => plan.policy), keys: input.keys },
+    {
+      site,
+      tenant,
+      exports: input.exports.map((plan) => plan.policy),
+      keys: input.keys,
+      schemas: input.exports[0]?.tenant.schemas,
+    },
     event,
   );
   return {

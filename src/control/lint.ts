@@ -7,7 +7,10 @@ import type { SiteFile } from "../model/schema/site.ts";
 import { type ApplyFile, locateProblems, parseApplyFile, placeInSource } from "../model/site_file.ts";
 import { checkRules } from "../policy/check_rules.ts";
 import { type LintedSite, lintMesh } from "../policy/lint/mod.ts";
-import { checkSiteFile } from "./check_state.ts";
+import { newSchemaProblems } from "../policy/schema/change.ts";
+import { tenantSchemaProblems } from "../policy/schema/registry.ts";
+import { checkSiteFile, checkState } from "./check_state.ts";
+import { withSchemaFiles, withTenantSchemas } from "./schema_files.ts";
 
 /** A file to lint. */
 export interface LintFile {
@@ -24,8 +27,10 @@ export function lintFiles(files: readonly LintFile[]): LintReport {
     if (read.type === "problems") own.push(...read.problems.map((problem) => findingOf(problem, name)));
     else if (read.type === "tenants") own.push(...lintTenants(name, read));
     else {
-      const { value, source } = read.site;
-      own.push(...locateProblems(source, checkSiteFile(value)).map((problem) => findingOf(problem, name)));
+      const { source } = read.site;
+      const { file: value, problems: unread } = withSchemaFiles(read.site.value, name);
+      const problems = unread.length > 0 ? unread : checkSiteFile(value);
+      own.push(...locateProblems(source, problems).map((problem) => findingOf(problem, name)));
       sites.push({ file: name, value, placeOf: (path) => placeInSource(source, parsePath(path)) });
     }
   }
@@ -38,7 +43,8 @@ export function lintFiles(files: readonly LintFile[]): LintReport {
 
 /** Lints a state that has no text: places are paths alone. */
 export function lintSite(value: SiteFile, name: string): LintReport {
-  const own = checkSiteFile(value).map((problem) => findingOf(problem, name));
+  const found = checkState(value.site, value.tenants ?? [], value.peers ?? [], undefined, value);
+  const own = found.map((problem) => findingOf(problem, name));
   return report([name], own, [{ file: name, value, placeOf: () => null }]);
 }
 
@@ -63,9 +69,13 @@ function readFile(name: string, text: string): Read {
 /** Tenants' documents know neither site nor peers: only their rules can be checked. */
 function lintTenants(name: string, { tenants }: Extract<ApplyFile, { type: "tenants" }>): Finding[] {
   return tenants.flatMap(({ value, source }) => {
-    const problems = (value.exports ?? []).flatMap((policy, index) =>
-      checkRules(policy, `exports[${index}]`),
-    );
+    const { tenant, problems: unread } = withTenantSchemas(value, name);
+    const { exports = [], schemas = [] } = tenant;
+    const problems = [
+      ...exports.flatMap((policy, index) => checkRules(policy, `exports[${index}]`)),
+      ...tenantSchemaProblems(tenant),
+      ...(unread.length > 0 ? unread : newSchemaProblems(schemas, "schemas")),
+    ];
     return locateProblems(source, problems).map((problem) => findingOf(problem, name));
   });
 }

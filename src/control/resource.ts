@@ -1,5 +1,6 @@
 /** The documents of the desired state: what they are called, where they are kept, what they hold. */
 import { stateKey } from "../model/names.ts";
+import type { SchemaDocument } from "../model/schema/contract.ts";
 import type { CandidateRules, ExportPolicy, ImportPolicy } from "../model/schema/policy.ts";
 import type { Peer } from "../model/schema/site.ts";
 import type { TenantSettings } from "../model/schema/tenant.ts";
@@ -8,6 +9,7 @@ import type { TenantSettings } from "../model/schema/tenant.ts";
 export type ResourceRef =
   | { readonly type: "peer"; readonly peer: string }
   | { readonly type: "tenant"; readonly tenant: string }
+  | { readonly type: "schema"; readonly tenant: string; readonly name: string }
   | { readonly type: "export"; readonly tenant: string; readonly name: string }
   /** The rules that are tried beside those of an export. */
   | { readonly type: "shadow"; readonly tenant: string; readonly name: string }
@@ -17,6 +19,7 @@ export type ResourceRef =
 export interface ResourceValues {
   readonly peer: Peer;
   readonly tenant: TenantSettings;
+  readonly schema: SchemaDocument;
   readonly export: ExportPolicy;
   readonly import: ImportPolicy;
   readonly shadow: CandidateRules;
@@ -40,6 +43,8 @@ export function resourceKey(ref: ResourceRef): string {
       return stateKey.peer(ref.peer);
     case "tenant":
       return stateKey.tenant(ref.tenant);
+    case "schema":
+      return stateKey.schema(ref.tenant, ref.name);
     case "export":
       return stateKey.exportPolicy(ref.tenant, ref.name);
     case "shadow":
@@ -56,7 +61,8 @@ export function parseResourceKey(key: string): ResourceRef | null {
   if (type === "peer") return { type, peer: first };
   if (type === "tenant") return { type, tenant: first };
   if (second === undefined) return null;
-  if (type === "export" || type === "shadow") return { type, tenant: first, name: second };
+  if (type === "export" || type === "shadow" || type === "schema")
+    return { type, tenant: first, name: second };
   if (type !== "import" || third === undefined) return null;
   return { type, tenant: first, from: second, ...(third === second ? {} : { origin: third }) };
 }
@@ -68,6 +74,8 @@ export function resourceLabel(ref: ResourceRef): string {
       return `peer ${ref.peer}`;
     case "tenant":
       return `tenant ${ref.tenant}`;
+    case "schema":
+      return `schema ${ref.tenant}/${ref.name}`;
     case "export":
       return `export ${ref.tenant}/${ref.name}`;
     case "shadow":

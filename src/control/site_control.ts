@@ -261,7 +261,8 @@ export class SiteControl implements Control, AsyncDisposable {
   }
 
   async #compileOptions(tenant: string, policy: ExportPolicy): Promise<CompileOptions> {
-    return { tenant, policy, keys: await this.#options.tenantKeys.load(tenant) };
+    const schemas = this.#desired().tenants.find(({ name }) => name === tenant)?.schemas;
+    return { tenant, policy, schemas, keys: await this.#options.tenantKeys.load(tenant) };
   }
 
   /** Whether the site behind an API prefix answers and has proved its key. */

@@ -5,14 +5,16 @@
 
 import type { JetStreamClient } from "@nats-io/jetstream";
 import { type KV, type KvEntry, Kvm } from "@nats-io/kv";
-import { type DesiredState, desiredTenant } from "../model/desired.ts";
+import type { DesiredState } from "../model/desired.ts";
 import { formatProblem, LeafmeshError, type Problem } from "../model/errors.ts";
 import { STATE_BUCKET, stateKey } from "../model/names.ts";
+import { SchemaDocument } from "../model/schema/contract.ts";
 import { CandidateRules, ExportPolicy, ImportPolicy } from "../model/schema/policy.ts";
 import { Peer, type SiteFile } from "../model/schema/site.ts";
 import { type TenantDocument, TenantSettings } from "../model/schema/tenant.ts";
+import { inlineSchema } from "../model/schema_files.ts";
+import { judgeSchemaChange, newSchemaProblems } from "../policy/schema/change.ts";
 import type { StateStore } from "./api.ts";
-import { isWrongSequence } from "./observe.ts";
 import {
   parseResourceKey,
   type ResourceRef,
@@ -23,11 +25,21 @@ import {
   resourceLabel,
   type Versioned,
 } from "./resource.ts";
+import {
+  assemble,
+  type Documents,
+  documentPath,
+  relativePath,
+  tenantDocuments,
+  valuesOf,
+} from "./state_documents.ts";
+import { REFUSALS, raced, refusedSchema, stateIsGone } from "./state_refusals.ts";
 
 const HISTORY = 64;
 const SCHEMAS = {
   peer: Peer,
   tenant: TenantSettings,
+  schema: SchemaDocument,
   export: ExportPolicy,
   import: ImportPolicy,
   shadow: CandidateRules,
@@ -39,14 +51,6 @@ export type CheckState = (
   documents: readonly TenantDocument[],
   peers: readonly Peer[],
 ) => readonly Problem[];
-
-interface Stored {
-  readonly ref: ResourceRef;
-  readonly document: Versioned<ResourceValues[ResourceType]>;
-}
-
-/** The documents by key. */
-type Documents = Map<string, Stored>;
 
 export class KvStateStore implements StateStore, AsyncDisposable {
   readonly #site: string;
@@ -135,6 +139,7 @@ export class KvStateStore implements StateStore, AsyncDisposable {
     return await this.#serial(async () => {
       const key = resourceKey(ref);
       this.#requireRevision(ref, expected);
+      if (ref.type === "schema") this.#requireSchema(ref, value as SchemaDocument);
       this.check(ref, value);
       const current = this.#documents.get(key)?.document.revision;
       const text = JSON.stringify(value);
@@ -222,13 +227,18 @@ export class KvStateStore implements StateStore, AsyncDisposable {
     return { ref: policy, value: { ...this.get(policy)?.value, ...value } as ExportPolicy };
   }
 
+  #requireSchema(ref: Extract<ResourceRef, { type: "schema" }>, value: SchemaDocument): void {
+    const change = judgeSchemaChange(this.get(ref)?.value ?? null, value);
+    if (change.type !== "allowed") throw refusedSchema(resourceLabel(ref), change);
+  }
+
   #requireValid(ref: ResourceRef, after: Documents): void {
     const problems = this.#check(this.#site, tenantDocuments(after), valuesOf(after, "peer"));
     if (problems.length === 0) return;
     const own = documentPath(ref, after);
     const located = problems.map((problem) => ({ ...problem, path: relativePath(problem.path, own) }));
     const text = located.map((problem) => formatProblem(problem)).join("; ");
-    const code = ref.type === "export" || ref.type === "import" ? "policy_invalid" : "config_invalid";
+    const code = REFUSALS[ref.type];
     throw new LeafmeshError(code, `${resourceLabel(ref)} cannot be changed so: ${text}`, {
       problems: located,
     });
@@ -240,7 +250,12 @@ export class KvStateStore implements StateStore, AsyncDisposable {
   }
 
   async #seed(file: SiteFile): Promise<void> {
-    const problems = this.#check(this.#site, file.tenants ?? [], file.peers ?? []);
+    const problems = [
+      ...this.#check(this.#site, file.tenants ?? [], file.peers ?? []),
+      ...(file.tenants ?? []).flatMap(({ schemas }, index) =>
+        newSchemaProblems(schemas ?? [], `tenants[${index}].schemas`),
+      ),
+    ];
     if (problems.length > 0) {
       throw new LeafmeshError("config_invalid", "The site file is not valid", { problems });
     }
@@ -248,8 +263,11 @@ export class KvStateStore implements StateStore, AsyncDisposable {
       await this.#kv.put(resourceKey(ref), JSON.stringify(value));
     };
     for (const peer of file.peers ?? []) await put({ type: "peer", peer: peer.name }, peer);
-    for (const { tenant, exports, imports, ...settings } of file.tenants ?? []) {
+    for (const { tenant, schemas, exports, imports, ...settings } of file.tenants ?? []) {
       await put({ type: "tenant", tenant }, settings);
+      for (const schema of schemas ?? []) {
+        await put({ type: "schema", tenant, name: schema.name }, inlineSchema(schema));
+      }
       for (const policy of exports ?? []) await put({ type: "export", tenant, name: policy.name }, policy);
       for (const policy of imports ?? []) await put(importRef(tenant, policy), policy);
     }
@@ -312,13 +330,6 @@ function jsonOf(entry: KvEntry): unknown {
   }
 }
 
-function stateIsGone(site: string): LeafmeshError {
-  return new LeafmeshError(
-    "data_folder_unusable",
-    `The state of site ${site} (bucket ${STATE_BUCKET}) is gone, with every change made since the first start: restore the server's store; or, to begin again with the policies of the site file, remove desired.json from the data folder`,
-  );
-}
-
 /** The reference of an import as a tenant's document holds it. */
 export function importRef(tenant: string, policy: ImportPolicy): ResourceRef {
   const origin =
@@ -333,84 +344,4 @@ function belongsTo(ref: ResourceRef, owner: ResourceRef): boolean {
     return ref.type === "shadow" && ref.tenant === owner.tenant && ref.name === owner.name;
   }
   return owner.type === "tenant" && ref.tenant === owner.tenant;
-}
-
-/** Where a document stands in the site file that the state amounts to. */
-function documentPath(ref: ResourceRef, documents: Documents): string {
-  if (ref.type === "peer") {
-    return `peers[${valuesOf(documents, "peer").findIndex((peer) => peer.name === ref.peer)}]`;
-  }
-  const tenants = tenantDocuments(documents);
-  const index = tenants.findIndex((tenant) => tenant.tenant === ref.tenant);
-  const tenant = `tenants[${index}]`;
-  if (ref.type === "tenant") return tenant;
-  if (ref.type === "export" || ref.type === "shadow") {
-    const place = tenants[index]?.exports?.findIndex((policy) => policy.name === ref.name);
-    return `${tenant}.exports[${place}]`;
-  }
-  const origin = ref.origin ?? ref.from;
-  const place = tenants[index]?.imports?.findIndex(
-    (policy) => policy.from === ref.from && (policy.origin ?? policy.from) === origin,
-  );
-  return `${tenant}.imports[${place}]`;
-}
-
-/** A path inside the document that is written; one elsewhere stays as it is. */
-function relativePath(path: string, own: string): string {
-  if (path === own) return "";
-  return path.startsWith(`${own}.`) || path.startsWith(`${own}[`)
-    ? path.slice(own.length).replace(/^\./, "")
-    : path;
-}
-
-function raced(ref: ResourceRef, error: unknown): unknown {
-  if (!isWrongSequence(error)) return error;
-  return new LeafmeshError("precondition_failed", `${resourceLabel(ref)} was changed at the same time`, {
-    cause: error,
-  });
-}
-
-function valuesOf<T extends ResourceType>(documents: Documents, type: T): ResourceValues[T][] {
-  return [...documents.values()]
-    .filter(({ ref }) => ref.type === type)
-    .map(({ document }) => document.value as ResourceValues[T]);
-}
-
-/** The tenants' documents in the shape of the site file, sorted by name. */
-export function tenantDocuments(documents: ReadonlyMap<string, Stored>): TenantDocument[] {
-  const sorted = [...documents.entries()]
-    .sort(([left], [right]) => (left < right ? -1 : 1))
-    .map(([, stored]) => stored);
-  return sorted.flatMap(({ ref, document }) => {
-    if (ref.type !== "tenant") return [];
-    const policies = <T extends "export" | "import">(type: T) =>
-      sorted
-        .filter((one) => one.ref.type === type && "tenant" in one.ref && one.ref.tenant === ref.tenant)
-        .map((one) => one.document.value as ResourceValues[T]);
-    return [
-      {
-        tenant: ref.tenant,
-        ...(document.value as TenantSettings),
-        exports: policies("export"),
-        imports: policies("import"),
-      },
-    ];
-  });
-}
-
-function assemble(site: string, documents: Documents): DesiredState {
-  return {
-    site,
-    peers: valuesOf(documents, "peer").sort((left, right) => (left.name < right.name ? -1 : 1)),
-    tenants: tenantDocuments(documents).map(desiredTenant),
-  };
-}
-
-/** The desired state that a site file describes. */
-export function desiredOfFile(file: SiteFile): DesiredState {
-  return {
-    site: file.site,
-    peers: [...(file.peers ?? [])].sort((left, right) => (left.name < right.name ? -1 : 1)),
-    tenants: (file.tenants ?? []).map(desiredTenant).sort((left, right) => (left.name < right.name ? -1 : 1)),
-  };
 }

@@ -1,9 +1,11 @@
 /**
  * The desired state of a site: what the site file or the API asked for, with defaults filled in. Plain data, no secrets.
  */
+import type { SchemaDocument } from "./schema/contract.ts";
 import type { ExportPolicy, ImportPolicy } from "./schema/policy.ts";
 import type { Peer } from "./schema/site.ts";
 import type { TenantDocument, TenantUser } from "./schema/tenant.ts";
+import { inlineSchema } from "./schema_files.ts";
 import { parseBytes, parseDurationMs } from "./units.ts";
 
 export interface DesiredTenant {
@@ -17,6 +19,7 @@ export interface DesiredTenant {
   };
   readonly dedupe: { readonly windowMs: number; readonly ids: "origin" | "mesh" };
   readonly log: boolean;
+  readonly schemas: readonly SchemaDocument[];
   readonly exports: readonly ExportPolicy[];
   readonly imports: readonly ImportPolicy[];
 }
@@ -27,7 +30,7 @@ export interface DesiredState {
   readonly tenants: readonly DesiredTenant[];
 }
 
-/** A tenant's document with its defaults. */
+/** A tenant's document with its defaults. @throws {LeafmeshError} `config_invalid` when a file that it names was not read */
 export function desiredTenant(document: TenantDocument): DesiredTenant {
   const bytes = (text: string | undefined, fallback: string) => parseBytes(text ?? fallback) ?? 0;
   const millis = (text: string | undefined, fallback: string) => parseDurationMs(text ?? fallback) ?? 0;
@@ -42,6 +45,7 @@ export function desiredTenant(document: TenantDocument): DesiredTenant {
     },
     dedupe: { windowMs: millis(document.dedupe?.window, "2m"), ids: document.dedupe?.ids ?? "origin" },
     log: document.log ?? true,
+    schemas: (document.schemas ?? []).map(inlineSchema),
     exports: document.exports ?? [],
     imports: document.imports ?? [],
   };

@@ -7,6 +7,12 @@ import type { LintCode } from "./lint_codes.ts";
 const CODES = {
   config_invalid: { status: 422, exit: 2, title: "Configuration is not valid" },
   policy_invalid: { status: 422, exit: 2, title: "Policy is not valid" },
+  schema_invalid: { status: 422, exit: 2, title: "Schema is not valid" },
+  schema_incompatible: {
+    status: 409,
+    exit: 5,
+    title: "Schema is not compatible with the version before",
+  },
   request_invalid: { status: 400, exit: 2, title: "Request is not valid" },
   unauthorized: { status: 401, exit: 3, title: "Token is missing or wrong" },
   not_found: { status: 404, exit: 4, title: "No such resource" },

@@ -32,6 +32,7 @@ export type QuarantineReason =
   | "content_type_unsupported"
   | "header_invalid"
   | "subject_invalid"
+  | "schema_invalid"
   | "redaction_failed";
 
 export type Decision =

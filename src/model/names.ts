@@ -163,6 +163,7 @@ export const stateKey = {
   exportPolicy: (tenant: string, name: string) => `export.${tenant}.${name}`,
   shadow: (tenant: string, name: string) => `shadow.${tenant}.${name}`,
   importFrom: (tenant: string, peer: string, origin: string) => `import.${tenant}.${peer}.${origin}`,
+  schema: (tenant: string, name: string) => `schema.${tenant}.${name}`,
   peer: (peer: string) => `peer.${peer}`,
   /** What a peer said last that it accepts from us. */
   accepted: (peer: string) => `accepted.${peer}`,

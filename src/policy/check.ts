@@ -9,6 +9,7 @@ import type { ExportPolicy, ImportPolicy } from "../model/schema/policy.ts";
 import type { TenantDocument } from "../model/schema/tenant.ts";
 import { includes, intersect, overlappingPair, reduce } from "../model/subject.ts";
 import { checkRules } from "./check_rules.ts";
+import { tenantSchemaProblems } from "./schema/registry.ts";
 
 interface Context {
   readonly site: string;
@@ -36,6 +37,7 @@ export function checkTenant(site: string, tenant: TenantDocument, peers: readonl
   }
   checkExports(context);
   checkImports(context);
+  problems.push(...tenantSchemaProblems(tenant));
   for (const [index, policy] of (tenant.exports ?? []).entries()) {
     problems.push(...checkRules(policy, `exports[${index}]`));
   }

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { LeafmeshError, type Problem } from "../model/errors.ts";
 import type { RuleRef } from "../model/event.ts";
 import { KEY_KINDS, type KeyKind, type PolicyKeys } from "../model/keys.ts";
+import type { SchemaDocument } from "../model/schema/contract.ts";
 import type { ExportPolicy, Rule } from "../model/schema/policy.ts";
 import { canonical } from "./canonical.ts";
 import { HeaderCursor } from "./header_block.ts";
@@ -15,12 +16,16 @@ import { compileRedactor, type Redactor, redactionProblems } from "./redact/mod.
 import { Workspace } from "./redact/workspace.ts";
 import { compileRewrite, type Rewriter } from "./rewrite.ts";
 import { rewriteProblems } from "./rewrite_check.ts";
+import { type Contract, compileContract } from "./schema/contract.ts";
+import { findSchema } from "./schema/registry.ts";
 
 export interface CompiledRule {
   readonly ref: RuleRef;
   readonly subjects: readonly SubjectMatcher[];
   readonly when: Predicate | null;
   readonly deny: boolean;
+  /** The schema that the payload must be valid by. */
+  readonly contract: Contract | null;
   readonly redactor: Redactor | null;
   readonly headers: CompiledHeaders;
   readonly rewriter: Rewriter | null;
@@ -44,13 +49,15 @@ export interface CompileOptions {
   readonly policy: ExportPolicy;
   /** For `with: pseudonym` and `with: encrypt`. */
   readonly keys?: PolicyKeys | undefined;
+  /** The tenant's schemas, for rules with `schema`. */
+  readonly schemas?: readonly SchemaDocument[] | undefined;
 }
 
 /**
  * Compiles a policy.
  * @throws {LeafmeshError} `policy_invalid` with every problem, its path within the policy
  */
-export function compilePolicy({ tenant, policy, keys }: CompileOptions): CompiledPolicy {
+export function compilePolicy({ tenant, policy, keys, schemas = [] }: CompileOptions): CompiledPolicy {
   const problems = policy.rules.flatMap((rule, index) => ruleProblems(rule, `rules[${index}]`));
   if (problems.length > 0) {
     throw new LeafmeshError(
@@ -64,27 +71,54 @@ export function compilePolicy({ tenant, policy, keys }: CompileOptions): Compile
   const workspace = new Workspace();
   const payloads = new PayloadParser(workspace);
   const redactorOptions = { workspace, tenant, keys };
+  const contracts = compileContracts(policy, schemas, payloads);
   const rules = policy.rules.map((rule, index): CompiledRule => {
     const when = rule.when === undefined ? null : compilePredicate(rule.when, payloads);
     const redactor = rule.redact === undefined ? null : compileRedactor(rule.redact, redactorOptions);
+    const contract = rule.schema === undefined ? null : (contracts.get(rule.schema) ?? null);
     return {
       ref: ruleRef(policy, index),
       subjects: rule.subjects.map((pattern) => new SubjectMatcher(pattern)),
       when,
       deny: rule.deny === true,
+      contract,
       redactor,
       headers: compileHeaderRules(rule.headers),
       rewriter: rule.rewrite === undefined ? null : compileRewrite(rule.rewrite, rule.subjects),
-      readsPayload: redactor !== null || when?.readsData === true,
+      readsPayload: redactor !== null || contract !== null || when?.readsData === true,
     };
   });
   return {
     tenant,
     policy: policy.name,
-    version: policyVersion(policy, keys),
+    version: policyVersion(policy, keys, schemas),
     rules,
     cursor: new HeaderCursor(),
   };
+}
+
+/**
+ * The contract of each reference that a rule has.
+ * @throws {LeafmeshError} `policy_invalid` when one is missing or does not compile: an event is never passed for the lack of it
+ */
+function compileContracts(
+  policy: ExportPolicy,
+  schemas: readonly SchemaDocument[],
+  payloads: PayloadParser,
+): ReadonlyMap<string, Contract> {
+  const contracts = new Map<string, Contract>();
+  for (const [index, { schema }] of policy.rules.entries()) {
+    if (schema === undefined || contracts.has(schema)) continue;
+    const found = findSchema(schemas, schema);
+    if (found.type === "missing") {
+      const problem = { path: `rules[${index}].schema`, message: found.problem };
+      throw new LeafmeshError("policy_invalid", `Policy '${policy.name}': ${found.problem}`, {
+        problems: [problem],
+      });
+    }
+    contracts.set(schema, compileContract(found.label, found.version.schema, payloads));
+  }
+  return contracts;
 }
 
 /** The rule at `index` as reports name it. */
@@ -113,10 +147,22 @@ export function ruleProblems(rule: Rule, at: string): Problem[] {
 
 /**
  * Twelve hexadecimal digits that stay the same as long as the policy means the same: names of keys in any order, names of rules,
- * peers and where a route starts do not count. The ids of the keys that its redactions write with do.
+ * peers and where a route starts do not count. The ids of the keys that its redactions write with do, and so does what is
+ * in the schemas that its rules stand for.
  */
-export function policyVersion(policy: ExportPolicy, keys: PolicyKeys = {}): string {
+export function policyVersion(
+  policy: ExportPolicy,
+  keys: PolicyKeys = {},
+  schemas: readonly SchemaDocument[] = [],
+): string {
+  const contracts = policy.rules.flatMap(({ schema }) => {
+    if (schema === undefined) return [];
+    const found = findSchema(schemas, schema);
+    return [found.type === "found" ? found.version.schema : null];
+  });
   const meaning = {
+    // Left out where there are none: what has no schema keeps its version.
+    ...(contracts.length === 0 ? {} : { contracts }),
     origin: policy.origin ?? null,
     rules: policy.rules.map(({ name: _, ...rule }) => rule),
     ...Object.fromEntries(usedKeys(policy).map((kind) => [`${kind}_key`, keys[kind]?.id ?? null])),

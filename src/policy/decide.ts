@@ -31,7 +31,7 @@ export function matchesSubject(rule: CompiledRule, subject: string): boolean {
   return false;
 }
 
-/** Applies a rule whose subjects match: condition, then payload, then headers. Never throws. */
+/** Applies a rule whose subjects match: condition, then schema, then headers and payload. Never throws. */
 export function applyRule(policy: CompiledPolicy, rule: CompiledRule, event: MeshEvent): RuleVerdict {
   // What a step would be blamed for if it threw.
   let step: QuarantineReason = "header_invalid";
@@ -47,6 +47,12 @@ export function applyRule(policy: CompiledPolicy, rule: CompiledRule, event: Mes
       if (!result.value) return null;
     }
     if (rule.deny) return { type: "drop", rule: rule.ref, reason: "denied" };
+
+    if (rule.contract !== null) {
+      step = "schema_invalid";
+      const failure = rule.contract.failure(event.data);
+      if (failure !== null) return quarantine(rule, failure.reason, failure.error);
+    }
 
     step = "subject_invalid";
     const subject = rule.rewriter === null ? event.subject : rule.rewriter.apply(event.subject);

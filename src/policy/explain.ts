@@ -2,6 +2,7 @@
 import { unreachable } from "../model/errors.ts";
 import type { Decision, MeshEvent, RuleRef } from "../model/event.ts";
 import type { PolicyKeys } from "../model/keys.ts";
+import type { SchemaDocument } from "../model/schema/contract.ts";
 import type { ExportPolicy } from "../model/schema/policy.ts";
 import { type CompiledPolicy, type CompiledRule, compilePolicy } from "./compile.ts";
 import { applyRule, matchesSubject } from "./decide.ts";
@@ -15,7 +16,9 @@ export interface ExplainStep {
     | "when is false"
     | "matches"
     | "matches and denies"
-    | "cannot be decided";
+    | "cannot be decided"
+    | `matches, and is valid by schema ${string}`
+    | `is not valid by schema ${string}`;
 }
 
 export interface Explanation {
@@ -36,6 +39,7 @@ export interface ExplainContext {
   readonly tenant: string;
   readonly exports: readonly ExportPolicy[];
   readonly keys?: PolicyKeys | undefined;
+  readonly schemas?: readonly SchemaDocument[] | undefined;
 }
 
 /**
@@ -44,11 +48,11 @@ export interface ExplainContext {
  * @throws {LeafmeshError} `policy_invalid` when a policy does not compile
  */
 export function explainEvent(context: ExplainContext, event: MeshEvent): Explanation[] {
-  const { site, tenant, keys } = context;
+  const { site, tenant, keys, schemas } = context;
   return context.exports
     .filter((policy) => (policy.origin ?? site) === event.origin)
     .flatMap((policy) => {
-      const compiled = compilePolicy({ tenant, policy, keys });
+      const compiled = compilePolicy({ tenant, policy, keys, schemas });
       const route = compileRoute(policy);
       const { decision, steps } = explainPolicy(compiled, event);
       return policy.to.map(
@@ -87,11 +91,13 @@ function outcomeOf(rule: CompiledRule, verdict: Decision | null): ExplainStep["o
   if (verdict === null) return "when is false";
   switch (verdict.type) {
     case "forward":
-      return "matches";
+      return rule.contract === null ? "matches" : `matches, and is valid by schema ${rule.contract.label}`;
     case "drop":
       return rule.deny ? "matches and denies" : "matches";
     case "quarantine":
-      return "cannot be decided";
+      return verdict.reason === "schema_invalid" && rule.contract !== null
+        ? `is not valid by schema ${rule.contract.label}`
+        : "cannot be decided";
     default:
       return unreachable(verdict);
   }

@@ -56,6 +56,10 @@ function failed(reason: QuarantineReason, error: string): PayloadFailure {
   return { type: "failed", reason, error };
 }
 
+export type ReadPayload =
+  | { readonly type: "ok"; readonly text: string; readonly members: number }
+  | PayloadFailure;
+
 export type ParsedPayload = { readonly type: "ok"; readonly value: unknown } | PayloadFailure;
 
 /** Nothing is selected, so nothing is asked of it. */
@@ -84,17 +88,27 @@ export class PayloadParser {
     this.#scanner = new Scanner(workspace, { maxDepth: DEFAULT_MAX_DEPTH, maxBytes: DEFAULT_MAX_BYTES });
   }
 
-  /** @returns the value, or why there is none. May throw where the runtime's own parser does. */
-  parse(data: Uint8Array): ParsedPayload {
+  /**
+   * The text of a payload that is JSON in UTF-8 within the bounds, and the members that its objects have in all. What is
+   * parsed from it has fewer where an object has two members of one name.
+   */
+  read(data: Uint8Array): ReadPayload {
     if (data.length > DEFAULT_MAX_BYTES) return failure(FAULT.tooLarge, 0);
     this.#workspace.load(data);
     const fault = this.#scanner.scan(data.length, this.#dead, NO_EDITOR);
     if (fault !== FAULT.ok) return failure(fault, this.#scanner.skipper.at);
     if (this.#scanner.skipper.special && !isUtf8(data)) return failure(FAULT.notJson, -1);
-    const text = this.#decoder.decode(data);
+    return { type: "ok", text: this.#decoder.decode(data), members: this.#scanner.skipper.members };
+  }
+
+  /** @returns the value, or why there is none. May throw where the runtime's own parser does. */
+  parse(data: Uint8Array): ParsedPayload {
+    const read = this.read(data);
+    if (read.type === "failed") return read;
+    const { text } = read;
     const holder = { value: JSON.parse(text) as unknown };
     let seen = inspect(holder);
-    if (seen.members !== this.#scanner.skipper.members) {
+    if (seen.members !== read.members) {
       return failed("predicate_failed", "An object of the payload has two members of one name");
     }
     if (seen.hasLarge) {

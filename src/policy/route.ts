@@ -63,6 +63,7 @@ function* looksInside(rules: readonly Rule[]): Generator<string> {
   for (const [index, rule] of rules.entries()) {
     const needs: string[] = [];
     if (rule.when !== undefined) needs.push("a condition ('when')");
+    if (rule.schema !== undefined) needs.push(`a schema contract ('${rule.schema}')`);
     if (rule.redact !== undefined) needs.push("redactions");
     if (rule.headers !== undefined) needs.push("header changes");
     if (rule.rewrite !== undefined) needs.push("a subject rewrite");

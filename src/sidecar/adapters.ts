@@ -23,7 +23,7 @@ export function viewRunner(
   const set = async (plan: ExportPlan, version: string) => {
     const tenant = plan.tenant.name;
     const keys = usedKeys(plan.policy).length === 0 ? {} : await keysOf(tenant);
-    const compile = { tenant, policy: plan.policy, keys };
+    const compile = { tenant, policy: plan.policy, keys, schemas: plan.tenant.schemas };
     // Here a policy that does not compile fails the step; the view's thread compiles it again for itself.
     compilePolicy(compile);
     const target = {

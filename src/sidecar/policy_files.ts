@@ -1,11 +1,16 @@
 /** The policies of a file that somebody wants to try: a site file, tenants' documents, or one export policy. */
-import { checkState } from "../control/check_state.ts";
+import { checkSiteFile } from "../control/check_state.ts";
+import { withSchemaFiles, withTenantSchemas } from "../control/schema_files.ts";
 import { LeafmeshError, type Problem } from "../model/errors.ts";
+import type { SchemaDocument } from "../model/schema/contract.ts";
 import { type ExportPolicy, NamedElsewhereExport } from "../model/schema/policy.ts";
 import type { TenantDocument } from "../model/schema/tenant.ts";
+import { inlineSchema } from "../model/schema_files.ts";
 import { locateProblems, parseApplyFile, parseLocated, type SourceDocument } from "../model/site_file.ts";
 import { parseSource } from "../model/source.ts";
 import { checkRules } from "../policy/check_rules.ts";
+import { newSchemaProblems } from "../policy/schema/change.ts";
+import { tenantSchemaProblems } from "../policy/schema/registry.ts";
 
 /** One export policy and whose it is. */
 export interface FoundPolicy {
@@ -13,6 +18,8 @@ export interface FoundPolicy {
   /** The site it stands in; `null` where the file does not say. */
   readonly site: string | null;
   readonly policy: ExportPolicy;
+  /** The tenant's schemas; none where the file is the policy alone. */
+  readonly schemas: readonly SchemaDocument[];
 }
 
 /** Name of an export policy whose file has none. */
@@ -30,33 +37,48 @@ export function readPolicies(text: string, fileName: string): FoundPolicy[] {
   const file = parseApplyFile(text, fileName);
   if (file.type === "site") {
     const { value, source } = file.site;
-    const { site, tenants = [], peers = [] } = value;
-    refuse(fileName, locateProblems(source, checkState(site, tenants, peers)));
+    const { file: read, problems: unread } = withSchemaFiles(value, fileName);
+    refuse(fileName, locateProblems(source, unread));
+    const { site, tenants = [] } = read;
+    refuse(fileName, locateProblems(source, checkSiteFile(read)));
     return tenants.flatMap((tenant) => policiesOf(tenant, site));
   }
-  const problems = file.tenants.flatMap(({ value, source }) => tenantProblems(value, source));
+  const tenants = file.tenants.map(({ value, source }) => {
+    const read = withTenantSchemas(value, fileName);
+    refuse(fileName, locateProblems(source, read.problems));
+    return { value: read.tenant, source };
+  });
+  const problems = tenants.flatMap(({ value, source }) => tenantProblems(value, source));
   refuse(fileName, problems);
-  return file.tenants.flatMap(({ value }) => policiesOf(value, null));
+  return tenants.flatMap(({ value }) => policiesOf(value, null));
 }
 
 function readExport(text: string, fileName: string): FoundPolicy {
   const { value, source } = parseLocated(NamedElsewhereExport, text, fileName);
   const policy = { ...value, name: value.name ?? UNNAMED };
   const problems = checkRules(policy, "").map((one) => ({ ...one, path: one.path.replace(/^\./, "") }));
+  for (const [index, { schema }] of policy.rules.entries()) {
+    if (schema === undefined) continue;
+    const message = `'${schema}' is a schema of the tenant: name the tenant's document, not the policy alone`;
+    problems.push({ path: `rules[${index}].schema`, message });
+  }
   refuse(fileName, locateProblems(source, problems));
   const tenant = policy.rules[0]?.subjects[0]?.split(".")[0] ?? "";
-  return { tenant, site: null, policy };
+  return { tenant, site: null, policy, schemas: [] };
 }
 
 /** A tenant's document knows neither site nor peers: its rules alone are checked. */
 function tenantProblems(tenant: TenantDocument, source: SourceDocument): Problem[] {
-  return (tenant.exports ?? []).flatMap((policy, index) =>
-    locateProblems(source, checkRules(policy, `exports[${index}]`)),
-  );
+  const rules = (tenant.exports ?? []).flatMap((policy, index) => checkRules(policy, `exports[${index}]`));
+  const schemas = [...tenantSchemaProblems(tenant), ...newSchemaProblems(tenant.schemas ?? [], "schemas")];
+  return locateProblems(source, [...rules, ...schemas]);
 }
 
-function policiesOf({ tenant, exports = [] }: TenantDocument, site: string | null): FoundPolicy[] {
-  return exports.map((policy) => ({ tenant, site, policy }));
+function policiesOf(
+  { tenant, schemas = [], exports = [] }: TenantDocument,
+  site: string | null,
+): FoundPolicy[] {
+  return exports.map((policy) => ({ tenant, site, policy, schemas: schemas.map(inlineSchema) }));
 }
 
 function refuse(fileName: string, problems: readonly Problem[]): void {

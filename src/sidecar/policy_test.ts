@@ -108,7 +108,7 @@ class FileRun {
     this.#readFile = readFile;
     this.#policies = policies.map((found) => ({
       ...found,
-      compiled: compilePolicy({ tenant: found.tenant, policy: found.policy, keys: TEST_KEYS }),
+      compiled: compilePolicy({ ...found, keys: TEST_KEYS }),
       route: compileRoute(found.policy).type,
       reached: new Set(),
     }));

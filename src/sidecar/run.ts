@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import process from "node:process";
 import { checkSiteFile } from "../control/check_state.ts";
+import { withSchemaFiles } from "../control/schema_files.ts";
 import { errorText, exitCode, formatProblem, LeafmeshError } from "../model/errors.ts";
 import type { SiteFile } from "../model/schema/site.ts";
 import { locateProblems, parseLocatedSiteFile } from "../model/site_file.ts";
@@ -72,11 +73,12 @@ async function readSite(path: string): Promise<SiteFile> {
     });
   });
   const { value, source } = parseLocatedSiteFile(text, path);
-  const problems = locateProblems(source, checkSiteFile(value));
+  const { file, problems: unread } = withSchemaFiles(value, path);
+  const problems = locateProblems(source, unread.length > 0 ? unread : checkSiteFile(file));
   if (problems.length > 0) {
     throw new LeafmeshError("config_invalid", `${path} is not valid`, { problems });
   }
-  return value;
+  return file;
 }
 
 function override(file: SiteFile, overrides: RunOptions["overrides"]): SiteFile {

@@ -7,7 +7,8 @@ import { checkState, requireAllowed } from "../control/check_state.ts";
 import { loadRemembered, rememberState } from "../control/remembered.ts";
 import { SiteControl } from "../control/site_control.ts";
 import { SiteServer } from "../control/site_server.ts";
-import { desiredOfFile, KvStateStore } from "../control/state_store.ts";
+import { desiredOfFile } from "../control/state_documents.ts";
+import { KvStateStore } from "../control/state_store.ts";
 import { scanEvents } from "../flow/event_scan.ts";
 import { RedriveJobs } from "../flow/redrive_jobs.ts";
 import { ViewWorkers } from "../flow/view_runner.ts";
@@ -152,7 +153,8 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
       },
       views: viewRunner(workers, (tenant) => tenantKeys.load(tenant)),
       viewReports: () => new Map([...workers.stats()].map(([key, stats]) => [key, viewReport(stats)])),
-      versionOf: (plan) => policyVersion(plan.policy, tenantKeys.active(plan.tenant.name)),
+      versionOf: ({ policy, tenant }) =>
+        policyVersion(policy, tenantKeys.active(tenant.name), tenant.schemas),
       deadLetters: deadLettersOf(mesh, redrives),
       about: async () => ({
         version: VERSION,

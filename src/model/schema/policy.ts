@@ -1,5 +1,6 @@
 /** Export policies and their rules: the shapes of DESIGN.md §4, as zod schemas and their types. */
 import { z } from "zod";
+import { SchemaRef } from "./contract.ts";
 import { Redaction } from "./redaction.ts";
 import { HeaderName, HeaderPattern, HeaderValue, Name, Pattern, RewriteTarget } from "./scalars.ts";
 
@@ -42,11 +43,19 @@ export const Rule = z
       example: '"region" in headers && headers["region"] == "EU"',
     }),
     deny: z.literal(true).optional(),
+    schema: SchemaRef.optional(),
     redact: z.array(Redaction).min(1).max(MOST_REDACTIONS).optional(),
     headers: HeaderRules.optional(),
     rewrite: RewriteTarget.optional(),
   })
   .superRefine((rule, context) => {
+    if (rule.deny && rule.schema !== undefined) {
+      context.addIssue({
+        code: "custom",
+        path: ["schema"],
+        message: "a rule that denies cannot ask for a schema: nothing of the event leaves",
+      });
+    }
     if (rule.deny && (rule.redact || rule.headers)) {
       context.addIssue({
         code: "custom",

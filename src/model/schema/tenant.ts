@@ -1,5 +1,6 @@
 /** A tenant's document: its users, limits, deduplication, exports and imports. */
 import { z } from "zod";
+import { MOST_SCHEMAS, SchemaInFile } from "./contract.ts";
 import { SensitiveList } from "./guards.ts";
 import { ExportPolicy, ImportPolicy } from "./policy.ts";
 import { duration, Name, PublicKey, size } from "./scalars.ts";
@@ -63,6 +64,7 @@ export const TenantDocument = z
   .strictObject({
     tenant: Name,
     ...TenantSettings.shape,
+    schemas: z.array(SchemaInFile).max(MOST_SCHEMAS).optional(),
     exports: z.array(ExportPolicy).optional(),
     imports: z.array(ImportPolicy).optional(),
   })

@@ -4,7 +4,7 @@ import type { PeerKnowledge } from "../../../src/control/agreement.ts";
 import type { ConsumerSpec, StreamSpec } from "../../../src/control/assets.ts";
 import type { Observed } from "../../../src/control/observe.ts";
 import { type Plan, type PlanInput, planSteps } from "../../../src/control/plan.ts";
-import { desiredOfFile } from "../../../src/control/state_store.ts";
+import { desiredOfFile } from "../../../src/control/state_documents.ts";
 import { type Step, viewKey } from "../../../src/control/step.ts";
 import type { DesiredState } from "../../../src/model/desired.ts";
 import type { TenantDocument } from "../../../src/model/schema/tenant.ts";
@@ -58,7 +58,7 @@ export class FakeServer {
       silent: [],
       views: this.views,
       changedAt: () => WRITTEN,
-      versionOf: (plan) => policyVersion(plan.policy),
+      versionOf: (plan) => policyVersion(plan.policy, {}, plan.tenant.schemas),
       ...more,
     });
   }

@@ -1,0 +1,93 @@
+/** The documents of the state put together: as tenants of a site file, and as the desired state. */
+import { type DesiredState, desiredTenant } from "../model/desired.ts";
+import type { SiteFile } from "../model/schema/site.ts";
+import type { TenantDocument, TenantSettings } from "../model/schema/tenant.ts";
+import type { ResourceRef, ResourceType, ResourceValues, Versioned } from "./resource.ts";
+
+/** A document of the state. */
+export interface Stored {
+  readonly ref: ResourceRef;
+  readonly document: Versioned<ResourceValues[ResourceType]>;
+}
+
+/** The documents by key. */
+export type Documents = Map<string, Stored>;
+
+/** Where a document stands in the site file that the state amounts to. */
+export function documentPath(ref: ResourceRef, documents: Documents): string {
+  if (ref.type === "peer") {
+    return `peers[${valuesOf(documents, "peer").findIndex((peer) => peer.name === ref.peer)}]`;
+  }
+  const tenants = tenantDocuments(documents);
+  const index = tenants.findIndex((tenant) => tenant.tenant === ref.tenant);
+  const tenant = `tenants[${index}]`;
+  if (ref.type === "tenant") return tenant;
+  if (ref.type === "schema") {
+    return `${tenant}.schemas[${tenants[index]?.schemas?.findIndex(({ name }) => name === ref.name)}]`;
+  }
+  if (ref.type === "export" || ref.type === "shadow") {
+    const place = tenants[index]?.exports?.findIndex((policy) => policy.name === ref.name);
+    return `${tenant}.exports[${place}]`;
+  }
+  const origin = ref.origin ?? ref.from;
+  const place = tenants[index]?.imports?.findIndex(
+    (policy) => policy.from === ref.from && (policy.origin ?? policy.from) === origin,
+  );
+  return `${tenant}.imports[${place}]`;
+}
+
+/** A path inside the document that is written; one elsewhere stays as it is. */
+export function relativePath(path: string, own: string): string {
+  if (path === own) return "";
+  return path.startsWith(`${own}.`) || path.startsWith(`${own}[`)
+    ? path.slice(own.length).replace(/^\./, "")
+    : path;
+}
+
+/** All documents of a type. */
+export function valuesOf<T extends ResourceType>(documents: Documents, type: T): ResourceValues[T][] {
+  return [...documents.values()]
+    .filter(({ ref }) => ref.type === type)
+    .map(({ document }) => document.value as ResourceValues[T]);
+}
+
+/** The tenants' documents in the shape of the site file, sorted by name. */
+export function tenantDocuments(documents: ReadonlyMap<string, Stored>): TenantDocument[] {
+  const sorted = [...documents.entries()]
+    .sort(([left], [right]) => (left < right ? -1 : 1))
+    .map(([, stored]) => stored);
+  return sorted.flatMap(({ ref, document }) => {
+    if (ref.type !== "tenant") return [];
+    const policies = <T extends "schema" | "export" | "import">(type: T) =>
+      sorted
+        .filter((one) => one.ref.type === type && "tenant" in one.ref && one.ref.tenant === ref.tenant)
+        .map((one) => one.document.value as ResourceValues[T]);
+    return [
+      {
+        tenant: ref.tenant,
+        ...(document.value as TenantSettings),
+        ...(policies("schema").length === 0 ? {} : { schemas: policies("schema") }),
+        exports: policies("export"),
+        imports: policies("import"),
+      },
+    ];
+  });
+}
+
+/** The desired state that the documents amount to. */
+export function assemble(site: string, documents: Documents): DesiredState {
+  return {
+    site,
+    peers: valuesOf(documents, "peer").sort((left, right) => (left.name < right.name ? -1 : 1)),
+    tenants: tenantDocuments(documents).map(desiredTenant),
+  };
+}
+
+/** The desired state that a site file describes. */
+export function desiredOfFile(file: SiteFile): DesiredState {
+  return {
+    site: file.site,
+    peers: [...(file.peers ?? [])].sort((left, right) => (left.name < right.name ? -1 : 1)),
+    tenants: (file.tenants ?? []).map(desiredTenant).sort((left, right) => (left.name < right.name ? -1 : 1)),
+  };
+}

@@ -1,0 +1,51 @@
+/** Why the state store refuses a write or a start, as errors with their codes. */
+import { type ErrorCode, formatProblem, LeafmeshError, unreachable } from "../model/errors.ts";
+import { STATE_BUCKET } from "../model/names.ts";
+import type { SchemaChange } from "../policy/schema/change.ts";
+import { isWrongSequence } from "./observe.ts";
+import { type ResourceRef, type ResourceType, resourceLabel } from "./resource.ts";
+
+/** What a write is refused with that leaves the state invalid: of a schema, a rule names what would be gone. */
+export const REFUSALS = {
+  peer: "config_invalid",
+  tenant: "config_invalid",
+  schema: "conflict",
+  export: "policy_invalid",
+  import: "policy_invalid",
+  shadow: "policy_invalid",
+} as const satisfies Record<ResourceType, ErrorCode>;
+
+/** For a schema that may not take the place of the one that is there. */
+export function refusedSchema(
+  label: string,
+  change: Exclude<SchemaChange, { type: "allowed" }>,
+): LeafmeshError {
+  const { problems } = change;
+  const text = problems.map((problem) => formatProblem(problem)).join("; ");
+  switch (change.type) {
+    case "conflict":
+      return new LeafmeshError("conflict", `${label} cannot be changed so: ${text}`, { problems });
+    case "invalid":
+      return new LeafmeshError("schema_invalid", `${label} is not valid: ${text}`, { problems });
+    case "incompatible":
+      return new LeafmeshError("schema_incompatible", `${label} is not compatible: ${text}`, { problems });
+    default:
+      return unreachable(change);
+  }
+}
+
+/** For a bucket that is gone, with all changes since the first start. */
+export function stateIsGone(site: string): LeafmeshError {
+  return new LeafmeshError(
+    "data_folder_unusable",
+    `The state of site ${site} (bucket ${STATE_BUCKET}) is gone, with every change made since the first start: restore the server's store; or, to begin again with the policies of the site file, remove desired.json from the data folder`,
+  );
+}
+
+/** For a write that another one came before; any other error stays as it is. */
+export function raced(ref: ResourceRef, error: unknown): unknown {
+  if (!isWrongSequence(error)) return error;
+  return new LeafmeshError("precondition_failed", `${resourceLabel(ref)} was changed at the same time`, {
+    cause: error,
+  });
+}
