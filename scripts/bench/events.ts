@@ -1,7 +1,7 @@
 /** Fills a stream with events to measure with: about 300 bytes of JSON, two headers and an id each. */
 import type { JetStreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
-import { FastIngest } from "../../src/nats/fast_ingest.ts";
+import { FencedWriter } from "../../src/nats/fenced_writer.ts";
 
 /** An event's payload. */
 export function payload(i: number): string {
@@ -23,26 +23,27 @@ export async function fill(
   await new Promise<void>((resolve, reject) => {
     let next = 0;
     const pump = () => {
-      while (ingest.ready && next < count) {
-        ingest.append({
-          subject: `${prefix}orders.${next % 10}.v1`,
-          plain: true,
-          headerHead: `Nats-Msg-Id: 5f3c2a90-7b1d-4c8e-9f10-${String(next).padStart(12, "0")}\r\n`,
-          headerTail: tail,
-          headerFrom: 0,
+      while (writer.ready && next < count) {
+        const id = `5f3c2a90-7b1d-4c8e-9f10-${String(next).padStart(12, "0")}`;
+        const head = encoder.encode(`Nats-Msg-Id: ${id}\r\n`);
+        writer.append({
+          subject: encoder.encode(`${prefix}orders.${next % 10}.v1`),
+          head,
+          headTo: head.length,
+          tail,
+          tailFrom: 0,
           data: encoder.encode(payload(next)),
         });
         next++;
       }
     };
-    const ingest = new FastIngest({
+    const writer = new FencedWriter({
       nc,
       lastSequence,
-      commitSubject: `${prefix}orders.0.v1`,
       onReady: pump,
       onStored: (stored) => {
         if (stored === count) {
-          ingest.close();
+          writer.close();
           resolve();
         }
       },

@@ -25,17 +25,17 @@ export function newDelivery(): Delivery {
   return { streamSequence: 0, consumerSequence: 0, delivered: 0, timeMs: 0 };
 }
 
-/** Fills `into` from a reply subject; `false` when it is none of a delivered message. */
-export function readAckSubject(reply: Uint8Array, into: Delivery): boolean {
+/** Fills `into` from a reply subject, the bytes `from` to `to`; `false` when it is none of a delivered message. */
+export function readAckSubject(reply: Uint8Array, into: Delivery, from = 0, to = reply.length): boolean {
   // "$JS.ACK." first
-  if (reply.length < 20 || reply[0] !== 36 || reply[1] !== 74 || reply[4] !== 65) return false;
-  let at = reply.length - 1;
-  while (at > 0 && reply[at] !== DOT) at--;
+  if (to - from < 20 || reply[from] !== 36 || reply[from + 1] !== 74 || reply[from + 4] !== 65) return false;
+  let at = to - 1;
+  while (at > from && reply[at] !== DOT) at--;
   let end = at;
   const number = (): number => {
     let value = 0;
     let scale = 1;
-    for (at = end - 1; at > 0; at--) {
+    for (at = end - 1; at > from; at--) {
       const byte = reply[at] as number;
       if (byte === DOT) break;
       const digit = byte - ZERO;
@@ -51,5 +51,5 @@ export function readAckSubject(reply: Uint8Array, into: Delivery): boolean {
   into.consumerSequence = number();
   into.streamSequence = number();
   into.delivered = number();
-  return into.streamSequence > 0 && into.consumerSequence > 0 && into.delivered > 0 && at > 0;
+  return into.streamSequence > 0 && into.consumerSequence > 0 && into.delivered > 0 && at > from;
 }

@@ -103,6 +103,15 @@ export class Ledger {
     return entry;
   }
 
+  /** Source sequence of the event that is message number `ordinal` of the view's writer; `null` when it is not here any more. */
+  sequenceAt(ordinal: number): number | null {
+    for (let entry = this.#tail; entry < this.#head; entry++) {
+      const at = entry & (this.#capacity - 1);
+      if (this.#ordinals[at] === ordinal) return this.#sequences[at] as number;
+    }
+    return null;
+  }
+
   /** The dead letter of entry `entry` is stored. */
   settle(entry: number): void {
     if (entry >= this.#tail) this.#ordinals[entry & (this.#capacity - 1)] = 0;

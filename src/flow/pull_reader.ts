@@ -5,7 +5,9 @@
 import { createInbox, type Msg, type NatsConnection, type Subscription } from "@nats-io/transport-node";
 import { errorText } from "../model/errors.ts";
 import { nanos } from "../model/units.ts";
-import { type RawMessage, rawMessage } from "../nats/raw.ts";
+import type { FramePlaces, FrameTap } from "../nats/frame_tap.ts";
+import { frameTap, type RawMessage, rawMessage } from "../nats/raw.ts";
+import { DeliveredMessage } from "./delivered.ts";
 
 export interface PullReaderOptions {
   readonly nc: NatsConnection;
@@ -17,7 +19,7 @@ export interface PullReaderOptions {
   readonly maxBytes: number;
   /** Messages that were delivered and that the owner has not dealt with yet. */
   readonly buffered: () => number;
-  readonly onMessage: (message: RawMessage) => void;
+  readonly onMessage: (message: DeliveredMessage) => void;
   /** The reading has ended and does not go on by itself. */
   readonly onEnd: (reason: string) => void;
 }
@@ -38,6 +40,7 @@ interface Slot {
 
 export class PullReader {
   readonly #options: PullReaderOptions;
+  readonly #tap: FrameTap;
   readonly #slots: readonly Slot[];
   readonly #subject: string;
   readonly #request: string;
@@ -55,6 +58,7 @@ export class PullReader {
       expires: nanos(EXPIRES_MS),
       idle_heartbeat: nanos(HEARTBEAT_MS),
     });
+    this.#tap = frameTap(options.nc);
     this.#slots = Array.from({ length: REQUESTS }, () => this.#slot());
     this.#watch = setInterval(() => this.#check(), HEARTBEAT_MS);
     this.refill();
@@ -77,7 +81,11 @@ export class PullReader {
     if (this.#stopped) return;
     this.#stopped = true;
     clearInterval(this.#watch);
-    for (const slot of this.#slots) slot.subscription?.unsubscribe();
+    for (const { subscription } of this.#slots) {
+      if (subscription === null) continue;
+      this.#tap.untap(subscription.getID());
+      subscription.unsubscribe();
+    }
   }
 
   #slot(): Slot {
@@ -88,21 +96,42 @@ export class PullReader {
         else if (!this.#stopped) this.#hear(slot, message);
       },
     });
+    this.#tap.tap(slot.subscription.getID(), (places) => this.#read(slot, places));
     return slot;
   }
 
+  /** The way of nearly all: straight off the connection's bytes. */
+  #read(slot: Slot, places: FramePlaces): void {
+    if (this.#stopped) return;
+    this.#heardAt = performance.now();
+    try {
+      if (places.replyFrom === places.replyTo) {
+        const { bytes, subjectFrom, subjectTo, headersFrom, dataFrom } = places;
+        const subject = new TextDecoder().decode(bytes.subarray(subjectFrom, subjectTo));
+        this.#status(slot, subject, bytes.subarray(headersFrom, dataFrom));
+      } else {
+        this.#deliver(slot, new DeliveredMessage(places));
+      }
+    } catch (error) {
+      // The client would only print it and read no more.
+      this.#end(errorText(error));
+    }
+  }
+
+  /** What was on its way through the client before the tap was there. */
   #hear(slot: Slot, message: Msg): void {
     this.#heardAt = performance.now();
     const raw = rawMessage(message);
-    if (raw.reply.length === 0) {
-      this.#status(slot, message.subject, raw.headers);
-      return;
-    }
+    if (raw.reply.length === 0) this.#status(slot, message.subject, raw.headers);
+    else this.#deliver(slot, new DeliveredMessage(joined(raw)));
+  }
+
+  #deliver(slot: Slot, message: DeliveredMessage): void {
     // As the server counts: nats-server `server/consumer.go`, loopAndGatherMsgs. At zero bytes a request ends unsaid.
     slot.messages--;
-    slot.bytes -= raw.subject.length + raw.reply.length + raw.headers.length + raw.data.length;
+    slot.bytes -= message.size;
     if (slot.bytes <= 0) slot.messages = 0;
-    this.#options.onMessage(raw);
+    this.#options.onMessage(message);
   }
 
   /** Status messages of pull requests. Source: nats-server `server/consumer.go`, processWaiting and nextWaiting. */
@@ -135,4 +164,25 @@ export class PullReader {
     this.stop();
     this.#options.onEnd(reason);
   }
+}
+
+/** A message's parts in one piece. */
+function joined({ subject, reply, headers, data }: RawMessage): FramePlaces {
+  const bytes = new Uint8Array(subject.length + reply.length + headers.length + data.length);
+  const replyTo = subject.length + reply.length;
+  const dataFrom = replyTo + headers.length;
+  bytes.set(subject);
+  bytes.set(reply, subject.length);
+  bytes.set(headers, replyTo);
+  bytes.set(data, dataFrom);
+  return {
+    bytes,
+    subjectFrom: 0,
+    subjectTo: subject.length,
+    replyFrom: subject.length,
+    replyTo,
+    headersFrom: replyTo,
+    dataFrom,
+    dataTo: bytes.length,
+  };
 }

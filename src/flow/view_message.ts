@@ -1,7 +1,7 @@
 /** Builds what the view stores of a forwarded event. */
 import type { Decision, MeshEvent } from "../model/event.ts";
 import { POLICY_HEADER, POSITION_HEADER, REDRIVEN_HEADER, viewSubject } from "../model/names.ts";
-import type { IngestMessage } from "../nats/fast_ingest.ts";
+import { type RawFrame, writeDigits } from "../nats/raw_frame.ts";
 import { findMsgId, headerLinesStart, type IdLine, NO_HEADER_LINES, withoutBytes } from "./header_block.ts";
 import { hashId, type IdGuard } from "./id_guard.ts";
 
@@ -13,8 +13,8 @@ export interface ViewMessageOptions {
   readonly guard: IdGuard;
 }
 
-/** A view's message and the id it carries. */
-export interface ViewMessage extends IngestMessage {
+/** A view's message and the id it carries. Its bytes may be scratch memory that the next message overwrites. */
+export interface ViewMessage extends RawFrame {
   /** Key of the producer's id; `null` when the event came without one or the guard has changed it. */
   readonly idHash: number | null;
 }
@@ -29,6 +29,11 @@ export interface RedriveMark {
   readonly position: number;
 }
 
+/** Encoded subjects that are kept; when there are as many, all are forgotten. */
+const SUBJECTS = 4_096;
+/** Longer ones are not kept. */
+const MAX_KEPT_CHARACTERS = 256;
+const POSITION_START = new TextEncoder().encode(`${POSITION_HEADER}: `);
 const ID_NAME = new TextEncoder().encode("Nats-Msg-Id: ");
 
 /**
@@ -41,6 +46,12 @@ export class ViewMessageBuilder {
   readonly #idHead: string;
   readonly #guard: IdGuard;
   readonly #encoder = new TextEncoder();
+  /** The view's subjects of the events' subjects. */
+  readonly #subjects = new Map<string, Uint8Array>();
+  /** Scratch for our own header lines. */
+  readonly #head = new Uint8Array(1024);
+  #version = "";
+  #versionLine = new Uint8Array(0);
 
   constructor(options: ViewMessageOptions) {
     this.#subjectHead = viewSubject(options.site, options.policy, "");
@@ -51,47 +62,60 @@ export class ViewMessageBuilder {
 
   /**
    * @param version of the policy, safe in a header
-   * @param plain whether the subject that it leaves under holds only ASCII characters
    * @param mark for an event that was a dead letter
    */
   build(
     event: MeshEvent,
     forward: Extract<Decision, { type: "forward" }>,
     version: string,
-    plain: boolean,
     mark: RedriveMark | null = null,
   ): ViewMessage {
     const { headers, data } = forward;
-    const subject = this.#subjectHead + forward.subject;
-    const headerHead =
-      mark === null
-        ? `${POSITION_HEADER}: ${event.sequence}\r\n${POLICY_HEADER}: ${version}\r\n`
-        : `${POSITION_HEADER}: ${mark.position}\r\n${POLICY_HEADER}: ${version}\r\n${REDRIVEN_HEADER}: ${mark.letter}\r\n`;
-    const idHead = mark === null ? this.#idHead : `${this.#idSource}${mark.epoch}.`;
+    const subject = this.#subject(forward.subject);
+    const head = this.#head;
+    let headTo = this.#own(version, mark?.position ?? event.sequence);
+    if (mark !== null) headTo = this.#text(headTo, `${REDRIVEN_HEADER}: ${mark.letter}\r\n`);
     const line = headers.length === 0 ? null : findMsgId(headers);
     if (line === null) {
-      const lines = headers.length === 0 ? NO_HEADER_LINES : headers;
-      return {
-        subject,
-        plain,
-        headerHead: `${headerHead}${idHead}${event.sequence}\r\n`,
-        headerTail: lines,
-        headerFrom: headers.length === 0 ? 0 : headerLinesStart(headers),
-        data,
-        idHash: null,
-      };
+      const idHead = mark === null ? this.#idHead : `${this.#idSource}${mark.epoch}.`;
+      headTo = this.#text(headTo, `${idHead}${event.sequence}\r\n`);
+      const tail = headers.length === 0 ? NO_HEADER_LINES : headers;
+      const tailFrom = headers.length === 0 ? 0 : headerLinesStart(headers);
+      return { subject, head, headTo, tail, tailFrom, data, idHash: null };
     }
     const idHash = hashId(headers, line.valueStart, line.valueEnd);
-    const repeats = this.#guard.repeats(idHash, event.timeMs);
-    return {
-      subject,
-      plain,
-      headerHead,
-      headerTail: repeats ? this.#renamed(headers, line, event.sequence) : headers,
-      headerFrom: repeats ? 0 : headerLinesStart(headers),
-      data,
-      idHash: repeats ? null : idHash,
-    };
+    if (!this.#guard.repeats(idHash, event.timeMs)) {
+      return { subject, head, headTo, tail: headers, tailFrom: headerLinesStart(headers), data, idHash };
+    }
+    const tail = this.#renamed(headers, line, event.sequence);
+    return { subject, head, headTo, tail, tailFrom: 0, data, idHash: null };
+  }
+
+  #subject(subject: string): Uint8Array {
+    const known = this.#subjects.get(subject);
+    if (known !== undefined) return known;
+    const bytes = this.#encoder.encode(this.#subjectHead + subject);
+    if (this.#subjects.size >= SUBJECTS) this.#subjects.clear();
+    if (subject.length <= MAX_KEPT_CHARACTERS) this.#subjects.set(subject, bytes);
+    return bytes;
+  }
+
+  /** Writes position and version at the start of the scratch. @returns where they end */
+  #own(version: string, position: number): number {
+    if (version !== this.#version) {
+      this.#version = version;
+      this.#versionLine = this.#encoder.encode(`\r\n${POLICY_HEADER}: ${version}\r\n`);
+    }
+    const head = this.#head;
+    const line = this.#versionLine;
+    for (let i = 0; i < POSITION_START.length; i++) head[i] = POSITION_START[i] as number;
+    let at = writeDigits(head, POSITION_START.length, position);
+    for (let i = 0; i < line.length; i++) head[at++] = line[i] as number;
+    return at;
+  }
+
+  #text(at: number, text: string): number {
+    return at + this.#encoder.encodeInto(text, this.#head.subarray(at)).written;
   }
 
   /** The header lines with `<id>~<sequence>`: the same id again, of which the origin says that it is another event. */

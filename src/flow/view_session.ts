@@ -2,20 +2,20 @@
  * One attempt at moving events from a source into a view: from a position that was read to the first thing that goes
  * wrong. It retries nothing; the worker starts the next session from what the view then holds.
  */
-import { isUtf8 } from "node:buffer";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { errorText } from "../model/errors.ts";
-import type { Decision, MeshEvent } from "../model/event.ts";
-import { originOf, storedSubject, tenantSubjectOf, viewSubject } from "../model/names.ts";
-import { FastIngest, ingestSize } from "../nats/fast_ingest.ts";
-import type { FastIngestFailure } from "../nats/fast_ingest_reply.ts";
-import type { RawMessage } from "../nats/raw.ts";
+import type { Decision, MeshEvent, QuarantineReason } from "../model/event.ts";
+import { storedSubject } from "../model/names.ts";
+import { FencedWriter, messageSize } from "../nats/fenced_writer.ts";
+import type { WriteFailure } from "../nats/publish_ack.ts";
 import { type Delivery, newDelivery, readAckSubject } from "./ack_subject.ts";
 import { type DeadLetterEntry, writeDeadLetter } from "./dead_letter_writer.ts";
+import type { DeliveredMessage } from "./delivered.ts";
 import { IdGuard } from "./id_guard.ts";
 import { type FlowCounts, Ledger, OUTCOME } from "./ledger.ts";
 import { PullReader } from "./pull_reader.ts";
 import { type RedriveItem, type RedriveLetter, type Redriven, RedriveQueue } from "./redrive_queue.ts";
+import { type KnownSubject, knownSubject, SubjectCache } from "./subject_cache.ts";
 import { type RedriveMark, type ViewMessage, ViewMessageBuilder } from "./view_message.ts";
 import type { ViewPosition, ViewStreams } from "./view_position.ts";
 
@@ -29,7 +29,7 @@ export interface Decider {
 /** Why a session has ended. */
 export type SessionEnd =
   | { readonly type: "stopped" }
-  | { readonly type: "ingest"; readonly failure: FastIngestFailure }
+  | { readonly type: "ingest"; readonly failure: WriteFailure }
   | { readonly type: "dead_letter"; readonly message: string }
   /** The source is not read any more, or a delivery was lost. */
   | { readonly type: "reader"; readonly message: string };
@@ -60,35 +60,17 @@ const SETTLE_EVENTS = 1_000;
 const SETTLE_MS = 20;
 const TEXT = new TextDecoder();
 /** Header blocks over this are refused by nats-server. Source: `server/stream.go`, math.MaxUint16. */
-const MAX_HEADER_BYTES = 65_535 - FastIngest.overheadBytes;
-
-/** nats-server ends the connection of a client whose line of control is over 4096 bytes; this leaves room for the rest of it. */
-const MAX_SUBJECT_BYTES = 3_840;
+const MAX_HEADER_BYTES = 65_535 - FencedWriter.overheadBytes;
 
 type Decided =
   | { readonly type: "forward"; readonly message: ViewMessage; readonly redactions: number }
   | { readonly type: "drop"; readonly outcome: typeof OUTCOME.denied | typeof OUTCOME.noRule }
   | { readonly type: "quarantine"; readonly entry: DeadLetterEntry };
 
-/** Why an event of this subject cannot be stored in a view under the same one; `null` when it can. */
-function subjectProblem(bytes: Uint8Array, text: string): string | null {
-  if (bytes.length > MAX_SUBJECT_BYTES) {
-    return `Subject of ${bytes.length} bytes is longer than a view takes (${MAX_SUBJECT_BYTES})`;
-  }
-  // The decoder puts U+FFFD in place of what is no UTF-8.
-  return text.includes("\ufffd") && !isUtf8(bytes) ? "Subject is not valid UTF-8" : null;
-}
-
-function isAscii(text: string): boolean {
-  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 0x7f) return false;
-  return true;
-}
-
-/** An event and its stored subject, as bytes and as text. */
+/** An event and its stored subject. */
 interface Taken {
   readonly event: MeshEvent;
-  readonly subject: Uint8Array;
-  readonly stored: string;
+  readonly subject: KnownSubject;
 }
 
 /** A policy may hand out views on scratch memory that its next decision overwrites. */
@@ -97,7 +79,12 @@ function keep(decided: Decided): Decided {
   const { message } = decided;
   return {
     ...decided,
-    message: { ...message, headerTail: message.headerTail.slice(), data: message.data.slice() },
+    message: {
+      ...message,
+      head: message.head.slice(0, message.headTo),
+      tail: message.tail.slice(),
+      data: message.data.slice(),
+    },
   };
 }
 
@@ -106,13 +93,14 @@ export class ViewSession {
   readonly #ledger: Ledger;
   readonly #guard: IdGuard;
   readonly #builder: ViewMessageBuilder;
-  readonly #ingest: FastIngest;
+  readonly #ingest: FencedWriter;
   readonly #reader: PullReader;
   readonly #delivery: Delivery = newDelivery();
   readonly #maxMsgBytes: number;
   readonly #redrives = new RedriveQueue();
+  readonly #subjects = new SubjectCache();
   /** Delivered and not yet decided. */
-  #queue: RawMessage[] = [];
+  #queue: DeliveredMessage[] = [];
   #queueAt = 0;
   /** The head of the queue, decided but not yet passed on. */
   #held: { readonly taken: Taken; readonly decided: Decided; readonly by: Decider } | null = null;
@@ -141,11 +129,10 @@ export class ViewSession {
       guard: this.#guard,
     });
     const maxPayload = nc.info?.max_payload ?? 1024 * 1024;
-    this.#maxMsgBytes = Math.min(start.maxMsgBytes, maxPayload) - FastIngest.overheadBytes;
-    this.#ingest = new FastIngest({
+    this.#maxMsgBytes = Math.min(start.maxMsgBytes, maxPayload) - FencedWriter.overheadBytes;
+    this.#ingest = new FencedWriter({
       nc,
       lastSequence: start.lastSequence,
-      commitSubject: viewSubject(site, policy, `${options.tenant}.commit`),
       onStored: (ordinal) => this.#stored(ordinal),
       onReady: () => this.#pump(),
       onFailed: (failure) => this.#end({ type: "ingest", failure }),
@@ -181,6 +168,12 @@ export class ViewSession {
   /** Messages of this session that the view has stored: with one of them, no other writer's can follow. */
   get stored(): number {
     return this.#ingest.stored;
+  }
+
+  /** Whether the view's message `viewSequence`, which carries `position`, may be one of this session. */
+  wrote(viewSequence: number, position: number): boolean {
+    const ordinal = viewSequence - this.viewStart;
+    return ordinal <= this.#ingest.stored || this.#ledger.sequenceAt(ordinal) === position;
   }
 
   /** Decides dead letters again, in this order, and forwards them as the policy of now says; see {@link RedriveQueue}. */
@@ -229,7 +222,7 @@ export class ViewSession {
     for (const resolve of this.#whenQuiet.splice(0)) resolve();
   }
 
-  #take(message: RawMessage): void {
+  #take(message: DeliveredMessage): void {
     if (this.#stopping || this.#ended) return;
     this.#queue.push(message);
     this.#pump();
@@ -270,13 +263,12 @@ export class ViewSession {
     if (!this.#ended) this.#reader.refill();
   }
 
-  #decide(message: RawMessage): void {
+  #decide(message: DeliveredMessage): void {
     const delivery = this.#delivery;
-    if (!readAckSubject(message.reply, delivery)) {
-      this.#end({
-        type: "reader",
-        message: `Unknown acknowledgement subject '${TEXT.decode(message.reply)}'`,
-      });
+    const { bytes, replyFrom, replyTo } = message;
+    if (!readAckSubject(bytes, delivery, replyFrom, replyTo)) {
+      const text = TEXT.decode(bytes.subarray(replyFrom, replyTo));
+      this.#end({ type: "reader", message: `Unknown acknowledgement subject '${text}'` });
       return;
     }
     if (delivery.consumerSequence !== this.#consumerSequence + 1) {
@@ -285,16 +277,16 @@ export class ViewSession {
       return;
     }
     this.#consumerSequence = delivery.consumerSequence;
-    const stored = TEXT.decode(message.subject);
+    const subject = this.#subjects.get(bytes, message.subjectFrom, message.subjectTo);
     const event: MeshEvent = {
-      subject: tenantSubjectOf(stored),
+      subject: subject.subject,
       headers: message.headers,
       data: message.data,
-      origin: originOf(stored),
+      origin: subject.origin,
       timeMs: delivery.timeMs,
       sequence: delivery.streamSequence,
     };
-    const taken = { event, subject: message.subject, stored };
+    const taken = { event, subject };
     const decided = this.#decided(taken);
     if (!this.#pass(event, decided)) this.#hold(taken, decided);
   }
@@ -304,7 +296,7 @@ export class ViewSession {
   }
 
   /** Fails closed: whatever goes wrong in deciding puts the event aside. */
-  #decided({ event, subject, stored }: Taken, mark: RedriveMark | null = null): Decided {
+  #decided({ event, subject }: Taken, mark: RedriveMark | null = null): Decided {
     const { decide, version } = this.#options.decider();
     const epoch = this.#options.start.sourceEpoch;
     let decision: Decision;
@@ -325,28 +317,21 @@ export class ViewSession {
         return { type: "quarantine", entry: { event, rule, reason, error, version, epoch } };
       }
       case "forward": {
-        const problem = subjectProblem(subject, stored);
-        if (problem !== null) {
-          const { rule } = decision;
-          return {
-            type: "quarantine",
-            entry: { event, rule, reason: "subject_invalid", error: problem, version, epoch },
-          };
-        }
-        // A subject that is not all ASCII has fewer characters than bytes.
-        const same = decision.subject === event.subject;
-        const plain = same ? stored.length === subject.length : isAscii(decision.subject);
-        const message = this.#builder.build(event, decision, version, plain, mark);
-        const size = ingestSize(message);
+        const { rule } = decision;
+        const putAside = (reason: QuarantineReason, error: string): Decided => {
+          return { type: "quarantine", entry: { event, rule, reason, error, version, epoch } };
+        };
+        if (subject.problem !== null) return putAside("subject_invalid", subject.problem);
+        const message = this.#builder.build(event, decision, version, mark);
+        const size = messageSize(message);
         const headerBytes = size - message.data.length;
         if (headerBytes <= MAX_HEADER_BYTES && size <= this.#maxMsgBytes) {
           return { type: "forward", message, redactions: decision.redactions };
         }
-        const error = `Header block of ${headerBytes} and payload of ${message.data.length} bytes are more than the view takes (${this.#maxMsgBytes})`;
-        return {
-          type: "quarantine",
-          entry: { event, rule: decision.rule, reason: "payload_too_large", error, version, epoch },
-        };
+        return putAside(
+          "payload_too_large",
+          `Header block of ${headerBytes} and payload of ${message.data.length} bytes are more than the view takes (${this.#maxMsgBytes})`,
+        );
       }
       default: {
         const never: never = decision;
@@ -391,12 +376,9 @@ export class ViewSession {
   #redrive(item: RedriveItem | undefined): void {
     if (item === undefined) return;
     const { event } = item;
-    const stored = storedSubject(event.origin, event.subject);
+    const subject = knownSubject(new TextEncoder().encode(storedSubject(event.origin, event.subject)));
     const position = this.#decidedPosition;
-    const decided = this.#decided(
-      { event, subject: new TextEncoder().encode(stored), stored },
-      { letter: item.letter, epoch: item.epoch, position },
-    );
+    const decided = this.#decided({ event, subject }, { letter: item.letter, epoch: item.epoch, position });
     switch (decided.type) {
       case "forward": {
         if (item.dryRun) {

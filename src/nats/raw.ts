@@ -1,13 +1,15 @@
 /**
- * Raw access to messages of nats.js: header bytes in and out without `MsgHdrs` objects, and frames written straight into
- * the connection's outbound buffer. Building header objects costs more than a redaction, so the event path does without.
+ * Raw access to messages of nats.js: header bytes in and out without `MsgHdrs` objects, frames read off the connection's
+ * bytes in place, and frames written straight to its socket. Building objects for each message costs more than a redaction,
+ * so the event path does without.
  *
- * It leans on internals of @nats-io/nats-core 3.4 (`MsgImpl._msg`, `MsgImpl._rdata`, `NatsConnectionImpl.protocol`).
+ * It leans on internals of @nats-io/nats-core 3.4 (`MsgImpl._msg`, `MsgImpl._rdata`, `NatsConnectionImpl.protocol`, its
+ * `parser`, `sendCommand` and `flushPending`).
  * Only this file knows them; when their shape changes it fails at once with a clear error instead of reading garbage.
  */
 import type { Msg, MsgHdrs, NatsConnection } from "@nats-io/transport-node";
 import { LeafmeshError } from "../model/errors.ts";
-import { FrameBuffer, type RawFrame } from "./raw_frame.ts";
+import { FrameTap } from "./frame_tap.ts";
 
 const EMPTY = new Uint8Array(0);
 
@@ -69,55 +71,79 @@ export function rawHeaders(block: Uint8Array): MsgHdrs {
   return { encode: () => block } as unknown as MsgHdrs;
 }
 
+interface ParserInternals {
+  parse(bytes: Uint8Array): void;
+  readonly state: number;
+}
+
 interface ProtocolInternals {
+  parser: ParserInternals;
   sendCommand(bytes: Uint8Array): void;
+  flushPending(): void;
 }
 
 function protocolOf(nc: NatsConnection): ProtocolInternals {
   const holder: unknown = nc;
   if (typeof holder === "object" && holder !== null && "protocol" in holder) {
     const protocol = holder.protocol;
-    if (typeof protocol === "object" && protocol !== null && "sendCommand" in protocol) {
-      if (typeof protocol.sendCommand === "function") return protocol as ProtocolInternals;
+    if (
+      typeof protocol === "object" &&
+      protocol !== null &&
+      "sendCommand" in protocol &&
+      typeof protocol.sendCommand === "function" &&
+      "flushPending" in protocol &&
+      typeof protocol.flushPending === "function" &&
+      "parser" in protocol &&
+      typeof protocol.parser === "object" &&
+      protocol.parser !== null &&
+      "parse" in protocol.parser &&
+      typeof protocol.parser.parse === "function" &&
+      "state" in protocol.parser &&
+      typeof protocol.parser.state === "number"
+    ) {
+      return protocol as ProtocolInternals;
     }
   }
   throw shapeError("NatsConnectionImpl");
 }
 
+/** State of the client's parser between two frames. */
+const BETWEEN_FRAMES = 0;
+const TAPS = new WeakMap<object, FrameTap>();
+
 /**
- * Publishes many messages with few allocations: frames are written into one buffer, which goes to the connection when it
- * is full or at the end of the current turn of the event loop. What is published while the connection is down may be
- * dropped, as with nats.js itself: the caller needs acknowledgements.
+ * The tap of a connection's bytes. It lasts until the connection is lost: after a reconnect the client has another parser,
+ * and messages come by way of their subscriptions again.
+ * @throws LeafmeshError `internal` when the client's connection has another shape than expected
  */
-export class RawPublisher {
-  readonly #nc: NatsConnection;
-  readonly #protocol: ProtocolInternals;
-  readonly #frames = new FrameBuffer(64 * 1024, (bytes) => this.#send(bytes));
-  #scheduled = false;
+export function frameTap(nc: NatsConnection): FrameTap {
+  const { parser } = protocolOf(nc);
+  const there = TAPS.get(parser);
+  if (there !== undefined) return there;
+  const rest = parser.parse.bind(parser);
+  const tap = new FrameTap(rest);
+  let tapping = false;
+  parser.parse = (chunk) => {
+    tapping ||= parser.state === BETWEEN_FRAMES;
+    if (tapping) tap.parse(chunk);
+    else rest(chunk);
+  };
+  TAPS.set(parser, tap);
+  return tap;
+}
 
-  /** @throws LeafmeshError `internal` when the client's connection has another shape than expected */
-  constructor(nc: NatsConnection) {
-    this.#nc = nc;
-    this.#protocol = protocolOf(nc);
-  }
-
-  /** Queues one message. The frame's bytes are copied before it returns. */
-  publish(frame: RawFrame): void {
-    this.#frames.write(frame);
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    queueMicrotask(() => {
-      this.#scheduled = false;
-      this.flush();
-    });
-  }
-
-  /** Hands what is queued to the connection now. */
-  flush(): void {
-    this.#frames.flush();
-  }
-
-  #send(bytes: Uint8Array): void {
-    if (!this.#nc.isClosed()) this.#protocol.sendCommand(bytes);
-  }
+/**
+ * Sends frames of the client protocol as they are, at once and in one piece. What is sent while the connection is down may
+ * be dropped, as with nats.js itself: the caller needs acknowledgements.
+ * @throws LeafmeshError `internal` when the client's connection has another shape than expected
+ */
+export function rawSender(nc: NatsConnection): (frames: Uint8Array) => void {
+  const protocol = protocolOf(nc);
+  return (frames) => {
+    if (nc.isClosed()) return;
+    // What the client has to send itself goes first, and is not joined with ours.
+    protocol.flushPending();
+    protocol.sendCommand(frames);
+    protocol.flushPending();
+  };
 }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { type JetStreamManager, jetstreamManager } from "@nats-io/jetstream";
 import { startView } from "../../src/flow/view_worker.ts";
 import { dlqStream, outStream, viewStream } from "../../src/model/names.ts";
-import { FastIngest } from "../../src/nats/fast_ingest.ts";
+import { FencedWriter } from "../../src/nats/fenced_writer.ts";
 import {
   createStreams,
   decideBySubject,
@@ -188,31 +188,28 @@ describe("a view", () => {
   );
 });
 
-describe("FastIngest", () => {
+describe("FencedWriter", () => {
   test(
-    "refuses a writer whose stream was written to in the middle of its batch",
+    "refuses a writer whose stream was written to meanwhile",
     async () => {
       await using server = await TestServer.start();
       const nc = await server.connect();
       const jsm = await jetstreamManager(nc);
       await createStreams(jsm);
       const message = (data: string) => ({
-        subject: "tokyo~eu.acme.x",
-        plain: true,
-        headerHead: "",
-        headerTail: new TextEncoder().encode("\r\n"),
-        headerFrom: 0,
+        subject: new TextEncoder().encode("tokyo~eu.acme.x"),
+        head: new Uint8Array(0),
+        headTo: 0,
+        tail: new TextEncoder().encode("\r\n"),
+        tailFrom: 0,
         data: new TextEncoder().encode(data),
       });
       const ends: string[] = [];
       let stored = 0;
       const writer = (lastSequence: number) =>
-        new FastIngest({
+        new FencedWriter({
           nc,
           lastSequence,
-          commitSubject: "tokyo~eu.acme.x",
-          idleCommitMs: 60_000,
-          maxBatchMs: 60_000,
           onReady: () => {},
           onStored: (ordinal) => {
             stored = ordinal;
@@ -221,13 +218,13 @@ describe("FastIngest", () => {
         });
       const stale = writer(0);
       stale.append(message("a1"));
-      await until(() => stale.ready, "the first batch is open");
+      await until(() => stale.ready, "the first message is stored");
       stale.append(message("a2"));
       await until(async () => (await lastPosition(jsm)) === 2, "both are stored");
-      // The other one takes over while the first one's batch is still open on the server.
+      // The other one takes over while the first one still writes.
       const fresh = writer(2);
       fresh.append(message("b1"));
-      await until(() => fresh.ready, "the second batch is open");
+      await until(() => fresh.ready, "its first message is stored");
       stale.append(message("a3"));
       await until(() => ends.length === 1, "the stale writer is refused");
       expect(ends).toEqual(["fenced"]);
@@ -249,20 +246,19 @@ describe("FastIngest", () => {
       await createStreams(jsm, { view: { max_msg_size: 1000 } });
       const failure = (subject: string, size: number, lastSequence = 0) =>
         new Promise<string>((resolve) => {
-          const writer = new FastIngest({
+          const writer = new FencedWriter({
             nc,
             lastSequence,
-            commitSubject: subject,
             onReady: () => {},
             onStored: () => {},
             onFailed: (why) => resolve(why.type),
           });
           writer.append({
-            subject,
-            plain: true,
-            headerHead: "",
-            headerTail: new TextEncoder().encode("\r\n"),
-            headerFrom: 0,
+            subject: new TextEncoder().encode(subject),
+            head: new Uint8Array(0),
+            headTo: 0,
+            tail: new TextEncoder().encode("\r\n"),
+            tailFrom: 0,
             data: new Uint8Array(size),
           });
         });
