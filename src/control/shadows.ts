@@ -252,8 +252,9 @@ class Shadow {
       start: { sequence: this.#position + 1 },
       end: null,
       onEvent: (event, pending) => {
-        this.#comparison.add(event);
+        // First: an event that cannot be compared is not tried for ever.
         this.#position = event.sequence;
+        this.#comparison.add(event);
         this.#behind = pending;
         this.#first ??= placeOf(event);
         this.#last = { sequence: event.sequence, timeMs: event.timeMs };

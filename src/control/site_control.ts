@@ -228,6 +228,7 @@ export class SiteControl implements Control, AsyncDisposable {
     this.#requireTenant(tenant);
     const made = await this.#options.tenantKeys.rotate(tenant, kind);
     this.#reconciler.trigger();
+    this.#shadows.sync();
     return made;
   }
 

@@ -5,6 +5,7 @@ import type { Rule } from "../../../src/model/schema/policy.ts";
 import { matches } from "../../../src/model/subject.ts";
 import { Comparison } from "../../../src/policy/compare.ts";
 import { compilePolicy } from "../../../src/policy/compile.ts";
+import { decide } from "../../../src/policy/decide.ts";
 import { SubjectTally } from "../../../src/policy/subject_tally.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -119,6 +120,44 @@ describe("Comparison", () => {
     const output = comparison.report().rules[0]?.samples[0]?.active;
     expect([output?.payloadBytes, output?.data.length]).toEqual([100_002, 2048]);
     expect(text(output?.data)).toStartWith('"yyy');
+  });
+
+  test("finds nothing between a policy and itself, and counts as decide() does", () => {
+    const rules: Rule[] = [
+      { subjects: ["acme.debug.>"], deny: true },
+      { subjects: ["acme.orders.*"], when: '"eu" in headers && data.n > 1' },
+      { subjects: ["acme.>"], redact: [{ path: "$..email", with: "pseudonym" }], headers: { drop: ["x-*"] } },
+    ];
+    const keys = { pseudonym: { id: "k", secret: new Uint8Array(32) } };
+    const policy = () => compilePolicy({ tenant: "acme", policy: { name: "p", to: ["tokyo"], rules }, keys });
+    const [active, candidate, alone] = [policy(), policy(), policy()];
+    const subject = fc.constantFrom("acme.debug.a", "acme.orders.a", "acme.orders.a.b", "other.x");
+    const json = fc.oneof(
+      fc.json(),
+      fc.constantFrom('{"email":"e","n":2}', '{"n":', "", '{"email":1,"email":2}'),
+    );
+    const headers = fc.constantFrom("", "eu: 1", "x-a: b\r\neu: 2", "broken");
+    fc.assert(
+      fc.property(fc.array(fc.tuple(subject, json, headers), { maxLength: 40 }), (events) => {
+        const comparison = new Comparison(
+          { policy: active, route: "view" },
+          { policy: candidate, route: "view" },
+        );
+        const counts = { forward: 0, drop: 0, quarantine: 0 };
+        for (const one of events) {
+          const made = event(...one);
+          comparison.add(made);
+          counts[decide(alone, made).type]++;
+        }
+        expect(comparison.report()).toMatchObject({
+          changed: 0,
+          before: counts,
+          after: counts,
+          subjects: [],
+        });
+      }),
+      { seed: 11, numRuns: 200 },
+    );
   });
 
   test("stays bounded with many rules", () => {
