@@ -119,7 +119,7 @@ function payload(n: number, random: Random): string {
     `${key("big")}${random.pick(BIG)}`,
     `${key("person")}{${key("name")}${random.pick(['"ada"', '"Bo\\u0062"', "null"])},${key("secret")}${secret()}}`,
     `${key("list")}[${items.join(",")}]`,
-    `${key("note")}${JSON.stringify(random.pick(["call +49 30 1234567", "a@example.org", "4111 1111 1111 1111", "EMP-123456", "x"]))}`,
+    `${key("note")}"${escapeSome(note(n, random), random, random.pick([0, 0, 0.3, 1]))}"`,
   ];
   if (random.chance(0.2)) members.push(`${key("secret")}${secret()}`, `${key("secret")}${secret()}`);
   if (random.chance(0.1)) members.push(`${key("constructor")}{${key("secret")}${secret()}}`);
@@ -127,6 +127,26 @@ function payload(n: number, random: Random): string {
   if (random.chance(0.05)) members.push(`"half\\ud83d":1`);
   if (random.chance(0.005)) members.push(`"fill":"${"x".repeat(20_000 + random.below(200_000))}"`);
   return `${blank()}{${members.join(`${blank()},`)}${blank()}}${blank()}`;
+}
+
+/** Free text, perhaps with a secret in the middle of it. */
+function note(n: number, random: Random): string {
+  const text = random.pick([
+    "call +49 30 1234567",
+    "a@example.org",
+    "4111 1111 1111 1111",
+    "EMP-123456",
+    "DE89370400440532013000 und mehr",
+    "\u{1f600} x",
+  ]);
+  const secret = textSecret(n);
+  return random.pick([
+    text,
+    `${text} ${secret}`,
+    `${secret}@example.org ${text}`,
+    `(${secret})${secret}`,
+    text,
+  ]);
 }
 
 /** A secret as a JSON value: a text, perhaps escaped or encoded, a number, or within an array or an object. */

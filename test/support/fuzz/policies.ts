@@ -1,6 +1,6 @@
 /**
  * Random policies, made of small pieces. Every rule that lets something pass hides the places where secrets are planted: members
- * named {@linkcode SECRET_NAMES} at any depth, and the header {@linkcode SECRET_HEADER}. A piece that the schema does not know is left out,
+ * named {@linkcode SECRET_NAMES} at any depth, the texts of members named `note`, and the header {@linkcode SECRET_HEADER}. A piece that the schema does not know is left out,
  * so that what is built next can stand here before it is there.
  */
 import fc from "fast-check";
@@ -13,6 +13,9 @@ import { compilePolicy } from "../../../src/policy/compile.ts";
 export const SECRET_NAMES = ["secret", "token"] as const;
 /** The header that holds one, in whatever case. */
 export const SECRET_HEADER = "x-secret";
+
+/** A detector of the texts among the secrets. */
+const SECRET_DETECTOR = { name: "planted", pattern: "Qz7sEcReT[0-9a-z]{6}" };
 
 const BASE = { subjects: ["acme.>"] };
 
@@ -52,13 +55,29 @@ const action = fc.constantFrom(...ACTIONS);
 const pathOf = (name: string) =>
   fc.constantFrom(`$..${name}`, `$..["${name}"]`, `$..['${name}']`, `$..["${name}","other"]`);
 
+/** Finds the secrets that stand in the middle of other text. */
+const inText = fc.constantFrom(
+  ...known(Redaction, [
+    ...[{ with: "mask" }, { with: "mask", keep: { last: 2 } }, { with: "remove" }, { with: "pseudonym" }].map(
+      (how) => ({
+        detect: [SECRET_DETECTOR],
+        ...how,
+      }),
+    ),
+    { detect: ["email", SECRET_DETECTOR, "card"], with: "replace", value: "[gone]" },
+    { path: "$..note", detect: ["phone", SECRET_DETECTOR], with: "mask" },
+    { path: "$..note", with: "mask" },
+    { path: "$..note", with: "remove" },
+  ]),
+);
+
 /** Redactions that hide every secret. */
 export const cover: fc.Arbitrary<object[]> = fc.oneof(
   {
     weight: 8,
     arbitrary: fc
-      .tuple(...SECRET_NAMES.map((name) => fc.tuple(pathOf(name), action)))
-      .map((pairs) => pairs.map(([path, how]): object => ({ path, ...how }))),
+      .tuple(fc.tuple(...SECRET_NAMES.map((name) => fc.tuple(pathOf(name), action))), inText)
+      .map(([pairs, text]) => [...pairs.map(([path, how]): object => ({ path, ...how })), text]),
   },
   { weight: 1, arbitrary: fc.constant<object[]>([{ path: "$..*", with: "mask" }]) },
   { weight: 1, arbitrary: fc.constant<object[]>([{ path: "$", with: "mask" }]) },
