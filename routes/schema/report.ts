@@ -54,6 +54,10 @@ const ViewReport: z.ZodType<report.ViewReport> = z
     quarantined: z.int(),
     reasons: z.record(z.string(), z.int()).meta({ description: "Quarantined events by reason" }),
     redriven: z.int().meta({ description: "Dead letters that were decided again and forwarded" }),
+    limited: z.int().meta({ description: "Events dropped because a limit was reached" }),
+    deferredMs: z.int().meta({ description: "How long the view has waited for its limits" }),
+    deferral: z.string().nullable().meta({ description: "The limit that the view waits for now" }),
+    waiting: z.int().meta({ description: "Events that were read and not passed on yet" }),
     missed: z.int().meta({
       description: "Events that retention dropped before the worker could take them; an upper bound",
     }),

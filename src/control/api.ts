@@ -106,6 +106,14 @@ export interface ViewReport {
   readonly reasons: Readonly<Record<string, number>>;
   /** Dead letters that were decided again and forwarded. */
   readonly redriven: number;
+  /** Events dropped because a limit was reached. */
+  readonly limited: number;
+  /** How long the view has waited for its limits, milliseconds. */
+  readonly deferredMs: number;
+  /** The limit that the view waits for now; `null` when it does not. */
+  readonly deferral: string | null;
+  /** Events that were read and not passed on yet. */
+  readonly waiting: number;
   /** Events that retention dropped before the worker could take them; an upper bound. */
   readonly missed: number;
   readonly lastError: string | null;

@@ -20,7 +20,7 @@ import {
   viewStream,
   viewSubject,
 } from "../model/names.ts";
-import { nanos } from "../model/units.ts";
+import { nanos, parseByteRate } from "../model/units.ts";
 import { VIEW_ORIGIN, VIEW_SOURCE } from "./observe.ts";
 import type { ExportPlan, InRoute, OutRoute } from "./routes.ts";
 
@@ -143,8 +143,13 @@ function sourcingSpec(name: string, deliver: string, filters: readonly string[])
 
 /** The consumer that a peer sources from. */
 export function peerConsumerSpec(site: string, route: OutRoute): ConsumerSpec {
-  const { stream } = route.export;
-  return sourcingSpec(peerConsumer(route.peer), deliverSubject(site, route.peer, stream), route.filters);
+  const { stream, policy } = route.export;
+  const bytes = parseByteRate(policy.limit?.perPeer ?? "") ?? 0;
+  return {
+    ...sourcingSpec(peerConsumer(route.peer), deliverSubject(site, route.peer, stream), route.filters),
+    // Bits. The server saves up at most one event of the largest size; 0 is no limit.
+    rate_limit_bps: Math.ceil(bytes * 8),
+  };
 }
 
 /** The consumer that the tenant's log sources from. */

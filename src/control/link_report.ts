@@ -86,7 +86,7 @@ function reportOut(input: LinkInput, route: OutRoute, connected: boolean): Route
     position: consumer?.ack_floor.stream_seq ?? 0,
     lastEvent: apiTime(consumer?.delivered.last_active),
     lost: lost + (view?.missed ?? 0),
-    why,
+    why: why ?? (view?.deferral ? `it waits for a limit: ${view.deferral}` : null),
     view,
   };
 }

@@ -5,7 +5,14 @@
 import type { QuarantineReason } from "../model/event.ts";
 
 /** What became of an event; its number stands in the ledger's columns. */
-export const OUTCOME = { forwarded: 0, denied: 1, noRule: 2, quarantined: 3, redriven: 4 } as const;
+export const OUTCOME = {
+  forwarded: 0,
+  denied: 1,
+  noRule: 2,
+  quarantined: 3,
+  redriven: 4,
+  limited: 5,
+} as const;
 export type Outcome = (typeof OUTCOME)[keyof typeof OUTCOME];
 
 /** Counts of one worker since it started. */
@@ -19,6 +26,10 @@ export interface FlowCounts {
   quarantined: number;
   /** Dead letters that were decided again and forwarded. */
   redriven: number;
+  /** Dropped because a limit was reached. */
+  limited: number;
+  /** How long the view has waited for its limits, milliseconds. */
+  deferredMs: number;
   /** Dead letters written, by reason. */
   reasons: Partial<Record<QuarantineReason, number>>;
 }
@@ -33,6 +44,8 @@ export function newFlowCounts(): FlowCounts {
     noRule: 0,
     quarantined: 0,
     redriven: 0,
+    limited: 0,
+    deferredMs: 0,
     reasons: {},
   };
 }
@@ -47,6 +60,8 @@ export function sumFlowCounts(left: FlowCounts, right: FlowCounts): FlowCounts {
     noRule: left.noRule + right.noRule,
     quarantined: left.quarantined + right.quarantined,
     redriven: left.redriven + right.redriven,
+    limited: left.limited + right.limited,
+    deferredMs: left.deferredMs + right.deferredMs,
     reasons: sumReasons(left.reasons, right.reasons),
   };
 }
@@ -152,6 +167,9 @@ export class Ledger {
         break;
       case OUTCOME.redriven:
         counts.redriven++;
+        break;
+      case OUTCOME.limited:
+        counts.limited++;
         break;
       default:
         break;

@@ -27,6 +27,8 @@ export interface PullReaderOptions {
 const EXPIRES_MS = 30_000;
 const HEARTBEAT_MS = 5_000;
 const REQUESTS = 2;
+/** Stands where other requests have their number. */
+const KEEP_ALIVE = "alive";
 
 /** One request at a time, on a subscription of its own: what a delivery is charged to is known by it. */
 interface Slot {
@@ -139,7 +141,7 @@ export class PullReader {
     const end = headers.indexOf(13);
     const line = new TextDecoder().decode(headers.subarray(9, end < 0 ? headers.length : end));
     const status = Number.parseInt(line, 10);
-    if (status === 100) return;
+    if (status === 100 || subject === `${slot.inbox}.${KEEP_ALIVE}`) return;
     const full = line.includes("Batch Completed") || line.includes("Exceeds MaxBytes");
     if (status === 408 || (status === 409 && full)) {
       if (subject === `${slot.inbox}.${slot.request}`) slot.messages = 0;
@@ -156,7 +158,19 @@ export class PullReader {
     } else if (!asked) {
       this.#heardAt = performance.now();
       this.refill();
+      this.#keepAlive();
     }
+  }
+
+  /**
+   * The server ends a consumer that nobody asks for messages, and the owner may have enough to wait with for long. No message
+   * fits into one byte: the answer is an error.
+   */
+  #keepAlive(): void {
+    const [slot] = this.#slots;
+    if (this.#stopped || slot === undefined || slot.messages > 0) return;
+    const request = JSON.stringify({ batch: 1, max_bytes: 1, no_wait: true });
+    this.#options.nc.publish(this.#subject, request, { reply: `${slot.inbox}.${KEEP_ALIVE}` });
   }
 
   #end(reason: string): void {

@@ -29,7 +29,7 @@ export type Redriven =
   /** The view has stored it. */
   | { readonly type: "forwarded" }
   /** The policy denies it, or has no rule for it. */
-  | { readonly type: "dropped"; readonly reason: "denied" | "no_rule" | "limited" }
+  | { readonly type: "dropped"; readonly reason: "denied" | "no_rule" }
   /**
    * It stays a dead letter: the policy cannot decide it, it is not all there (`incomplete`), or its policy has no view
    * (`no_view`).
@@ -54,10 +54,12 @@ export class RedriveQueue {
   #waiting: RedriveItem[] = [];
   #sent: { readonly item: RedriveItem; readonly ordinal: number }[] = [];
   #ended = false;
+  /** When the first of those that wait may be decided. */
+  #notBefore = 0;
 
   /** Whether a letter waits to be decided. */
   get waiting(): boolean {
-    return this.#waiting.length > 0;
+    return this.#waiting.length > 0 && (this.#notBefore === 0 || performance.now() >= this.#notBefore);
   }
 
   /** Queues a letter. @throws LeafmeshError `conflict` when the session ends before the view has it: it may have it */
@@ -70,7 +72,14 @@ export class RedriveQueue {
   }
 
   take(): RedriveItem | undefined {
+    this.#notBefore = 0;
     return this.#waiting.shift();
+  }
+
+  /** A letter must wait for a limit: it is the next one again, after this long. Events of now go on meanwhile. */
+  putBack(item: RedriveItem, ms: number): void {
+    this.#waiting.unshift(item);
+    this.#notBefore = performance.now() + ms;
   }
 
   /** A letter is message number `ordinal` of the view's writer. */

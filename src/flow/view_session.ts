@@ -4,7 +4,7 @@
  */
 import type { NatsConnection } from "@nats-io/transport-node";
 import { errorText } from "../model/errors.ts";
-import type { Decision, MeshEvent, QuarantineReason } from "../model/event.ts";
+import type { Decision, MeshEvent, QuarantineReason, RuleRef } from "../model/event.ts";
 import { storedSubject } from "../model/names.ts";
 import { FencedWriter, messageSize } from "../nats/fenced_writer.ts";
 import type { WriteFailure } from "../nats/publish_ack.ts";
@@ -14,6 +14,7 @@ import type { DeliveredMessage } from "./delivered.ts";
 import { IdGuard } from "./id_guard.ts";
 import { type FlowCounts, Ledger, OUTCOME } from "./ledger.ts";
 import { PullReader } from "./pull_reader.ts";
+import type { Quotas } from "./quota.ts";
 import { type RedriveItem, type RedriveLetter, type Redriven, RedriveQueue } from "./redrive_queue.ts";
 import { type KnownSubject, knownSubject, SubjectCache } from "./subject_cache.ts";
 import { type RedriveMark, type ViewMessage, ViewMessageBuilder } from "./view_message.ts";
@@ -43,6 +44,8 @@ export interface SessionOptions extends ViewStreams {
   /** The session's own consumer of the source stream, which delivers what follows the position. */
   readonly reader: string;
   readonly decider: () => Decider;
+  /** What may pass now; it outlives the session. */
+  readonly quotas: Quotas;
   readonly counts: FlowCounts;
   /** Messages of one pull request; twice as many wait in memory at most. */
   readonly pullBatch: number;
@@ -63,8 +66,16 @@ const TEXT = new TextDecoder();
 const MAX_HEADER_BYTES = 65_535 - FencedWriter.overheadBytes;
 
 type Decided =
-  | { readonly type: "forward"; readonly message: ViewMessage; readonly redactions: number }
-  | { readonly type: "drop"; readonly outcome: typeof OUTCOME.denied | typeof OUTCOME.noRule }
+  | {
+      readonly type: "forward";
+      readonly message: ViewMessage;
+      readonly rule: RuleRef;
+      readonly redactions: number;
+    }
+  | {
+      readonly type: "drop";
+      readonly outcome: typeof OUTCOME.denied | typeof OUTCOME.noRule | typeof OUTCOME.limited;
+    }
   | { readonly type: "quarantine"; readonly entry: DeadLetterEntry };
 
 /** An event and its stored subject. */
@@ -110,6 +121,10 @@ export class ViewSession {
   /** Dropped since the ledger was gone through. */
   #dropped = 0;
   #settleTimer: ReturnType<typeof setTimeout> | undefined;
+  /** The head of the queue waits for a limit, since then. */
+  #deferred: { readonly sinceMs: number; readonly why: string } | null = null;
+  #quotaTimer: ReturnType<typeof setTimeout> | undefined;
+  #quotaAtMs = 0;
   #ended = false;
   #stopping = false;
   #whenQuiet: Array<() => void> = [];
@@ -183,6 +198,23 @@ export class ViewSession {
     return all;
   }
 
+  /** The limit that the session waits for, and how long it has so far; `null` when it does not. */
+  get deferral(): { readonly why: string; readonly ms: number } | null {
+    if (this.#deferred === null) return null;
+    const { sinceMs, why } = this.#deferred;
+    return { why, ms: performance.now() - sinceMs };
+  }
+
+  /** Events that were read and not passed on. */
+  get waiting(): number {
+    return this.#queue.length - this.#queueAt + (this.#held === null ? 0 : 1);
+  }
+
+  /** Looks again at what waits. */
+  wake(): void {
+    this.#pump();
+  }
+
   /** Decides no more and waits until what is decided is stored. */
   async stop(): Promise<void> {
     if (this.#ended) return;
@@ -212,6 +244,8 @@ export class ViewSession {
     this.#redrives.end();
     this.#ingest.close();
     clearTimeout(this.#settleTimer);
+    clearTimeout(this.#quotaTimer);
+    this.#undefer();
     this.#queue = [];
     this.#held = null;
     this.#quiet();
@@ -232,18 +266,18 @@ export class ViewSession {
   #pump(): void {
     if (this.#stopping) return;
     while (!this.#ended && !this.#ledger.full) {
+      if (this.#redrives.waiting) {
+        // As for any event: a position that follows would hide a dead letter that is not stored yet.
+        if (this.#deadLetters > 0 || !this.#ingest.ready) break;
+        this.#redrive(this.#redrives.take());
+        continue;
+      }
       if (this.#held !== null) {
         const { taken, by } = this.#held;
         // A policy that came meanwhile decides anew.
         if (by !== this.#options.decider()) this.#hold(taken);
         if (!this.#pass(taken.event, this.#held.decided)) break;
         this.#held = null;
-        continue;
-      }
-      if (this.#redrives.waiting) {
-        // As for any event: a position that follows would hide a dead letter that is not stored yet.
-        if (this.#deadLetters > 0 || !this.#ingest.ready) break;
-        this.#redrive(this.#redrives.take());
         continue;
       }
       const message = this.#queue[this.#queueAt];
@@ -326,7 +360,7 @@ export class ViewSession {
         const size = messageSize(message);
         const headerBytes = size - message.data.length;
         if (headerBytes <= MAX_HEADER_BYTES && size <= this.#maxMsgBytes) {
-          return { type: "forward", message, redactions: decision.redactions };
+          return { type: "forward", message, rule: decision.rule, redactions: decision.redactions };
         }
         return putAside(
           "payload_too_large",
@@ -347,6 +381,18 @@ export class ViewSession {
       case "forward": {
         // A later position in the view would hide a dead letter that is not stored yet.
         if (this.#deadLetters > 0 || !this.#ingest.ready) return false;
+        const { quotas } = this.#options;
+        if (quotas.any) {
+          const admission = quotas.admit(decided.rule, messageSize(decided.message));
+          if (admission.type === "wait") {
+            this.#deferred ??= { sinceMs: performance.now(), why: admission.why };
+            this.#pumpIn(admission.ms);
+            return false;
+          }
+          if (admission.type === "drop") {
+            return this.#pass(event, { type: "drop", outcome: OUTCOME.limited });
+          }
+        }
         this.#ingest.append(decided.message);
         const ordinal = this.#ingest.appended;
         if (decided.message.idHash !== null) this.#guard.sent(decided.message.idHash, event.timeMs, ordinal);
@@ -367,6 +413,7 @@ export class ViewSession {
         throw new Error(`Unhandled outcome ${String(never)}`);
       }
     }
+    this.#undefer();
     this.#decidedPosition = sequence;
     if (decided.type === "drop") this.#settleSoon();
     return true;
@@ -383,6 +430,12 @@ export class ViewSession {
       case "forward": {
         if (item.dryRun) {
           item.done({ type: "forwarded" });
+          break;
+        }
+        const admission = this.#options.quotas.admit(decided.rule, messageSize(decided.message), false);
+        if (admission.type === "wait") {
+          this.#redrives.putBack(item, admission.ms);
+          this.#pumpIn(admission.ms);
           break;
         }
         this.#ingest.append(decided.message);
@@ -406,6 +459,24 @@ export class ViewSession {
         throw new Error(`Unhandled outcome ${String(never)}`);
       }
     }
+  }
+
+  /** Looks again when a limit lets something through. What waits for another limit may have to look sooner. */
+  #pumpIn(ms: number): void {
+    const at = performance.now() + ms;
+    if (this.#quotaTimer !== undefined && this.#quotaAtMs <= at) return;
+    clearTimeout(this.#quotaTimer);
+    this.#quotaAtMs = at;
+    this.#quotaTimer = setTimeout(() => {
+      this.#quotaTimer = undefined;
+      this.#pump();
+    }, Math.ceil(ms));
+  }
+
+  #undefer(): void {
+    if (this.#deferred === null) return;
+    this.#options.counts.deferredMs += performance.now() - this.#deferred.sinceMs;
+    this.#deferred = null;
   }
 
   #putAside(letter: DeadLetterEntry, entry: number): void {

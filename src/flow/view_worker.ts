@@ -12,6 +12,7 @@ import { Backoff, watchConnection } from "./backoff.ts";
 import { singleLine } from "./header_block.ts";
 import { type FlowCounts, newFlowCounts } from "./ledger.ts";
 import { Progress } from "./progress.ts";
+import { NO_QUOTAS, type QuotaSpecs, Quotas } from "./quota.ts";
 import type { Redriven } from "./redrive_queue.ts";
 import { createReader, filtersOf, otherReaderWaits, recordPosition } from "./source_reader.ts";
 import { readViewPosition, type ViewPosition, type ViewStreams } from "./view_position.ts";
@@ -29,6 +30,8 @@ export interface ViewOptions {
   readonly decide: (event: MeshEvent) => Decision;
   /** Version of the policy; stands in every event of the view. */
   readonly version: string;
+  /** What the policy lets through; default: everything. */
+  readonly quotas?: QuotaSpecs;
   /** Default: the names that src/model/names.ts gives. */
   readonly sourceStream?: string;
   readonly viewStream?: string;
@@ -62,6 +65,10 @@ export interface ViewStats extends Readonly<FlowCounts> {
   readonly version: string;
   /** How often the worker has had to start again. */
   readonly restarts: number;
+  /** The limit that the view waits for; `null` when it does not. */
+  readonly deferral: string | null;
+  /** Events that were read and have not been decided or passed on yet. */
+  readonly waiting: number;
   /** Events that retention dropped from the source before the worker could take them; those that it does not read count too. */
   readonly missed: number;
 }
@@ -73,7 +80,11 @@ export interface View extends AsyncDisposable {
    * changed take effect at once too; change them before.
    * @returns source sequence of the last event that is decided by the policy before it, if its storing does not fail
    */
-  readonly setDecider: (decide: (event: MeshEvent) => Decision, version: string) => number;
+  readonly setDecider: (
+    decide: (event: MeshEvent) => Decision,
+    version: string,
+    quotas?: QuotaSpecs,
+  ) => number;
   /**
    * Decides dead letters again, in this order, and removes those that the view has stored or the policy drops. A dry run
    * only says what would become of them.
@@ -99,7 +110,7 @@ export function startView(options: ViewOptions): View {
   worker.start();
   return {
     stats: () => worker.stats(),
-    setDecider: (decide, version) => worker.setDecider(decide, version),
+    setDecider: (decide, version, quotas) => worker.setDecider(decide, version, quotas),
     redrive: (sequences, dryRun) => worker.redrive(sequences, dryRun),
     stop: () => worker.stop(),
     [Symbol.asyncDispose]: async () => {
@@ -114,6 +125,7 @@ class ViewWorker {
   readonly #counts = newFlowCounts();
   readonly #backoff = new Backoff();
   readonly #abort = new AbortController();
+  readonly #quotas: Quotas;
   #decider: Decider;
   #state: ViewState = "starting";
   #position = 0;
@@ -124,6 +136,8 @@ class ViewWorker {
   #missedUpTo = 0;
   #session: ViewSession | null = null;
   readonly #redriver: ViewRedriver;
+  /** Why it cannot settle, as it was logged last. */
+  #unsettled = "";
   /** Filters of the running session's reader. */
   #filters: string | null = null;
   #contentions = 0;
@@ -149,6 +163,7 @@ class ViewWorker {
       session: () => this.#session,
       why: () => `is ${this.#state}${this.#lastError === null ? "" : `: ${this.#lastError}`}`,
     });
+    this.#quotas = new Quotas(options.quotas ?? NO_QUOTAS);
     this.#decider = { decide: options.decide, version: singleLine(options.version, 128) };
   }
 
@@ -164,6 +179,9 @@ class ViewWorker {
     return {
       ...this.#counts,
       reasons: { ...this.#counts.reasons },
+      deferredMs: this.#counts.deferredMs + (this.#session?.deferral?.ms ?? 0),
+      deferral: this.#session?.deferral?.why ?? null,
+      waiting: this.#session?.waiting ?? 0,
       state: this.#state,
       position: this.#position,
       lastError: this.#lastError,
@@ -173,8 +191,11 @@ class ViewWorker {
     };
   }
 
-  setDecider(decide: (event: MeshEvent) => Decision, version: string): number {
+  setDecider(decide: (event: MeshEvent) => Decision, version: string, quotas = NO_QUOTAS): number {
     this.#decider = { decide, version: singleLine(version, 128) };
+    this.#quotas.change(quotas);
+    // What waits for a limit may not have to any more.
+    this.#session?.wake();
     void this.#checkFilters();
     return this.#session?.decidedPosition ?? this.#position;
   }
@@ -289,6 +310,7 @@ class ViewWorker {
         start,
         reader,
         decider: () => this.#decider,
+        quotas: this.#quotas,
         counts: this.#counts,
         pullBatch: limits?.pullBatch ?? 2_000,
         pullBytes: limits?.pullBytes ?? 4 * 1024 * 1024,
@@ -324,13 +346,11 @@ class ViewWorker {
   }
 
   #settleRedrives(): void {
-    this.#redriver
-      .settle()
-      .catch((error: unknown) =>
-        this.#options.log?.(
-          `View '${this.#options.policy}': what was redriven is not settled: ${errorText(error)}`,
-        ),
-      );
+    this.#redriver.settle().catch((error: unknown) => {
+      const message = `View '${this.#options.policy}': what was redriven is not settled: ${errorText(error)}`;
+      if (message !== this.#unsettled) this.#options.log?.(message);
+      this.#unsettled = message;
+    });
   }
 
   #progress(position: number): void {

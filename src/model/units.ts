@@ -39,6 +39,21 @@ export function parseDurationMs(text: string): number | null {
   return Number.isSafeInteger(Math.round(total)) ? Math.round(total) : null;
 }
 
+const PER_SECOND: Readonly<Record<string, number>> = { s: 1, m: 1 / 60, h: 1 / 3600 };
+
+/** Per second, of a rate such as `500/s`, `30/m` or `1000/h`; `null` when it is no rate. */
+export function parseRate(text: string): number | null {
+  const found = /^(\d{1,12}(?:\.\d{1,6})?)\s*\/\s*([smh])$/.exec(text.trim());
+  return found === null ? null : Number(found[1]) * (PER_SECOND[found[2] ?? ""] ?? Number.NaN);
+}
+
+/** Bytes per second, of a rate such as `1MiB/s`; `null` when it is no rate. */
+export function parseByteRate(text: string): number | null {
+  const found = /^([^/]+)\/\s*([smh])$/.exec(text.trim());
+  const bytes = found === null ? null : parseBytes(found[1] ?? "");
+  return bytes === null ? null : bytes * (PER_SECOND[found?.[2] ?? ""] ?? Number.NaN);
+}
+
 /** `2GiB` for 2147483648: the largest binary unit that divides evenly. */
 export function formatBytes(bytes: number): string {
   for (const unit of ["TiB", "GiB", "MiB", "KiB"]) {

@@ -18,6 +18,8 @@ export interface RouteNumbers {
     readonly denied: number;
     readonly quarantined: number;
     readonly redriven: number;
+    readonly limited: number;
+    readonly deferredMs: number;
     readonly reasons: Readonly<Record<string, number>>;
   } | null;
 }
@@ -50,7 +52,7 @@ export interface SiteNumbers {
   readonly shadows: readonly ShadowNumbers[];
 }
 
-const OUTCOMES = ["forwarded", "redacted", "denied", "quarantined", "redriven"] as const;
+const OUTCOMES = ["forwarded", "redacted", "denied", "quarantined", "redriven", "limited"] as const;
 const LINK = ["site", "peer"] as const;
 const ROUTE = [...LINK, "direction", "tenant", "origin", "policy", "kind"] as const;
 
@@ -87,6 +89,11 @@ export async function renderMetrics(numbers: SiteNumbers): Promise<string> {
     "policy",
     "outcome",
   ]);
+  const deferred = gauge("view_deferred_seconds", "How long a view has waited for its limits", [
+    "site",
+    "tenant",
+    "policy",
+  ]);
   const quarantined = gauge(
     "quarantined_events",
     "Dead letters that a view has written since the sidecar started, by reason",
@@ -109,6 +116,7 @@ export async function renderMetrics(numbers: SiteNumbers): Promise<string> {
       for (const outcome of OUTCOMES) {
         view.set({ site, tenant, policy: labels.policy, outcome }, outcomes[outcome]);
       }
+      deferred.set({ site, tenant, policy: labels.policy }, outcomes.deferredMs / 1000);
       for (const [reason, count] of Object.entries(reasons)) {
         quarantined.set({ site, tenant, policy: labels.policy, reason }, count);
       }

@@ -5,6 +5,7 @@ import type { RuleRef } from "../model/event.ts";
 import { KEY_KINDS, type KeyKind, type PolicyKeys } from "../model/keys.ts";
 import type { SchemaDocument } from "../model/schema/contract.ts";
 import type { ExportPolicy, Rule } from "../model/schema/policy.ts";
+import { parseBytes } from "../model/units.ts";
 import { canonical } from "./canonical.ts";
 import { HeaderCursor } from "./header_block.ts";
 import { type CompiledHeaders, compileHeaderRules } from "./headers.ts";
@@ -29,6 +30,8 @@ export interface CompiledRule {
   readonly redactor: Redactor | null;
   readonly headers: CompiledHeaders;
   readonly rewriter: Rewriter | null;
+  /** Bytes of the largest payload. */
+  readonly maxSize: number;
   /** The rule looks into the payload, which therefore must be plain JSON. */
   readonly readsPayload: boolean;
 }
@@ -85,6 +88,7 @@ export function compilePolicy({ tenant, policy, keys, schemas = [] }: CompileOpt
       redactor,
       headers: compileHeaderRules(rule.headers),
       rewriter: rule.rewrite === undefined ? null : compileRewrite(rule.rewrite, rule.subjects),
+      maxSize: parseBytes(rule.limit?.maxSize ?? "") ?? Number.POSITIVE_INFINITY,
       readsPayload: redactor !== null || contract !== null || when?.readsData === true,
     };
   });
@@ -145,6 +149,12 @@ export function ruleProblems(rule: Rule, at: string): Problem[] {
   return problems;
 }
 
+/** The limits that a view keeps; what each peer's consumer is held to is no matter of deciding. */
+function viewLimit(policy: ExportPolicy): object | undefined {
+  const { perPeer: _, ...limit } = policy.limit ?? {};
+  return Object.keys(limit).length === 0 ? undefined : limit;
+}
+
 /**
  * Twelve hexadecimal digits that stay the same as long as the policy means the same: names of keys in any order, names of rules,
  * peers and where a route starts do not count. The ids of the keys that its redactions write with do, and so does what is
@@ -164,6 +174,7 @@ export function policyVersion(
     // Left out where there are none: what has no schema keeps its version.
     ...(contracts.length === 0 ? {} : { contracts }),
     origin: policy.origin ?? null,
+    limit: viewLimit(policy),
     rules: policy.rules.map(({ name: _, ...rule }) => rule),
     ...Object.fromEntries(usedKeys(policy).map((kind) => [`${kind}_key`, keys[kind]?.id ?? null])),
   };

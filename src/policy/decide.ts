@@ -31,11 +31,15 @@ export function matchesSubject(rule: CompiledRule, subject: string): boolean {
   return false;
 }
 
-/** Applies a rule whose subjects match: condition, then schema, then headers and payload. Never throws. */
+/** Applies a rule whose subjects match: size, condition, then schema, then headers and payload. Never throws. */
 export function applyRule(policy: CompiledPolicy, rule: CompiledRule, event: MeshEvent): RuleVerdict {
   // What a step would be blamed for if it threw.
   let step: QuarantineReason = "header_invalid";
   try {
+    if (event.data.length > rule.maxSize) {
+      const error = `Payload of ${event.data.length} bytes is larger than the rule takes (${rule.maxSize})`;
+      return quarantine(rule, "payload_too_large", error);
+    }
     if (rule.readsPayload) {
       const obstacle = payloadObstacle(event.headers, event.data, policy.cursor);
       if (obstacle !== null) return quarantine(rule, obstacle.reason, obstacle.error);

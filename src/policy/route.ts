@@ -37,6 +37,10 @@ export function describeRule(rule: Rule, index: number): string {
 /** Compiles the route of a policy. First match wins; no match, no export. */
 export function compileRoute(policy: ExportPolicy): Route {
   const why = [...looksInside(policy.rules)];
+  const { messages, bytes } = policy.limit ?? {};
+  if (messages !== undefined || bytes !== undefined) {
+    why.push("the export has a limit for all its peers together (nats-server keeps only 'perPeer')");
+  }
   if (why.length === 0) {
     const exact = exactSubjects(policy.rules);
     if (exact.type === "exact") return { type: "native", subjects: exact.subjects };
@@ -67,6 +71,7 @@ function* looksInside(rules: readonly Rule[]): Generator<string> {
     if (rule.redact !== undefined) needs.push("redactions");
     if (rule.headers !== undefined) needs.push("header changes");
     if (rule.rewrite !== undefined) needs.push("a subject rewrite");
+    if (rule.limit !== undefined) needs.push("a limit");
     if (needs.length > 0) yield `${describeRule(rule, index)} has ${needs.join(" and ")}`;
   }
 }

@@ -52,6 +52,10 @@ export function viewReport(stats: ViewStats): ViewReport {
     quarantined,
     reasons: stats.reasons,
     redriven: stats.redriven,
+    limited: stats.limited,
+    deferredMs: Math.round(stats.deferredMs),
+    deferral: stats.deferral,
+    waiting: stats.waiting,
     missed,
     lastError,
   };

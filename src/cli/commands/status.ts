@@ -102,7 +102,7 @@ function notes(route: RouteReport): string[] {
   const lines = route.why === null ? [] : [indent(`${name}: ${route.why}`)];
   const { view } = route;
   if (view === null) return lines;
-  const counts = `${count(view.forwarded, "event")} forwarded, ${view.redacted} redacted, ${view.denied} denied, ${view.quarantined} quarantined`;
+  const counts = `${count(view.forwarded, "event")} forwarded, ${view.redacted} redacted, ${view.denied} denied, ${view.quarantined} quarantined${view.limited === 0 ? "" : `, ${view.limited} over a limit`}`;
   lines.push(indent(`${name}: view ${view.state}, ${counts}`));
   if (view.lastError !== null) lines.push(indent(`${name}: last error: ${view.lastError}`));
   return lines;

@@ -78,8 +78,8 @@ export class ViewHost {
   }
 
   #change(key: string, policy: ViewPolicy): number {
-    const { decide, version } = compileDecider(policy);
-    const position = this.#view(key).setDecider(decide, version);
+    const { decide, version, quotas } = compileDecider(policy);
+    const position = this.#view(key).setDecider(decide, version, quotas);
     this.#tell(key);
     return position;
   }

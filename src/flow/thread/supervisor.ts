@@ -227,7 +227,17 @@ export class ViewThread implements AsyncDisposable {
 }
 
 function startingStats(version: string, lastError: string | null, position: number): ViewStats {
-  return { ...newFlowCounts(), state: "starting", position, lastError, version, restarts: 0, missed: 0 };
+  return {
+    ...newFlowCounts(),
+    state: "starting",
+    position,
+    lastError,
+    version,
+    restarts: 0,
+    missed: 0,
+    deferral: null,
+    waiting: 0,
+  };
 }
 
 function sum(left: Totals, right: Totals): Totals {

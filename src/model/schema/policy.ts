@@ -1,6 +1,7 @@
 /** Export policies and their rules: the shapes of DESIGN.md §4, as zod schemas and their types. */
 import { z } from "zod";
 import { SchemaRef } from "./contract.ts";
+import { ExportLimit, RuleLimit } from "./limit.ts";
 import { Redaction } from "./redaction.ts";
 import { HeaderName, HeaderPattern, HeaderValue, Name, Pattern, RewriteTarget } from "./scalars.ts";
 
@@ -47,6 +48,7 @@ export const Rule = z
     redact: z.array(Redaction).min(1).max(MOST_REDACTIONS).optional(),
     headers: HeaderRules.optional(),
     rewrite: RewriteTarget.optional(),
+    limit: RuleLimit.optional(),
   })
   .superRefine((rule, context) => {
     if (rule.deny && rule.schema !== undefined) {
@@ -61,6 +63,13 @@ export const Rule = z
         code: "custom",
         path: ["deny"],
         message: "a rule that denies cannot also redact or change headers: nothing of the event leaves",
+      });
+    }
+    if (rule.deny && rule.limit !== undefined) {
+      context.addIssue({
+        code: "custom",
+        path: ["limit"],
+        message: "a rule that denies cannot also limit: nothing of the event leaves",
       });
     }
     if (rule.deny && rule.rewrite !== undefined) {
@@ -83,6 +92,7 @@ const ExportFields = z.strictObject({
   start: z.enum(["new", "all"]).optional().meta({
     description: "Where a new route begins: with events from now on (default), or with all that is stored",
   }),
+  limit: ExportLimit.optional(),
   rules: z.array(Rule).min(1).max(MOST_RULES),
 });
 

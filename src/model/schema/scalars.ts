@@ -5,7 +5,7 @@ import { patternProblem } from "../subject.ts";
 import { formatBytes, parseBytes, parseDurationMs } from "../units.ts";
 
 /** A string that `problem` has nothing against; the message is `'<value>' <problem>`. */
-function checked(problem: (text: string) => string | null) {
+export function checked(problem: (text: string) => string | null) {
   return z.string().superRefine((text, context) => {
     const message = problem(text);
     if (message !== null) context.addIssue({ code: "custom", message: `'${text}' ${message}` });

@@ -119,7 +119,17 @@ describe("peerConsumerSpec()", () => {
       ack_policy: "flow_control",
       flow_control: true,
       filter_subjects: ["berlin~orders.acme.>"],
+      rate_limit_bps: 0,
     });
+  });
+
+  test("holds the peer to its rate, in bits", () => {
+    const rules = [{ subjects: ["acme.a"] }];
+    const state = berlin([
+      { tenant: "acme", exports: [{ name: "out", to: ["austin"], limit: { perPeer: "1MiB/s" }, rules }] },
+    ]);
+    const [route] = planOutRoutes(state, planExports(state), new Map());
+    expect(peerConsumerSpec("berlin", route!).rate_limit_bps).toBe(8 * 1024 ** 2);
   });
 });
 

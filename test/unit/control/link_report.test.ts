@@ -89,6 +89,10 @@ const VIEW: ViewReport = {
   quarantined: 5,
   reasons: {},
   redriven: 0,
+  limited: 0,
+  deferredMs: 0,
+  deferral: null,
+  waiting: 0,
   missed: 0,
   lastError: null,
 };

@@ -28,6 +28,8 @@ describe("Ledger", () => {
       noRule: 1,
       quarantined: 1,
       redriven: 0,
+      limited: 0,
+      deferredMs: 0,
       reasons: {},
     });
   });

@@ -44,3 +44,46 @@ describe("parseSiteFile() bounds what would cost too much", () => {
     expect(found).not.toContain("hunter2");
   });
 });
+
+describe("parseSiteFile() says what is wrong with a limit", () => {
+  const AT = "tenants[0].exports[0].rules[0].limit";
+  test.each([
+    ["{}", ": limits nothing: give messages or bytes"],
+    ["{ messages: 5 }", ".messages: "],
+    ["{ messages: fast }", ".messages: 'fast' is no rate (expected for example 500/s, 30/m)"],
+    ["{ messages: 0/s }", ".messages: '0/s' is slower than 1/m"],
+    ["{ messages: 59/h }", ".messages: '59/h' is slower than 1/m"],
+    ["{ messages: 99999999/s }", ".messages: '99999999/s' is faster than 10000000/s"],
+    ["{ bytes: 1/s/s }", ".bytes: '1/s/s' is no rate of bytes (expected for example 1MiB/s, 500KB/m)"],
+    ["{ bytes: 1KiB/m }", ".bytes: '1KiB/m' is slower than 1KiB/s"],
+    ["{ bytes: 2TiB/s }", ".bytes: '2TiB/s' is faster than 1TiB/s"],
+    ["{ messages: 5/s, burst: 1ms }", ".burst: '1ms' is shorter than 10 ms"],
+    ["{ messages: 5/s, burst: 2h }", ".burst: '2h' is longer than 3600000 ms"],
+    ["{ messages: 5/s, onLimit: wait }", ".onLimit: "],
+    ["{ maxSize: 0 }", ".maxSize: "],
+    ["{ maxSize: 1KiB, burst: 1s }", ".burst: is for a rate: give messages or bytes beside it"],
+    ["{ maxSize: 1KiB, onLimit: drop }", ".onLimit: is for a rate: give messages or bytes beside it"],
+    ["{ message: 5/s }", ": limits nothing: give messages or bytes"],
+  ])("%s", (limit, told) => {
+    const found = problems(withRules([`{ subjects: [acme.a], limit: ${limit} }`]));
+    expect(found.length).toBeGreaterThan(0);
+    expect(found.join("\n")).toStartWith(`${AT}${told}`);
+  });
+
+  test("on a rule that denies, and on an export", () => {
+    expect(problems(withRules(["{ subjects: [acme.a], deny: true, limit: { messages: 5/s } }"]))[0]).toBe(
+      `${AT}: a rule that denies cannot also limit: nothing of the event leaves`,
+    );
+    const exported = (limit: string) =>
+      problems(
+        withRules(["{ subjects: [acme.a] }"]).replace(
+          "to: [tokyo]\n",
+          `to: [tokyo]\n        limit: ${limit}\n`,
+        ),
+      );
+    expect(exported("{ perPeer: 1/s }")[0]).toContain("limit.perPeer: '1/s' is slower than 1KiB/s");
+    expect(exported("{ maxSize: 1KiB }")[0]).toContain("limit");
+    expect(exported("{ perPeer: 1MiB/s }")).toEqual([]);
+    expect(exported("{ bytes: 1MiB/s, messages: 30/m, burst: 5s, onLimit: drop }")).toEqual([]);
+  });
+});

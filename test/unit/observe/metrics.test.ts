@@ -22,6 +22,8 @@ const ROUTE: RouteNumbers = {
     denied: 2,
     quarantined: 1,
     redriven: 5,
+    limited: 2,
+    deferredMs: 1500,
     reasons: { payload_not_json: 1 },
   },
 };

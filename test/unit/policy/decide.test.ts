@@ -253,6 +253,39 @@ describe("compilePolicy()", () => {
   });
 });
 
+describe("a size limit", () => {
+  const limited: Rule = { ...masking, when: "data.total > 100.0", limit: { maxSize: "20B" } };
+
+  test("puts aside what is larger, before anything else looks at it", () => {
+    const large = decide(
+      compile(limited, { subjects: ["acme.>"] }),
+      event({ json: "not json, and too large" }),
+    );
+    expect(large).toMatchObject({
+      type: "quarantine",
+      reason: "payload_too_large",
+      error: "Payload of 23 bytes is larger than the rule takes (20)",
+    });
+    expect(
+      decide(compile({ subjects: ["acme.>"], limit: { maxSize: "20B" } }), event({ json: "x".repeat(20) }))
+        .type,
+    ).toBe("forward");
+  });
+
+  test("and a rate are part of the version, what each peer is held to is not", () => {
+    const plain: Rule = { subjects: ["acme.>"] };
+    const versions = [
+      policyOf(plain),
+      policyOf({ ...plain, limit: { maxSize: "1KiB" } }),
+      policyOf({ ...plain, limit: { messages: "5/s" } }),
+      { ...policyOf(plain), limit: { messages: "5/s" } },
+      { ...policyOf(plain), limit: { messages: "5/s", onLimit: "drop" as const } },
+    ].map(policyVersion);
+    expect(new Set(versions).size).toBe(5);
+    expect(policyVersion({ ...policyOf(plain), limit: { perPeer: "1MiB/s" } })).toBe(versions[0] ?? "");
+  });
+});
+
 describe("policyVersion()", () => {
   test("changes with the rules and the origin, not with the order of keys, names or peers", () => {
     const base = policyOf(masking);

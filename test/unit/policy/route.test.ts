@@ -23,6 +23,20 @@ describe("compileRoute()", () => {
     });
   });
 
+  test("needs a view for limits, but not for what nats-server keeps to each peer", () => {
+    const rule: Rule = { subjects: ["acme.a"], limit: { messages: "5/s" } };
+    expect(compileRoute(policy(rule))).toMatchObject({
+      type: "view",
+      why: ["rule #1 ('acme.a') has a limit"],
+    });
+    const exported = { ...policy(allow("acme.a")), limit: { perPeer: "1MiB/s" } };
+    expect(compileRoute(exported).type).toBe("native");
+    expect(compileRoute({ ...exported, limit: { bytes: "1MiB/s" } })).toMatchObject({
+      type: "view",
+      why: ["the export has a limit for all its peers together (nats-server keeps only 'perPeer')"],
+    });
+  });
+
   test("is native when a deny is expressible", () => {
     expect(compileRoute(policy(deny("acme.*"), allow("acme.>")))).toEqual({
       type: "native",

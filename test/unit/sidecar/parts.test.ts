@@ -55,6 +55,10 @@ describe("viewReport()", () => {
       quarantined: 5,
       reasons: {},
       redriven: 0,
+      limited: 0,
+      deferredMs: 0,
+      deferral: null,
+      waiting: 0,
       missed: 6,
       lastError: null,
     } as unknown as Parameters<typeof viewReport>[0];
@@ -68,6 +72,10 @@ describe("viewReport()", () => {
       quarantined: 5,
       reasons: {},
       redriven: 0,
+      limited: 0,
+      deferredMs: 0,
+      deferral: null,
+      waiting: 0,
       missed: 6,
       lastError: null,
     });
