@@ -280,7 +280,7 @@ describe("a size limit", () => {
       policyOf({ ...plain, limit: { messages: "5/s" } }),
       { ...policyOf(plain), limit: { messages: "5/s" } },
       { ...policyOf(plain), limit: { messages: "5/s", onLimit: "drop" as const } },
-    ].map(policyVersion);
+    ].map((policy) => policyVersion(policy));
     expect(new Set(versions).size).toBe(5);
     expect(policyVersion({ ...policyOf(plain), limit: { perPeer: "1MiB/s" } })).toBe(versions[0] ?? "");
   });
