@@ -96,7 +96,7 @@ function readFlags(words: readonly string[], flags: Flags, command: Command | nu
 
 function checkArguments(command: Command, args: readonly string[]): void {
   const needed = command.args.filter((arg) => arg.startsWith("<"));
-  const most = command.args.some((arg) => arg.endsWith("...>"))
+  const most = command.args.some((arg) => /\.\.\.[>\]]$/.test(arg))
     ? Number.POSITIVE_INFINITY
     : command.args.length;
   if (args.length < needed.length) {

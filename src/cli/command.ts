@@ -16,7 +16,7 @@ export type Flags = Readonly<Record<string, Flag>>;
 export interface Command {
   /** For example `tenant add`. */
   readonly name: string;
-  /** Positional arguments: `<needed>`, `[optional]`, a last `<more...>` for one or more. */
+  /** Positional arguments: `<needed>`, `[optional]`, a last `<more...>` for one or more, `[more...]` for any number. */
   readonly args: readonly string[];
   readonly about: string;
   /** Shown below the flags in the help of the command. */

@@ -7,6 +7,7 @@ export const paths = {
   plan: "/v1/plan",
   apply: "/v1/apply",
   explain: "/v1/explain",
+  lint: "/v1/lint",
   tenants: "/v1/tenants",
   tenant: (tenant: string) => `/v1/tenants/${part(tenant)}`,
   keys: (tenant: string) => `/v1/tenants/${part(tenant)}/keys`,

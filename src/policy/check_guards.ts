@@ -102,7 +102,7 @@ function brokenBy({ site, tenant, policy, forbid, path }: Exported): Problem[] {
   return concerning.flatMap(({ guard, index }) =>
     flows.flatMap((flow) => {
       if (!concerns(flow, guard.subjects)) return [];
-      const bare = guard.fields?.filter((field) => !isRedacted(field, [flow.redact]));
+      const bare = guard.fields?.filter((field) => !isRedacted(field, [flow.treatment]));
       if (bare?.length === 0) return [];
       const peers = policy.to.filter((peer) => peer !== origin && (guard.to === "*" || guard.to === peer));
       if (peers.length === 0) return [];

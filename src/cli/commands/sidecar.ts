@@ -1,7 +1,9 @@
-/** `up`, `lint` and `version`: what needs no API. */
+/** `up`, `lint` and `version`: what needs no API, but for `lint` without a file. */
 import { LeafmeshError } from "../../model/errors.ts";
-import { formatFinding } from "../../model/finding.ts";
+import { formatFinding, type LintReport } from "../../model/finding.ts";
 import type { Command } from "../command.ts";
+import type { Effects } from "../effects.ts";
+import { paths } from "../paths.ts";
 import { count } from "../table.ts";
 import type { UpOptions } from "../up.ts";
 
@@ -45,18 +47,15 @@ export const UP: Command = {
 
 export const LINT: Command = {
   name: "lint",
-  args: ["<file...>"],
+  args: ["[file...]"],
   about: "checks site files, each by itself and all as a mesh; tenants' documents",
   details:
-    "Give the files of all sites to find what one file cannot show: loops, second ways, flows that are forbidden, exports that\nnobody imports. Fails where there is an error, with --strict for a warning too. docs/lint.md explains the codes.",
+    "Give the files of all sites to find what one file cannot show: loops, second ways, flows that are forbidden, exports that\nnobody imports. Fails where there is an error, with --strict for a warning too. docs/lint.md explains the codes.\nWithout a file the policies in force are checked, by the API.",
   flags: { strict: { about: "fail for warnings too" } },
-  run: async ({ args, has, effects }) => {
-    const sidecar = await effects.sidecar();
-    const files = await Promise.all(
-      args.map(async (name) => ({ name, text: new TextDecoder().decode(await effects.readFile(name)) })),
-    );
-    const report = sidecar.lintFiles(files);
-    const { errors, warnings } = report;
+  run: async ({ api, args, has, effects }) => {
+    const report =
+      args.length === 0 ? await (await api()).get<LintReport>(paths.lint) : await lintNamed(args, effects);
+    const { errors, files, warnings } = report;
     const sum = `${count(files.length, "file")}, ${count(errors, "error")}, ${count(warnings, "warning")}`;
     const failed = errors > 0 || (has("strict") && warnings > 0);
     return {
@@ -66,6 +65,14 @@ export const LINT: Command = {
     };
   },
 };
+
+async function lintNamed(names: readonly string[], effects: Effects): Promise<LintReport> {
+  const sidecar = await effects.sidecar();
+  const files = await Promise.all(
+    names.map(async (name) => ({ name, text: new TextDecoder().decode(await effects.readFile(name)) })),
+  );
+  return sidecar.lintFiles(files);
+}
 
 export const VERSION: Command = {
   name: "version",

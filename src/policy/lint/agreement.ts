@@ -6,19 +6,12 @@ import { finding, type Mesh, type MeshSite, type PlacedExport, type PlacedImport
 import type { LintWork } from "./paths.ts";
 import type { RewriteTerm } from "./rewrite.ts";
 import { patternOf, Wildcards } from "./terms.ts";
+import { listOf } from "./wording.ts";
 
 /** What an export may let out, whatever comes in. */
 interface Offered {
   readonly exported: PlacedExport;
   readonly flows: readonly RuleFlow[];
-}
-
-/** The same to one peer, with what that peer imports. */
-interface OfferedTo extends Offered {
-  readonly peer: string;
-  /** Place of the peer in the export's `to`. */
-  readonly place: number;
-  readonly imports: readonly PlacedImport[];
 }
 
 /** Imports, exports and tenants without their counterpart at the other side of a link. */
@@ -33,13 +26,14 @@ export function findDisagreements(mesh: Mesh, rewrite: RewriteTerm, work: LintWo
     work.flows += 1;
     const all = publishedFlow(tenantSubjects(exported.tenant), wildcards);
     const offered = { exported, flows: exportFlow(all, exported.policy, rewrite, wildcards) };
+    const taken: PlacedImport[] = [];
     for (const [place, peer] of exported.policy.to.entries()) {
       const key = keyOf(exported.tenant, exported.origin, exported.site.name, peer);
       exports.set(key, [...(exports.get(key) ?? []), offered]);
-      findings.push(
-        ...untaken(mesh, { ...offered, peer, place, imports: imports.get(key) ?? [] }, wildcards),
-      );
+      taken.push(...(imports.get(key) ?? []));
+      if (!imports.has(key)) findings.push(...untaken(mesh, exported, peer, place));
     }
+    findings.push(...unwanted(mesh, offered, taken, wildcards));
   }
   for (const imported of mesh.imports) {
     const key = keyOf(imported.tenant, imported.origin, imported.policy.from, imported.site.name);
@@ -57,28 +51,37 @@ function otherSide(mesh: Mesh, site: MeshSite, peer: string): MeshSite | null {
   return peer !== site.name && mesh.linked(site.name, peer) ? (mesh.sites.get(peer) ?? null) : null;
 }
 
-function untaken(
-  mesh: Mesh,
-  { exported, flows, peer, place, imports }: OfferedTo,
-  wildcards: Wildcards,
-): Finding[] {
+/** An export to a peer that imports nothing of it. */
+function untaken(mesh: Mesh, exported: PlacedExport, peer: string, place: number): Finding[] {
   const { site, tenant, origin, policy, path } = exported;
   const other = otherSide(mesh, site, peer);
   if (other === null) return [];
   const to = { site, path: `${path}.to[${place}]` };
   if (!other.tenants.has(tenant)) return [tenantMissing(tenant, other, to)];
-  const events = `events of '${tenant}' from '${origin}'`;
-  if (imports.length === 0) {
-    const message = `Export '${policy.name}' sends ${events} to '${peer}', which does not import them from '${site.name}'`;
-    return [finding("export-without-import", to, message, [tenantPlace(other, tenant)])];
-  }
+  const message = `Export '${policy.name}' sends events of '${tenant}' from '${origin}' to '${peer}', which does not import them from '${site.name}'`;
+  return [finding("export-without-import", to, message, [tenantPlace(other, tenant)])];
+}
+
+/** Subjects of an export that none of its peers accepts, where the files of all of them are there. */
+function unwanted(
+  mesh: Mesh,
+  { exported, flows }: Offered,
+  imports: readonly PlacedImport[],
+  wildcards: Wildcards,
+): Finding[] {
+  const { site, policy, path } = exported;
+  if (imports.length === 0 || policy.to.some((peer) => otherSide(mesh, site, peer) === null)) return [];
   const accepted = imports.flatMap((one) => one.policy.subjects);
-  const related = imports.map((one) => placed(other, `${one.path}.subjects`, `what ${peer} accepts`));
+  const related = imports.map((one) =>
+    placed(one.site, `${one.path}.subjects`, `what ${one.site.name} accepts`),
+  );
+  const peers = [...new Set(imports.map((one) => `'${one.site.name}'`))];
+  const nobody =
+    peers.length === 1 ? `${peers[0]} accepts nothing` : `None of ${listOf(peers)} accepts anything`;
   return flows.flatMap((flow) => {
-    const pattern = patternOf(flow.now);
     if (accepted.some((one) => narrowFlow(flow, one, wildcards) !== null)) return [];
     const at = { site, path: `${path}.rules[${flow.rule}].subjects[${flow.subject}]` };
-    return [finding("subject-without-import", at, `'${peer}' accepts nothing of '${pattern}'`, related)];
+    return [finding("subject-without-import", at, `${nobody} of '${patternOf(flow.now)}'`, related)];
   });
 }
 

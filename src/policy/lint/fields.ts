@@ -3,7 +3,7 @@
  * value (a member's name, an element's index), so the question is whether one language holds another, and it is answered
  * exactly: by following both side by side over the classes of steps that the paths tell apart.
  */
-import type { Redaction } from "../../model/schema/policy.ts";
+import type { Redaction, Rule } from "../../model/schema/policy.ts";
 import { parsePath, type Segment, type Selector } from "../redact/path.ts";
 
 /** Redactions that leave nothing of a value, or what the operator has said to keep. */
@@ -18,17 +18,42 @@ type Step =
   | { readonly type: "other" }
   | { readonly type: "index"; readonly index: number };
 
+/** What a rule does to payloads, as far as fields are concerned. */
+export interface Treatment {
+  readonly redact: readonly Redaction[];
+  /** Whether its paths begin at the data of a CloudEvent, whatever form it comes in; `false`: at the payload as it is. */
+  readonly meansData: boolean;
+  /** Whether events may leave in another form than they came in, so that the payload is another one. */
+  readonly changesForm: boolean;
+}
+
+type Enveloped = Pick<Rule, "redact"> & {
+  readonly envelope?: string | { readonly in?: string | undefined } | undefined;
+};
+
+/** What a rule does to payloads. */
+export function treatmentOf({ redact = [], envelope }: Enveloped): Treatment {
+  if (envelope === undefined) return { redact, meansData: false, changesForm: false };
+  const meansData = typeof envelope === "string" || (envelope.in ?? "auto") === "auto";
+  return { redact, meansData, changesForm: true };
+}
+
 /**
- * Whether each value that `field` selects is hidden in one of the rules that events pass, in their order.
+ * Whether each value that `field` selects is hidden in one of the rules that events pass, in their order. The path of a field
+ * begins where those of the first rule do: at the payload, or with an envelope at the data.
  * A detector is no proof: it finds what looks like something.
  */
-export function isRedacted(field: string, rules: readonly (readonly Redaction[])[]): boolean {
+export function isRedacted(field: string, rules: readonly Treatment[]): boolean {
   let shifted = false;
-  for (const redactions of rules) {
-    const paths = redactions.map(hiddenPath).filter((path) => path !== null);
-    // Once elements may be gone, an index is not the one that it was.
-    if (covers(field, shifted ? paths.filter((path) => !namesIndex(path)) : paths)) return true;
-    shifted ||= redactions.some(removesElements);
+  let formed = false;
+  for (const { redact, meansData, changesForm } of rules) {
+    if (!formed || meansData) {
+      const paths = redact.map(hiddenPath).filter((path) => path !== null);
+      // Once elements may be gone, an index is not the one that it was.
+      if (covers(field, shifted ? paths.filter((path) => !namesIndex(path)) : paths)) return true;
+    }
+    shifted ||= redact.some(removesElements);
+    formed ||= changesForm;
   }
   return false;
 }

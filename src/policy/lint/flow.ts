@@ -2,9 +2,10 @@
  * What a rule, a policy and an import let through of a set of subjects. First match wins: what a rule without a condition
  * takes, no later rule sees; what a rule with one takes, later rules may see too.
  */
-import type { ExportPolicy, Redaction } from "../../model/schema/policy.ts";
+import type { ExportPolicy } from "../../model/schema/policy.ts";
 import { overlaps } from "../../model/subject.ts";
 import { outsideOf } from "../../model/subject_cover.ts";
+import { type Treatment, treatmentOf } from "./fields.ts";
 import type { RewriteTerm } from "./rewrite.ts";
 import { narrowTo, patternOf, type Substitution, substitute, type Term, type Wildcards } from "./terms.ts";
 
@@ -22,7 +23,7 @@ export interface RuleFlow extends Flow {
   readonly rule: number;
   /** Place of the pattern in the rule's subjects. */
   readonly subject: number;
-  readonly redact: readonly Redaction[];
+  readonly treatment: Treatment;
 }
 
 /** All that is published under a pattern. */
@@ -74,7 +75,7 @@ export function exportFlow(
       own.push(source);
       if (rule.deny === true) continue;
       const left = { ...part, now: rewrite(rule, pattern, part.now), cuts };
-      if (!isEmpty(left)) out.push({ ...left, rule: index, subject, redact: rule.redact ?? [] });
+      if (!isEmpty(left)) out.push({ ...left, rule: index, subject, treatment: treatmentOf(rule) });
     }
     if (rule.when !== undefined || own.length === 0) continue;
     taken.push(...own);

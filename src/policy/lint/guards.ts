@@ -108,7 +108,7 @@ function leak(arrival: Arrival, { guard, site, path }: Declared<Sensitive>): Fin
 
 /** The fields that no rule on the way redacts; `null`: it is not about fields. */
 function bareFields({ hops }: Arrival, fields: readonly string[] | undefined): string[] | null {
-  const rules = hops.map(({ redact }) => redact);
+  const rules = hops.map(({ treatment }) => treatment);
   return fields?.filter((field) => !isRedacted(field, rules)) ?? null;
 }
 

@@ -1,7 +1,7 @@
 /** The ways that events take through a mesh: from where they are published, site by site, as long as both sides agree. */
 
 import { tenantSubjects } from "../../model/names.ts";
-import type { Redaction } from "../../model/schema/policy.ts";
+import type { Treatment } from "./fields.ts";
 import { exportFlow, type Flow, importFlow, publishedFlow, type RuleFlow } from "./flow.ts";
 import type { Mesh, MeshRoute, PlacedExport, PlacedImport } from "./mesh.ts";
 import type { RewriteTerm } from "./rewrite.ts";
@@ -13,7 +13,7 @@ export interface Hop {
   readonly rule: number;
   /** Place of the pattern in the rule's subjects. */
   readonly subject: number;
-  readonly redact: readonly Redaction[];
+  readonly treatment: Treatment;
 }
 
 /** Events of one origin that have come to a site over one way. */
@@ -135,12 +135,12 @@ class Follower {
         byPolicy.get(exported) ?? exportFlow(standing, exported.policy, this.#rewrite, this.#wildcards);
       byPolicy.set(exported, flows);
       return flows.flatMap((left) => {
-        const { rule, subject, redact } = left;
+        const { rule, subject, treatment } = left;
         const { to: at, imported } = route;
         const accepted =
           imported === null ? [left] : importFlow(left, imported.policy.subjects, this.#wildcards);
         return accepted.flatMap((flow) =>
-          this.#arrive(standing, { at, imported, flow, hop: { route, rule, subject, redact } }),
+          this.#arrive(standing, { at, imported, flow, hop: { route, rule, subject, treatment } }),
         );
       });
     });

@@ -6,7 +6,7 @@ import { systemEffects } from "../../../src/cli/effects.ts";
 import { elapsed, printable, table } from "../../../src/cli/table.ts";
 import type { UpOptions } from "../../../src/cli/up.ts";
 import { parseSiteFile } from "../../../src/model/site_file.ts";
-import { createWorld } from "./cli_support.ts";
+import { createWorld, PUBLIC_KEY } from "./cli_support.ts";
 
 describe("init", () => {
   test("writes a site file that can be read, and never over another", async () => {
@@ -95,6 +95,34 @@ describe("lint", () => {
         "4 files, 3 errors, 0 warnings\n",
     );
     expect(await world.run("lint", "good.yaml", "--json")).toMatchObject({ code: 0 });
+  });
+
+  test("warnings fail with --strict alone", async () => {
+    const world = createWorld();
+    Object.assign(
+      world.sidecar,
+      await import("../../../src/cli/up.ts").then(({ loadSidecar }) => loadSidecar()),
+    );
+    const rule =
+      '{ subjects: ["acme.*.eu"] }, { subjects: ["acme.orders.>"], redact: [{ path: $.a, with: remove }] }';
+    world.files.set(
+      "berlin.yaml",
+      `site: berlin\npeers: [{ name: tokyo, key: ${PUBLIC_KEY} }]\ntenants:\n  - tenant: acme\n    exports: [{ name: eu, to: [tokyo], rules: [${rule}] }]\n`,
+    );
+    expect(await world.run("lint", "berlin.yaml")).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(
+        /^berlin\.yaml:5:\d+ warning redaction-partly-bypassed: [\s\S]*1 file, 0 errors, 1 warning\n$/,
+      ),
+    });
+    const strict = await world.run("lint", "berlin.yaml", "--strict", "--json");
+    expect([strict.code, strict.json()]).toMatchObject([2, { errors: 0, warnings: 1 }]);
+  });
+
+  test("without a file asks the API for what is in force", async () => {
+    const world = createWorld();
+    expect(await world.run("lint")).toMatchObject({ code: 0, out: "1 file, 0 errors, 0 warnings\n" });
+    expect([world.requests, world.api.control.calls]).toEqual([["GET /v1/lint"], ["lint the state"]]);
   });
 });
 

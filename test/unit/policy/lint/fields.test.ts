@@ -3,12 +3,15 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { type JsonValue, query } from "jsonpath-rfc9535";
 import type { Redaction } from "../../../../src/model/schema/policy.ts";
-import { isRedacted } from "../../../../src/policy/lint/fields.ts";
+import { isRedacted, treatmentOf } from "../../../../src/policy/lint/fields.ts";
 import { compileRedactor } from "../../../../src/policy/redact/mod.ts";
 import { seeded } from "../subjects.ts";
 
 const mask = (...paths: string[]): Redaction[] => paths.map((path) => ({ path, with: "mask" }));
 const remove = (...paths: string[]): Redaction[] => paths.map((path) => ({ path, with: "remove" }));
+/** What a rule with these redactions does. */
+const by = (redact: Redaction[], envelope?: string | object) =>
+  treatmentOf({ redact, ...(envelope === undefined ? {} : { envelope }) });
 
 describe("isRedacted()", () => {
   const field = "$.customer.email";
@@ -27,7 +30,7 @@ describe("isRedacted()", () => {
     ["$.items[2].email", mask("$.items[0:5].email")],
     ["$.a['x','y']", mask("$.a.x", "$.a.y")],
   ])("%s is covered by %j", (path, redactions) => {
-    expect(isRedacted(path, [redactions])).toBe(true);
+    expect(isRedacted(path, [by(redactions)])).toBe(true);
   });
 
   test.each([
@@ -44,28 +47,51 @@ describe("isRedacted()", () => {
     ["$..a..b", mask("$.*..a..b")],
     ["no path", mask("$")],
   ])("%s is not covered by %j", (path, redactions) => {
-    expect(isRedacted(path, [redactions])).toBe(false);
+    expect(isRedacted(path, [by(redactions)])).toBe(false);
   });
 
   test("a detector is no proof", () => {
-    const detector = [
+    const detectors: Redaction[] = [
       { path: "$", detect: ["email"], with: "mask" },
       { detect: ["email"], with: "remove" },
     ];
-    expect(isRedacted(field, [detector as unknown as Redaction[]])).toBe(false);
+    expect(isRedacted(field, [by(detectors)])).toBe(false);
   });
 
   test("what only shortens is no proof", () => {
-    const truncate = [{ path: field, with: "truncate", length: 4 }] as unknown as Redaction[];
-    expect(isRedacted(field, [truncate])).toBe(false);
+    expect(isRedacted(field, [by([{ path: field, with: "truncate", length: 4 }])])).toBe(false);
+  });
+
+  test.each<Redaction>([
+    { path: field, with: "replace", value: null },
+    { path: field, with: "pseudonym" },
+    { path: field, with: "encrypt" },
+    { path: field, with: "mask", keep: "domain" },
+  ])("%j hides", (redaction) => {
+    expect(isRedacted(field, [by([redaction])])).toBe(true);
   });
 
   test("any rule on the way will do, but indexes move where elements are removed", () => {
-    expect(isRedacted("$.a[1].b", [[], mask("$.a[1].b")])).toBe(true);
-    expect(isRedacted("$.a[1].b", [remove("$.c"), mask("$.a[1].b")])).toBe(true);
-    expect(isRedacted("$.a[1].b", [remove("$.a[0]"), mask("$.a[1].b")])).toBe(false);
-    expect(isRedacted("$.a[1].b", [remove("$.a[0]"), mask("$.a[*].b")])).toBe(true);
-    expect(isRedacted("$.a.b", [mask("$.a.c"), mask("$.d")])).toBe(false);
+    const way = (...rules: Redaction[][]) =>
+      isRedacted(
+        "$.a[1].b",
+        rules.map((rule) => by(rule)),
+      );
+    expect(way([], mask("$.a[1].b"))).toBe(true);
+    expect(way(remove("$.c"), mask("$.a[1].b"))).toBe(true);
+    expect(way(remove("$.a[0]"), mask("$.a[1].b"))).toBe(false);
+    expect(way(remove("$.a[0]"), mask("$.a[*].b"))).toBe(true);
+    expect(way(mask("$.a[1].c"), mask("$.d"))).toBe(false);
+  });
+
+  test("behind a rule that changes the form of events, only one that means their data counts", () => {
+    const way = (first?: string | object, second?: string | object) =>
+      isRedacted(field, [by([], first), by(mask(field), second)]);
+    expect(way(undefined, undefined)).toBe(true);
+    expect(way("cloudevents-structured", undefined)).toBe(false);
+    expect(way("cloudevents-structured", "cloudevents")).toBe(true);
+    expect(way("cloudevents", { out: "structured" })).toBe(true);
+    expect(way("cloudevents", { in: "none" })).toBe(false);
   });
 
   test("agrees with the redactor on documents that hold every path of four steps", () => {
@@ -81,7 +107,7 @@ describe("isRedacted()", () => {
             .flatMap(leavesOf)
             .some((secret) => text.includes(secret));
         });
-        expect(isRedacted(wanted, [mask(...paths)])).toBe(!left);
+        expect(isRedacted(wanted, [by(mask(...paths))])).toBe(!left);
         if (!left) covered += 1;
       }),
       seeded,
