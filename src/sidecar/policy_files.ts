@@ -8,9 +8,8 @@ import type { TenantDocument } from "../model/schema/tenant.ts";
 import { inlineSchema } from "../model/schema_files.ts";
 import { locateProblems, parseApplyFile, parseLocated, type SourceDocument } from "../model/site_file.ts";
 import { parseSource } from "../model/source.ts";
-import { checkRules } from "../policy/check_rules.ts";
+import { checkTenant } from "../policy/check.ts";
 import { newSchemaProblems } from "../policy/schema/change.ts";
-import { tenantSchemaProblems } from "../policy/schema/registry.ts";
 
 /** One export policy and whose it is. */
 export interface FoundPolicy {
@@ -56,22 +55,36 @@ export function readPolicies(text: string, fileName: string): FoundPolicy[] {
 function readExport(text: string, fileName: string): FoundPolicy {
   const { value, source } = parseLocated(NamedElsewhereExport, text, fileName);
   const policy = { ...value, name: value.name ?? UNNAMED };
-  const problems = checkRules(policy, "").map((one) => ({ ...one, path: one.path.replace(/^\./, "") }));
+  const tenant = policy.rules[0]?.subjects[0]?.split(".")[0] ?? "";
+  // Where the events come from is the tenant's business, and its document is not here.
+  const { origin: _origin, ...own } = policy;
+  const problems = checkAlone({ tenant, exports: [own] })
+    .filter(({ path }) => !path.endsWith(".schema"))
+    .map((one) => ({ ...one, path: one.path.replace(/^exports\[0\]\.?/, "") }));
   for (const [index, { schema }] of policy.rules.entries()) {
     if (schema === undefined) continue;
     const message = `'${schema}' is a schema of the tenant: name the tenant's document, not the policy alone`;
     problems.push({ path: `rules[${index}].schema`, message });
   }
   refuse(fileName, locateProblems(source, problems));
-  const tenant = policy.rules[0]?.subjects[0]?.split(".")[0] ?? "";
   return { tenant, site: null, policy, schemas: [] };
 }
 
-/** A tenant's document knows neither site nor peers: its rules alone are checked. */
 function tenantProblems(tenant: TenantDocument, source: SourceDocument): Problem[] {
-  const rules = (tenant.exports ?? []).flatMap((policy, index) => checkRules(policy, `exports[${index}]`));
-  const schemas = [...tenantSchemaProblems(tenant), ...newSchemaProblems(tenant.schemas ?? [], "schemas")];
-  return locateProblems(source, [...rules, ...schemas]);
+  const schemas = newSchemaProblems(tenant.schemas ?? [], "schemas");
+  return locateProblems(source, [...checkAlone(tenant), ...schemas]);
+}
+
+/** Stands for the site that a tenant's document does not know. */
+const SOME_SITE = "this site";
+
+/** Checks a tenant without its site: whom it names is taken for a peer. */
+function checkAlone(tenant: TenantDocument): Problem[] {
+  const peers = [
+    ...(tenant.exports ?? []).flatMap(({ to }) => to),
+    ...(tenant.imports ?? []).map(({ from }) => from),
+  ];
+  return checkTenant(SOME_SITE, tenant, peers);
 }
 
 function policiesOf(

@@ -162,6 +162,13 @@ test("a native export is compared too, by subject, and the range says what is go
     subjects: [{ pattern: "bolt.telemetry.b", total: odd }],
   });
 
+  // Rules that need a view: what they would change is seen before the route is moved.
+  const rewritten = [{ subjects: ["bolt.telemetry.*"], rewrite: "bolt.shared.*" }];
+  expect((await diff({ ...body, rules: rewritten }, path)).report).toMatchObject({
+    candidateKind: "view",
+    comparison: { outputs: { events: running.count, subject: running.count, headers: 0, payload: 0 } },
+  });
+
   await using own = await mesh.site("berlin").mesh();
   await own.jsm.streams.purge("out_bolt", { seq: 1001 });
   const later = await diff({ ...body, since: undefined, last: running.count }, path);

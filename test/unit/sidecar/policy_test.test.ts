@@ -1,8 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { formatProblem, LeafmeshError } from "../../../src/model/errors.ts";
 import { testPolicies } from "../../../src/sidecar/policy_test.ts";
+import { tempFolder } from "../../support/temp_folder.ts";
 
 const EXAMPLES = join(import.meta.dir, "../../../examples/policy");
 const POLICY = `
@@ -168,11 +170,66 @@ tests:
     ]);
   });
 
+  test("takes the schemas, rewrites and encryption of a tenant's document", async () => {
+    const tenant = `
+tenant: acme
+schemas:
+  - { name: order, versions: [{ version: 1, file: order.json }] }
+exports:
+  - name: eu
+    to: [tokyo]
+    rules:
+      - name: orders
+        subjects: ["acme.orders.*.v1"]
+        schema: order
+        rewrite: "acme.shared.orders.*"
+        redact: [{ path: $.card, with: encrypt }]
+`;
+    const schema = '{ "type": "object", "required": ["total"] }';
+    const tests = `
+policy: tenant.yaml
+tests:
+  - name: valid
+    subject: acme.orders.new.v1
+    payload: { json: { total: 1, card: "4111" } }
+    expect:
+      outcome: forward
+      subject: acme.shared.orders.new
+      not: ["4111"]
+  - { name: not valid, subject: acme.orders.new.v1, payload: { json: {} }, expect: { outcome: quarantine, reason: schema_invalid } }
+`;
+    await using folder = await tempFolder();
+    const path = (name: string) => join(folder.path, name);
+    await writeFile(path("order.json"), schema);
+    const files = { [path("tenant.yaml")]: tenant, [path("tenant.test.yaml")]: tests };
+    const [report] = await testPolicies([path("tenant.yaml")], world(files));
+    expect(report?.problems).toEqual([]);
+    expect(report?.tests.flatMap((one) => one.problems)).toEqual([]);
+    expect(report?.tests.map((one) => one.outcome)).toEqual(["forward", "quarantine"]);
+  });
+
   test("tells what is wrong with the policy itself, in its own file", async () => {
     const { invalid } = await run("tests: [{ name: a, subject: acme.x, expect: drop }]", {
       "p/policy.yaml": "name: p\nto: [tokyo]\nrules:\n  - { subjects: [acme.>], when: 'data.' }\n",
     });
     expect(invalid).toHaveLength(1);
     expect(invalid[0]).toStartWith("p/policy.yaml:4:33 rules[0].when: Condition 'data.' does not compile");
+  });
+
+  test("holds tenants' documents and policies alone to what can be checked without their site", async () => {
+    const cases = "tests: [{ name: a, export: one, subject: acme.x, expect: drop }]";
+    const tenant =
+      "tenant: acme\nexports:\n  - { name: one, to: [tokyo], rules: [{ subjects: [bolt.x] }] }\n  - { name: one, to: [tokyo], rules: [{ subjects: [acme.x] }] }\n";
+    expect((await run(cases, { "p/policy.yaml": tenant })).invalid).toEqual([
+      "p/policy.yaml:3:52 exports[0].rules[0].subjects[0]: 'bolt.x' is outside the tenant's subjects ('acme.>')",
+      "p/policy.yaml:4:13 exports[1].name: Export 'one' has the name of exports[0]",
+      "p/policy.yaml:4:23 exports[1].to[0]: Peer 'tokyo' already gets events of 'this site' by export 'one': one policy decides for a peer",
+    ]);
+    const alone =
+      "name: one\nto: [tokyo]\norigin: oslo\nrules:\n  - { subjects: [acme.x, bolt.x], schema: order }\n";
+    expect((await run(cases, { "p/policy.yaml": alone })).invalid).toEqual([
+      "p/policy.yaml:5:26 rules[0].subjects[1]: 'bolt.x' is outside the tenant's subjects ('acme.>')",
+      "p/policy.yaml:5:43 rules[0].schema: 'order' is a schema of the tenant: name the tenant's document, not the policy alone",
+    ]);
   });
 });
