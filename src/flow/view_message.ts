@@ -41,8 +41,10 @@ const ID_NAME = new TextEncoder().encode("Nats-Msg-Id: ");
  * The id is the producer's, or a deterministic one: never random, or a repetition could not be told from a new event.
  */
 export class ViewMessageBuilder {
+  /** The stream that is read, in the life that it has now: with a sequence it names an event. */
+  readonly stream: string;
   readonly #subjectHead: string;
-  readonly #idSource: string;
+  readonly #source: string;
   readonly #idHead: string;
   readonly #guard: IdGuard;
   readonly #encoder = new TextEncoder();
@@ -55,9 +57,15 @@ export class ViewMessageBuilder {
 
   constructor(options: ViewMessageOptions) {
     this.#subjectHead = viewSubject(options.site, options.policy, "");
-    this.#idSource = `Nats-Msg-Id: ${options.site}.${options.sourceStream}.`;
-    this.#idHead = `${this.#idSource}${options.sourceEpoch}.`;
+    this.#source = `${options.site}.${options.sourceStream}`;
+    this.stream = this.streamOf(options.sourceEpoch);
+    this.#idHead = `Nats-Msg-Id: ${this.stream}.`;
     this.#guard = options.guard;
+  }
+
+  /** The stream that is read, in the life of that epoch. */
+  streamOf(epoch: string): string {
+    return `${this.#source}.${epoch}`;
   }
 
   /**
@@ -77,7 +85,7 @@ export class ViewMessageBuilder {
     if (mark !== null) headTo = this.#text(headTo, `${REDRIVEN_HEADER}: ${mark.letter}\r\n`);
     const line = headers.length === 0 ? null : findMsgId(headers);
     if (line === null) {
-      const idHead = mark === null ? this.#idHead : `${this.#idSource}${mark.epoch}.`;
+      const idHead = mark === null ? this.#idHead : `Nats-Msg-Id: ${this.streamOf(mark.epoch)}.`;
       headTo = this.#text(headTo, `${idHead}${event.sequence}\r\n`);
       const tail = headers.length === 0 ? NO_HEADER_LINES : headers;
       const tailFrom = headers.length === 0 ? 0 : headerLinesStart(headers);

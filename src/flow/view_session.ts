@@ -319,6 +319,7 @@ export class ViewSession {
       origin: subject.origin,
       timeMs: delivery.timeMs,
       sequence: delivery.streamSequence,
+      stream: this.#builder.stream,
     };
     const taken = { event, subject };
     const decided = this.#decided(taken);
@@ -422,7 +423,7 @@ export class ViewSession {
   /** Called only when an event could be forwarded. */
   #redrive(item: RedriveItem | undefined): void {
     if (item === undefined) return;
-    const { event } = item;
+    const event = { ...item.event, stream: this.#builder.streamOf(item.epoch) };
     const subject = knownSubject(new TextEncoder().encode(storedSubject(event.origin, event.subject)));
     const position = this.#decidedPosition;
     const decided = this.#decided({ event, subject }, { letter: item.letter, epoch: item.epoch, position });

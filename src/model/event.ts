@@ -12,6 +12,8 @@ export interface MeshEvent {
   readonly timeMs: number;
   /** Its sequence in the stream that the policy reads. */
   readonly sequence: number;
+  /** Names the stream that `sequence` counts in, and the life of it: `<site>.<stream>.<epoch>`. */
+  readonly stream?: string;
 }
 
 /** A rule as reports name it. */
@@ -33,6 +35,7 @@ export type QuarantineReason =
   | "header_invalid"
   | "subject_invalid"
   | "schema_invalid"
+  | "envelope_invalid"
   | "redaction_failed";
 
 export type Decision =

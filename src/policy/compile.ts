@@ -7,6 +7,8 @@ import type { SchemaDocument } from "../model/schema/contract.ts";
 import type { ExportPolicy, Rule } from "../model/schema/policy.ts";
 import { parseBytes } from "../model/units.ts";
 import { canonical } from "./canonical.ts";
+import { envelopeProblems } from "./envelope/check.ts";
+import { Envelope } from "./envelope/mod.ts";
 import { HeaderCursor } from "./header_block.ts";
 import { type CompiledHeaders, compileHeaderRules } from "./headers.ts";
 import { headerProblems } from "./headers_check.ts";
@@ -28,6 +30,7 @@ export interface CompiledRule {
   /** The schema that the payload must be valid by. */
   readonly contract: Contract | null;
   readonly redactor: Redactor | null;
+  readonly envelope: Envelope | null;
   readonly headers: CompiledHeaders;
   readonly rewriter: Rewriter | null;
   /** Bytes of the largest payload. */
@@ -71,6 +74,7 @@ export function compilePolicy({ tenant, policy, keys, schemas = [] }: CompileOpt
       },
     );
   }
+  const cursor = new HeaderCursor();
   const workspace = new Workspace();
   const payloads = new PayloadParser(workspace);
   const redactorOptions = { workspace, tenant, keys };
@@ -79,6 +83,8 @@ export function compilePolicy({ tenant, policy, keys, schemas = [] }: CompileOpt
     const when = rule.when === undefined ? null : compilePredicate(rule.when, payloads);
     const redactor = rule.redact === undefined ? null : compileRedactor(rule.redact, redactorOptions);
     const contract = rule.schema === undefined ? null : (contracts.get(rule.schema) ?? null);
+    const headers = compileHeaderRules(rule.headers);
+    const hidesMessageId = headers.dropsMessageId;
     return {
       ref: ruleRef(policy, index),
       subjects: rule.subjects.map((pattern) => new SubjectMatcher(pattern)),
@@ -86,7 +92,11 @@ export function compilePolicy({ tenant, policy, keys, schemas = [] }: CompileOpt
       deny: rule.deny === true,
       contract,
       redactor,
-      headers: compileHeaderRules(rule.headers),
+      envelope:
+        rule.envelope === undefined
+          ? null
+          : new Envelope(rule.envelope, { tenant, workspace, cursor, hidesMessageId }),
+      headers,
       rewriter: rule.rewrite === undefined ? null : compileRewrite(rule.rewrite, rule.subjects),
       maxSize: parseBytes(rule.limit?.maxSize ?? "") ?? Number.POSITIVE_INFINITY,
       readsPayload: redactor !== null || contract !== null || when?.readsData === true,
@@ -97,7 +107,7 @@ export function compilePolicy({ tenant, policy, keys, schemas = [] }: CompileOpt
     policy: policy.name,
     version: policyVersion(policy, keys, schemas),
     rules,
-    cursor: new HeaderCursor(),
+    cursor,
   };
 }
 
@@ -130,7 +140,7 @@ export function ruleRef(policy: ExportPolicy, index: number): RuleRef {
   return { policy: policy.name, index, name: policy.rules[index]?.name ?? `#${index + 1}` };
 }
 
-/** What does not compile in a rule: its condition, its paths, its headers, its rewrite. Paths begin with `at`. */
+/** What does not compile in a rule: its condition, its paths, its headers, its envelope, its rewrite. Paths begin with `at`. */
 export function ruleProblems(rule: Rule, at: string): Problem[] {
   const problems: Problem[] = [];
   if (rule.when !== undefined) {
@@ -145,6 +155,7 @@ export function ruleProblems(rule: Rule, at: string): Problem[] {
   for (const problem of headerProblems(rule.headers ?? {})) {
     problems.push({ ...problem, path: `${at}.headers.${problem.path}` });
   }
+  problems.push(...envelopeProblems(rule, at));
   for (const message of rewriteProblems(rule)) problems.push({ path: `${at}.rewrite`, message });
   return problems;
 }

@@ -1,6 +1,7 @@
 /** What the policy says of one event. Any doubt is a quarantine, never a pass. */
 import type { Decision, MeshEvent, QuarantineReason } from "../model/event.ts";
 import type { CompiledPolicy, CompiledRule } from "./compile.ts";
+import type { Envelope, Opened } from "./envelope/mod.ts";
 import { forwardHeaders } from "./headers.ts";
 import { payloadObstacle } from "./payload.ts";
 
@@ -31,7 +32,10 @@ export function matchesSubject(rule: CompiledRule, subject: string): boolean {
   return false;
 }
 
-/** Applies a rule whose subjects match: size, condition, then schema, then headers and payload. Never throws. */
+/**
+ * Applies a rule whose subjects match: size, envelope, condition, schema, subject, redactions, envelope again, headers. Never
+ * throws.
+ */
 export function applyRule(policy: CompiledPolicy, rule: CompiledRule, event: MeshEvent): RuleVerdict {
   // What a step would be blamed for if it threw.
   let step: QuarantineReason = "header_invalid";
@@ -40,13 +44,24 @@ export function applyRule(policy: CompiledPolicy, rule: CompiledRule, event: Mes
       const error = `Payload of ${event.data.length} bytes is larger than the rule takes (${rule.maxSize})`;
       return quarantine(rule, "payload_too_large", error);
     }
+    // What the steps look into: the event itself, or what its envelope holds.
+    let inner = event;
+    let opened: Opened | null = null;
+    if (rule.envelope !== null) {
+      step = "envelope_invalid";
+      const result = rule.envelope.open(event, rule.readsPayload);
+      if (result.type === "failed") return quarantine(rule, result.reason, result.error);
+      opened = result;
+      inner = result.event;
+    }
+    step = "header_invalid";
     if (rule.readsPayload) {
-      const obstacle = payloadObstacle(event.headers, event.data, policy.cursor);
+      const obstacle = payloadObstacle(event.headers, inner.data, policy.cursor);
       if (obstacle !== null) return quarantine(rule, obstacle.reason, obstacle.error);
     }
     if (rule.when !== null) {
       step = "predicate_failed";
-      const result = rule.when.evaluate(event);
+      const result = rule.when.evaluate(inner);
       if (result.type === "failed") return quarantine(rule, result.reason, result.error);
       if (!result.value) return null;
     }
@@ -54,7 +69,7 @@ export function applyRule(policy: CompiledPolicy, rule: CompiledRule, event: Mes
 
     if (rule.contract !== null) {
       step = "schema_invalid";
-      const failure = rule.contract.failure(event.data);
+      const failure = rule.contract.failure(inner.data);
       if (failure !== null) return quarantine(rule, failure.reason, failure.error);
     }
 
@@ -62,18 +77,28 @@ export function applyRule(policy: CompiledPolicy, rule: CompiledRule, event: Mes
     const subject = rule.rewriter === null ? event.subject : rule.rewriter.apply(event.subject);
     if (subject === null) return quarantine(rule, "subject_invalid", "Rewritten subject is too long");
 
-    step = "header_invalid";
-    const headers = forwardHeaders(event.headers, rule.headers, policy.cursor);
-    if (headers === null) return quarantine(rule, "header_invalid", "Header block is malformed");
-
-    step = "redaction_failed";
-    if (rule.redactor === null) {
-      return { type: "forward", rule: rule.ref, subject, headers, data: event.data, redactions: 0 };
+    let data = inner.data;
+    let redactions = 0;
+    if (rule.redactor !== null) {
+      step = "redaction_failed";
+      const redacted = rule.redactor.apply(data);
+      if (redacted.type === "failed") return quarantine(rule, redacted.reason, redacted.error);
+      data = redacted.data;
+      redactions = redacted.count;
     }
-    const redacted = rule.redactor.apply(event.data);
-    if (redacted.type === "failed") return quarantine(rule, redacted.reason, redacted.error);
-    const { data, count } = redacted;
-    return { type: "forward", rule: rule.ref, subject, headers, data, redactions: count };
+
+    let given = event.headers;
+    if (opened !== null) {
+      step = "envelope_invalid";
+      const sealed = (rule.envelope as Envelope).seal(opened, event, data, subject);
+      if (sealed.type === "failed") return quarantine(rule, sealed.reason, sealed.error);
+      given = sealed.headers;
+      data = sealed.data;
+    }
+    step = "header_invalid";
+    const headers = forwardHeaders(given, rule.headers, policy.cursor);
+    if (headers === null) return quarantine(rule, "header_invalid", "Header block is malformed");
+    return { type: "forward", rule: rule.ref, subject, headers, data, redactions };
   } catch (thrown) {
     // Its message might repeat a part of the event.
     return quarantine(rule, step, `Unexpected ${thrown instanceof Error ? thrown.name : "failure"}`);

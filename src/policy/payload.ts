@@ -63,7 +63,7 @@ export type ReadPayload =
 export type ParsedPayload = { readonly type: "ok"; readonly value: unknown } | PayloadFailure;
 
 /** Nothing is selected, so nothing is asked of it. */
-const NO_EDITOR: Editor = {
+export const NO_EDITOR: Editor = {
   value: () => FAULT.brokenText,
   text: () => FAULT.brokenText,
   name: () => FAULT.brokenText,

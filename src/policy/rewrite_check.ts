@@ -51,11 +51,22 @@ function sentBy(policy: ExportPolicy): Sent[] {
   });
 }
 
+/** Patterns that the rules of a policy may rewrite: a view keeps them in its metadata, which has a bound. */
+const MOST_REWRITTEN = 128;
+
 /**
  * Rewrites that give an event the subject of events that another rule sends as they are called, but treats otherwise: behind one
  * name, what is redacted could not be told from what is not. Paths begin with `at`.
  */
 export function rewriteConflicts(policy: ExportPolicy, at: string): Problem[] {
+  const count = policy.rules.reduce(
+    (sum, one) => sum + (one.rewrite === undefined ? 0 : one.subjects.length),
+    0,
+  );
+  if (count > MOST_REWRITTEN) {
+    const message = `The rules rewrite ${count} subjects in all, expected at most ${MOST_REWRITTEN}`;
+    return [{ path: `${at}.rules`, message }];
+  }
   const sent = sentBy(policy);
   const plain = sent.filter(({ rule }) => rule.rewrite === undefined);
   const problems = new Map<string, Problem>();

@@ -70,6 +70,7 @@ function* looksInside(rules: readonly Rule[]): Generator<string> {
     if (rule.schema !== undefined) needs.push(`a schema contract ('${rule.schema}')`);
     if (rule.redact !== undefined) needs.push("redactions");
     if (rule.headers !== undefined) needs.push("header changes");
+    if (rule.envelope !== undefined) needs.push("an envelope");
     if (rule.rewrite !== undefined) needs.push("a subject rewrite");
     if (rule.limit !== undefined) needs.push("a limit");
     if (needs.length > 0) yield `${describeRule(rule, index)} has ${needs.join(" and ")}`;

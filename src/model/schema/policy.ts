@@ -3,7 +3,15 @@ import { z } from "zod";
 import { SchemaRef } from "./contract.ts";
 import { ExportLimit, RuleLimit } from "./limit.ts";
 import { Redaction } from "./redaction.ts";
-import { HeaderName, HeaderPattern, HeaderValue, Name, Pattern, RewriteTarget } from "./scalars.ts";
+import {
+  EventAttribute,
+  HeaderName,
+  HeaderPattern,
+  HeaderValue,
+  Name,
+  Pattern,
+  RewriteTarget,
+} from "./scalars.ts";
 
 export { Redaction };
 
@@ -28,6 +36,27 @@ export const HeaderRules = z
   .meta({ id: "HeaderRules" });
 export type HeaderRules = z.infer<typeof HeaderRules>;
 
+const EnvelopeFields = z.strictObject({
+  in: z.enum(["auto", "structured", "binary", "none"]).optional().meta({
+    description: "What events are expected to be; auto (default): what their headers say",
+  }),
+  out: z.enum(["same", "binary", "structured"]).optional().meta({
+    description: "What events leave as; same (default): what they came as",
+  }),
+  type: EventAttribute.optional().meta({
+    description: "Type of a plain event; default: the subject that it leaves under",
+  }),
+  source: EventAttribute.optional().meta({
+    description: "Source of a plain event, a URI reference; default: /<origin>/<tenant>",
+  }),
+});
+
+/** CloudEvents 1.0 as what events come and leave in. */
+export const Envelope = z
+  .union([z.enum(["cloudevents", "cloudevents-structured"]), EnvelopeFields])
+  .meta({ id: "Envelope" });
+export type Envelope = z.infer<typeof Envelope>;
+
 /** Most of what a policy may list: checking and compiling compare each with each. */
 const MOST_RULES = 256;
 const MOST_SUBJECTS = 256;
@@ -47,6 +76,7 @@ export const Rule = z
     schema: SchemaRef.optional(),
     redact: z.array(Redaction).min(1).max(MOST_REDACTIONS).optional(),
     headers: HeaderRules.optional(),
+    envelope: Envelope.optional(),
     rewrite: RewriteTarget.optional(),
     limit: RuleLimit.optional(),
   })

@@ -87,3 +87,10 @@ export function jsonText(maxLength: number) {
     .max(maxLength)
     .refine((text) => text.isWellFormed(), { message: "holds half a surrogate pair" });
 }
+
+/** An attribute of a CloudEvent that a policy gives: printable ASCII without white space. */
+export const EventAttribute = checked((text) => {
+  if (text === "") return "is empty";
+  if (text.length > 512) return "is longer than 512 characters";
+  return /^[!-~]+$/.test(text) ? null : "has white space or what is not printable ASCII";
+});

@@ -149,6 +149,17 @@ describe("checkRules() on rewrites", () => {
     ]);
   });
 
+  test("a policy rewrites so many subjects as its view can keep in mind", () => {
+    const rule = (count: number): Rule => ({
+      subjects: Array.from({ length: count }, (_, i) => `acme.s${i}.*`),
+      rewrite: "acme.shared.*",
+    });
+    expect(problemsOf(rule(128))).toEqual([]);
+    expect(problemsOf(rule(129))).toEqual([
+      ".rules: The rules rewrite 129 subjects in all, expected at most 128",
+    ]);
+  });
+
   const masked = { redact: [{ path: "$.a", with: "mask" as const }] };
 
   test("refuses to land where another rule sends something else under its own name", () => {
