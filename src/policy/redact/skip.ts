@@ -134,29 +134,46 @@ export class Skipper {
   skipMembers(bytes: Uint8Array, words: Int32Array, from: number, depth: number, lengths: number): number {
     let at = from;
     let byte = bytes[at] as number;
+    let members = 0;
+    let lastEnd = from;
     for (;;) {
       if (byte !== QUOTE) return this.fail(at, FAULT.notJson);
       const start = at;
       at = plainEnd(words, at + 1);
-      if (bytes[at] !== QUOTE || ((lengths >>> Math.min(at - start - 1, 31)) & 1) === 1) return start;
-      this.members++;
+      if (bytes[at] !== QUOTE || ((lengths >>> Math.min(at - start - 1, 31)) & 1) === 1) {
+        at = start;
+        break;
+      }
+      members++;
       byte = bytes[++at] as number;
       while (isBlank(byte)) byte = bytes[++at] as number;
       if (byte !== COLON) return this.fail(at, FAULT.notJson);
       byte = bytes[++at] as number;
       while (isBlank(byte)) byte = bytes[++at] as number;
-      // A plain string is not worth a call.
-      const end = byte === QUOTE ? plainEnd(words, at + 1) : 0;
-      at = end > 0 && bytes[end] === QUOTE ? end + 1 : this.skip(bytes, words, at, depth);
-      if (at < 0) return -1;
-      this.lastEnd = at;
+      // What is plain is not worth a call.
+      if (byte === QUOTE) {
+        const end = plainEnd(words, at + 1);
+        at = bytes[end] === QUOTE ? end + 1 : this.skip(bytes, words, at, depth);
+        if (at < 0) return -1;
+      } else if ((byte | 0x20) === OBJECT) {
+        at = this.skip(bytes, words, at, depth);
+        if (at < 0) return -1;
+      } else {
+        const end = byte > 0x39 ? literalEnd(bytes, at) : numberEnd(bytes, at);
+        if (end < 0) return this.fail(at, FAULT.notJson);
+        at = end;
+      }
+      lastEnd = at;
       byte = bytes[at] as number;
       while (isBlank(byte)) byte = bytes[++at] as number;
-      if (byte === OBJECT_END) return at;
+      if (byte === OBJECT_END) break;
       if (byte !== COMMA) return this.fail(at, FAULT.notJson);
       byte = bytes[++at] as number;
       while (isBlank(byte)) byte = bytes[++at] as number;
     }
+    this.members += members;
+    this.lastEnd = lastEnd;
+    return at;
   }
 
   /** The place behind a name that begins at `start` and is plain up to `from`, or -1. */

@@ -12,38 +12,33 @@ const HEX = hexTable();
 /** 1 for the bytes that stand for themselves in a string. */
 const PLAIN = plainTable();
 
-/** Keeps the bytes of a word from the n-th on, and puts plain ones in place of those before. */
-const KEEP = Int32Array.of(-1, -0x100, -0x1_0000, -0x100_0000);
-const FILL = Int32Array.of(0, 0x40, 0x4040, 0x40_4040);
+/** The top bits of the bytes of a word from the n-th on. */
+const TOP_BITS = Int32Array.of(-0x7f7f_7f80, -0x7f7f_8000, -0x7f80_0000, -0x8000_0000);
 
 /**
- * The first byte from `from` on that is a quote, a backslash, a control character or not ASCII. `words` is little-endian memory
- * in which a zero byte follows. Four bytes at a time: most of a payload goes through here.
+ * The first byte from `from` on that is a quote, a backslash, a control character or not ASCII. Now and then one before it, behind
+ * the quote that opens the string: so what is not a quote is to be looked at byte by byte. `words` is little-endian memory in which
+ * a zero byte follows. Four bytes at a time: most of a payload goes through here.
  */
 export function plainEnd(words: Int32Array, from: number): number {
   let index = from >> 2;
-  const skipped = from & 3;
-  let word = ((words[index] as number) & (KEEP[skipped] as number)) | (FILL[skipped] as number);
-  for (;;) {
-    // The top bit of a byte is set by a borrow (zero after the XOR, or below a space) or by what is not ASCII. A borrow can
-    // reach into bytes above, never below: the lowest hit is a true one.
-    const quote = ((word ^ 0x2222_2222) - 0x0101_0101) | 0;
-    const backslash = ((word ^ 0x5c5c_5c5c) - 0x0101_0101) | 0;
-    const control = (word - 0x2020_2020) | 0;
-    const hits = (quote | backslash | control | word) & 0x8080_8080;
-    if (hits !== 0) {
-      const at = index << 2;
-      // Branches beat counting zeros: the processor guesses on.
-      return (hits & 0x80) !== 0
-        ? at
-        : (hits & 0x8000) !== 0
-          ? at + 1
-          : (hits & 0x80_0000) !== 0
-            ? at + 2
-            : at + 3;
-    }
+  let word = words[index] as number;
+  // The top bit of a byte is set by a borrow (zero after the XOR, or below a space) or by what is not ASCII. A borrow can
+  // reach into bytes above, never below: the lowest hit is a true one, but for one in the first word that bytes before `from` cause.
+  let hits = stops(word) & (TOP_BITS[from & 3] as number);
+  while (hits === 0) {
     word = words[++index] as number;
+    hits = stops(word) & 0x8080_8080;
   }
+  // The bytes below the lowest hit.
+  return (index << 2) + ((32 - Math.clz32(((hits - 1) | 0) & ~hits)) >> 3);
+}
+
+/** A word whose top bits are set where a byte ends plain text. */
+function stops(word: number): number {
+  return (
+    ((word ^ 0x2222_2222) - 0x0101_0101) | ((word ^ 0x5c5c_5c5c) - 0x0101_0101) | (word - 0x2020_2020) | word
+  );
 }
 
 /**
