@@ -1,5 +1,5 @@
 /**
- * The part of JSONPath (RFC 9535) that redactions select with: names, indexes, slices forward by one, wildcards and
+ * The part of JSONPath (RFC 9535) that redactions select with: names, indexes, slices forward, wildcards and
  * descendants. What one streaming pass cannot decide (filters, negative indexes, other steps) is refused with a message.
  */
 
@@ -26,6 +26,10 @@ const INTEGER = /-?(?:0|[1-9][0-9]*)/y;
 const BLANK = /[ \t\n\r]*/y;
 /** Largest index that a path may name. */
 const MAX_INDEX = 2 ** 31 - 2;
+/** Largest number that RFC 9535 lets a path name (I-JSON). */
+const MOST_RFC_INDEX = Number.MAX_SAFE_INTEGER;
+/** What one pair of brackets may select by. */
+const MAX_SELECTORS = 256;
 
 /** Thrown and caught in this file alone. */
 class PathProblem extends Error {}
@@ -91,21 +95,25 @@ class PathReader {
     const selectors: Selector[] = [];
     for (;;) {
       this.#match(BLANK);
-      selectors.push(this.#selector());
+      selectors.push(...this.#selector());
+      if (selectors.length > MAX_SELECTORS)
+        throw new PathProblem(
+          `selects by more than ${MAX_SELECTORS} names, indexes and slices in one segment`,
+        );
       this.#match(BLANK);
       if (this.#take("]")) return selectors;
       if (!this.#take(",")) throw this.#unexpected("',' or ']'");
     }
   }
 
-  #selector(): Selector {
-    if (this.#take("*")) return { type: "wildcard" };
+  #selector(): readonly Selector[] {
+    if (this.#take("*")) return [{ type: "wildcard" }];
     if (this.#take("?"))
       throw new PathProblem("uses a filter ('?'): write the condition in the rule's 'when'");
     const quote = this.#text[this.#at];
     if (quote === "'" || quote === '"') {
       this.#at++;
-      return { type: "name", name: this.#quoted(quote) };
+      return [{ type: "name", name: this.#quoted(quote) }];
     }
     const first = this.#match(INTEGER);
     const beforeColon = this.#at;
@@ -114,32 +122,49 @@ class PathReader {
     this.#at = beforeColon;
     if (first === "") throw this.#unexpected("a quoted name, an index, a slice or '*'");
     const index = this.#index(first);
-    return { type: "range", from: index, to: index + 1 };
+    return [{ type: "range", from: index, to: index + 1 }];
   }
 
-  #slice(first: string): Selector {
+  /** A slice with a step is the list of its indexes, so it must have an end. */
+  #slice(first: string): Selector[] {
     this.#match(BLANK);
     const last = this.#match(INTEGER);
     this.#match(BLANK);
+    let step = 1;
     if (this.#take(":")) {
       this.#match(BLANK);
-      const step = this.#match(INTEGER);
-      if (step !== "" && step !== "1")
-        throw new PathProblem(`uses a slice with step ${step} (only 1 is supported)`);
+      const text = this.#match(INTEGER);
+      if (text !== "") step = Number(text);
+      if (Math.abs(step) > MOST_RFC_INDEX || text === "-0") throw new PathProblem(`has a step of ${text}`);
+      if (step < 1) throw new PathProblem(`uses a slice with step ${text}, expected one above 0`);
     }
     const from = first === "" ? 0 : this.#index(first);
-    const to = last === "" ? MAX_INDEX + 1 : this.#index(last);
-    if (to <= from) throw new PathProblem(`has a slice that selects nothing (from ${from} up to ${to})`);
-    return { type: "range", from, to };
+    const end = last === "" ? MAX_INDEX + 1 : Math.min(this.#natural(last), MAX_INDEX + 1);
+    if (end <= from) throw new PathProblem(`has a slice that selects nothing (from ${from} up to ${last})`);
+    if (step === 1) return [{ type: "range", from, to: end }];
+    if ((end - from) / step > MAX_SELECTORS) {
+      throw new PathProblem(
+        `uses a slice with step ${step} over more than ${MAX_SELECTORS} elements: give it an end`,
+      );
+    }
+    const selectors: Selector[] = [];
+    for (let at = from; at < end; at += step) selectors.push({ type: "range", from: at, to: at + 1 });
+    return selectors;
   }
 
   #index(text: string): number {
+    const index = this.#natural(text);
+    if (index > MAX_INDEX) throw new PathProblem(`has an index above ${MAX_INDEX}`);
+    return index;
+  }
+
+  #natural(text: string): number {
     if (text.startsWith("-")) {
       throw new PathProblem(`counts from the end of an array ('${text}'), which one pass cannot do`);
     }
-    const index = Number(text);
-    if (index > MAX_INDEX) throw new PathProblem(`has an index above ${MAX_INDEX}`);
-    return index;
+    const value = Number(text);
+    if (value > MOST_RFC_INDEX) throw new PathProblem(`has an index above ${MOST_RFC_INDEX}`);
+    return value;
   }
 
   /** The rest of a quoted name, its opening quote taken. */
