@@ -7,7 +7,13 @@ import type { JetStreamManager } from "@nats-io/jetstream";
 import { nuid } from "@nats-io/transport-node";
 import { errorText, LeafmeshError } from "../model/errors.ts";
 import { sleep } from "../nats/wait.ts";
-import { type DeadLetterFilter, getDeadLetter, lastDeadLetter, readDeadLetters } from "./dead_letters.ts";
+import {
+  type DeadLetterDetail,
+  type DeadLetterFilter,
+  getDeadLetter,
+  lastDeadLetter,
+  readDeadLetters,
+} from "./dead_letters.ts";
 import type { Redriven } from "./redrive_queue.ts";
 
 export interface RedriveRequest {
@@ -65,6 +71,8 @@ export interface RedriveJobsOptions {
 }
 
 const BATCH = 64;
+/** Bytes of the payloads of a batch, which are in memory together; a larger one goes alone. */
+const BATCH_BYTES = 4 * 1024 * 1024;
 const PATIENCE_MS = 30_000;
 const RETRY_MS = 250;
 /** Of each outcome. */
@@ -200,7 +208,10 @@ export class RedriveJobs implements AsyncDisposable {
     return job;
   }
 
-  async #letters(tenant: string, { sequence, filter }: RedriveRequest): Promise<AsyncIterable<Letter>> {
+  async #letters(
+    tenant: string,
+    { sequence, filter }: RedriveRequest,
+  ): Promise<AsyncIterable<DeadLetterDetail>> {
     const { jsm } = this.#options;
     if (sequence === undefined) {
       const last = await lastDeadLetter(jsm, tenant);
@@ -212,19 +223,23 @@ export class RedriveJobs implements AsyncDisposable {
     })();
   }
 
-  async #run(job: Job, letters: AsyncIterable<Letter>): Promise<void> {
+  async #run(job: Job, letters: AsyncIterable<DeadLetterDetail>): Promise<void> {
     const { tenant, dryRun, rate } = job.report;
     const most = Math.max(1, Math.min(BATCH, Math.floor(rate / 10)));
     let batch: Letter[] = [];
+    let bytes = 0;
     try {
-      for await (const letter of letters) {
+      for await (const { sequence, subject, policy, data } of letters) {
         if (job.abort.signal.aborted) break;
-        if (batch.length >= most || (batch[0] !== undefined && batch[0].policy !== letter.policy)) {
+        const full = batch.length >= most || bytes + data.length > BATCH_BYTES;
+        if (batch.length > 0 && (full || batch[0]?.policy !== policy)) {
           await this.#redrive(job, batch);
           batch = [];
+          bytes = 0;
         }
-        // Without its event: a batch of large ones need not be in memory.
-        batch.push({ sequence: letter.sequence, subject: letter.subject, policy: letter.policy });
+        // Without its payload: the view reads it when its turn has come.
+        batch.push({ sequence, subject, policy });
+        bytes += data.length;
       }
       if (!job.abort.signal.aborted) await this.#redrive(job, batch);
       job.end(job.abort.signal.aborted ? "canceled" : "done");
