@@ -6,7 +6,7 @@ import type { ASTNode } from "@marcbachmann/cel-js";
 import { fail } from "./failure.ts";
 import { FUNCTIONS, METHODS } from "./functions.ts";
 import { compileLoop, isLoop } from "./loops.ts";
-import { BINARY, hasMember, index, makeMap, negate, not } from "./operators.ts";
+import { BINARY, hasMember, index, makeMap, member, negate, not } from "./operators.ts";
 import { absorbable, type Evaluate, NotSupported, type Scope, truth } from "./run.ts";
 import { compilePattern } from "./text.ts";
 import { zoneOffset } from "./time.ts";
@@ -36,7 +36,7 @@ export class Compiler {
       case ".": {
         const [of, name] = node.args;
         const value = this.compile(of, scope);
-        return (run) => index(value(run), name);
+        return (run) => member(value(run), name);
       }
       case "[]": {
         const [of, key] = node.args;
@@ -45,6 +45,8 @@ export class Compiler {
         return (run) => index(value(run), at(run));
       }
       case "list": {
+        const literals = node.args.map((one) => (one.op === "value" ? literalValue(one.args) : undefined));
+        if (!literals.includes(undefined)) return () => literals;
         const parts = node.args.map((one) => this.compile(one, scope));
         return (run) => parts.map((part) => part(run));
       }
@@ -96,9 +98,9 @@ export class Compiler {
   #call(name: string, args: readonly ASTNode[], scope: Scope): Evaluate {
     const [first] = args;
     if (name === "has" && args.length === 1 && first?.op === ".") {
-      const [of, member] = first.args;
+      const [of, wanted] = first.args;
       const value = this.compile(of, scope);
-      return (run) => hasMember(value(run), member);
+      return (run) => hasMember(value(run), wanted);
     }
     return this.#apply(FUNCTIONS.get(`${name}/${args.length}`), name, args, scope);
   }
@@ -127,6 +129,12 @@ export class Compiler {
   ): Evaluate {
     if (run === undefined) throw new NotSupported(`'${name}' is not supported`);
     const parts = args.map((one) => this.compile(one, scope));
+    const [first, second] = parts;
+    // Most calls have one or two arguments: no call more for each of them.
+    if (first !== undefined && parts.length === 1) return (state) => run([first(state)], state);
+    if (first !== undefined && second !== undefined && parts.length === 2) {
+      return (state) => run([first(state), second(state)], state);
+    }
     return (state) =>
       run(
         parts.map((part) => part(state)),
@@ -163,6 +171,11 @@ export class Compiler {
 }
 
 function literal(value: unknown): Evaluate {
+  const checked = literalValue(value);
+  return () => checked;
+}
+
+function literalValue(value: unknown): Value {
   if (value !== null && typeof value === "object") {
     throw new NotSupported("unsigned integers and bytes are not supported");
   }
@@ -172,7 +185,7 @@ function literal(value: unknown): Evaluate {
   if (typeof value === "number" && !Number.isFinite(value)) {
     throw new NotSupported("a number is larger than a double can be");
   }
-  return () => value as Value;
+  return value as Value;
 }
 
 function variable(name: string, scope: Scope): Evaluate {

@@ -35,10 +35,9 @@ function typed<const K extends readonly Kind[]>(
   kinds: K,
   run: (meter: Meter, ...args: { -readonly [I in keyof K]: Typed<K[I]> }) => Value,
 ): CelFunction {
+  const types = kinds.map((kind) => (kind === "int" ? "bigint" : "string"));
   return (args, meter) => {
-    for (let i = 0; i < kinds.length; i++) {
-      if (typeof args[i] !== (kinds[i] === "int" ? "bigint" : "string")) fail("no_such_overload");
-    }
+    for (let i = 0; i < types.length; i++) if (typeof args[i] !== types[i]) fail("no_such_overload");
     return run(meter, ...(args as never));
   };
 }

@@ -85,10 +85,12 @@ const isIn: BinaryOperator = (a, b, meter) => {
 export const BINARY: Readonly<Record<string, BinaryOperator>> = {
   "==": equals,
   "!=": (a, b, meter) => !equals(a, b, meter),
-  "<": (a, b, meter) => compare(a, b, meter) < 0,
-  "<=": (a, b, meter) => compare(a, b, meter) <= 0,
-  ">": (a, b, meter) => compare(a, b, meter) > 0,
-  ">=": (a, b, meter) => compare(a, b, meter) >= 0,
+  "<": (a, b, meter) => (typeof a === "number" && typeof b === "number" ? a < b : compare(a, b, meter) < 0),
+  "<=": (a, b, meter) =>
+    typeof a === "number" && typeof b === "number" ? a <= b : compare(a, b, meter) <= 0,
+  ">": (a, b, meter) => (typeof a === "number" && typeof b === "number" ? a > b : compare(a, b, meter) > 0),
+  ">=": (a, b, meter) =>
+    typeof a === "number" && typeof b === "number" ? a >= b : compare(a, b, meter) >= 0,
   in: isIn,
   "+": add,
   "-": subtract,
@@ -120,6 +122,15 @@ export function index(value: Value, key: Value): Value {
   if (!isMap(value)) return fail("no_such_overload");
   const found = lookUp(value, key);
   return found === undefined ? fail("no_such_key") : readable(found);
+}
+
+/** `value.name`: mostly an object of JSON. */
+export function member(value: Value, name: string): Value {
+  if (typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype) {
+    if (!Object.hasOwn(value, name)) return fail("no_such_key");
+    return readable((value as Readonly<Record<string, unknown>>)[name]);
+  }
+  return index(value, name);
 }
 
 /** Whether a map has a member: asks for no value, so it may be one that cannot be read. */
