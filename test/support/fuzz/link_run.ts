@@ -11,7 +11,7 @@ import { type Mesh, type MeshSite, startMesh } from "../mesh.ts";
 import { waitFor } from "../wait_for.ts";
 import { type Delivered, type Published, publishEvents, readDelivered, readStream } from "./link_events.ts";
 import { type LinkFuzzReport, linkFuzzReport } from "./link_report.ts";
-import { successiveOf } from "./policies.ts";
+import { SCHEMAS, successiveOf } from "./policies.ts";
 import { leaksInText } from "./secrets.ts";
 
 export interface LinkFuzzOptions {
@@ -67,9 +67,9 @@ export async function runLinkFuzz(options: LinkFuzzOptions): Promise<LinkFuzzRep
       published: published.positions.size,
       refused: published.refused,
       forwarded: view.forwarded,
-      dropped: view.denied,
+      dropped: view.denied + view.limited,
       quarantined: view.quarantined,
-      deferred: Math.max(0, last - view.position),
+      deferred: Math.max(view.waiting, last - view.position),
       received: far.received,
       policies: policies.length,
       versions: far.versions.size,
@@ -90,7 +90,7 @@ async function startFuzzMesh(policy: ExportPolicy): Promise<Mesh> {
     sites: { berlin: ["austin"], austin: [] },
     tenants: (site) => [
       site === "berlin"
-        ? { tenant: "acme", limits: { storage: "8GiB" }, exports: [policy] }
+        ? { tenant: "acme", limits: { storage: "8GiB" }, schemas: SCHEMAS, exports: [policy] }
         : {
             tenant: "acme",
             limits: { storage: "8GiB" },

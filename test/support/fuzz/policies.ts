@@ -5,6 +5,7 @@
  */
 import fc from "fast-check";
 import { LeafmeshError } from "../../../src/model/errors.ts";
+import type { SchemaDocument } from "../../../src/model/schema/contract.ts";
 import { ExportPolicy, Redaction, Rule } from "../../../src/model/schema/policy.ts";
 import { checkTenant } from "../../../src/policy/check.ts";
 import { compilePolicy } from "../../../src/policy/compile.ts";
@@ -130,17 +131,54 @@ const CONDITIONS = [
   'tokens[1] == "orders" ? data.total > 5.0 : true',
 ];
 
+/** One of the values of a field, of those that the schema knows. */
+function pieces(values: readonly object[]): fc.Arbitrary<object>[] {
+  const some = values.filter((value) => Rule.safeParse({ ...BASE, ...value }).success);
+  return some.length === 0 ? [] : [fc.constantFrom(...some)];
+}
+
+/** Schemas of the tenant that rules may name. */
+export const SCHEMAS: SchemaDocument[] = [
+  {
+    name: "order",
+    compatibility: "none",
+    versions: [
+      { version: 1, schema: { type: "object", required: ["id", "person"] } },
+      {
+        version: 2,
+        schema: {
+          type: "object",
+          required: ["id"],
+          properties: { total: { type: "number", minimum: 4 }, list: { items: { required: ["token"] } } },
+        },
+      },
+    ],
+  },
+  {
+    name: "strict",
+    versions: [
+      {
+        version: 1,
+        schema: {
+          properties: { person: { properties: { secret: { type: "string", maxLength: 20 } } }, token: false },
+          propertyNames: { pattern: "^[a-z]+$" },
+        },
+      },
+    ],
+  },
+];
+
 /** Fields of a rule that may stand or not. */
 const OPTIONAL: readonly fc.Arbitrary<object>[] = [
   fc.constantFrom(...CONDITIONS.map((when) => ({ when }))),
-  ...known(Rule, [
-    { ...BASE, envelope: "cloudevents" },
-    { ...BASE, limit: { maxSize: "64KiB" } },
-    { ...BASE, limit: { maxSize: "300B" } },
-  ]).map((rule) => {
-    const { subjects: _, ...piece } = rule as { subjects?: unknown };
-    return fc.constant(piece);
-  }),
+  ...pieces([{ schema: "order" }, { schema: "order@1" }, { schema: "strict" }]),
+  ...pieces([
+    { limit: { maxSize: "64KiB" } },
+    { limit: { maxSize: "300B" } },
+    { limit: { messages: "100000/s", bytes: "100MiB/s" } },
+    { limit: { messages: "300/s", burst: "100ms", onLimit: "drop" } },
+  ]),
+  ...pieces([{ envelope: "cloudevents" }, { envelope: { out: "cloudevents" } }]),
 ];
 
 /** What a rule reads, and perhaps where it puts it. */
@@ -218,10 +256,10 @@ function compiles(policy: object): boolean {
   const parsed = ExportPolicy.safeParse(policy);
   if (!parsed.success) return false;
   // As a site says of it: rules that can never match, rewrites that collide.
-  const tenant = { tenant: "acme", exports: [parsed.data] };
+  const tenant = { tenant: "acme", exports: [parsed.data], schemas: SCHEMAS };
   if (checkTenant("berlin", tenant, parsed.data.to).length > 0) return false;
   try {
-    compilePolicy({ tenant: "acme", policy: parsed.data, keys: POLICY_KEYS });
+    compilePolicy({ tenant: "acme", policy: parsed.data, keys: POLICY_KEYS, schemas: SCHEMAS });
     return true;
   } catch (thrown) {
     if (thrown instanceof LeafmeshError) return false;

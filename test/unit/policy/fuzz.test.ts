@@ -8,7 +8,7 @@ import { compilePolicy } from "../../../src/policy/compile.ts";
 import { decide } from "../../../src/policy/decide.ts";
 import { engineFaults } from "../../support/fuzz/engine.ts";
 import { fuzzEvent } from "../../support/fuzz/events.ts";
-import { POLICY_KEYS, policyOf } from "../../support/fuzz/policies.ts";
+import { POLICY_KEYS, policyOf, SCHEMAS } from "../../support/fuzz/policies.ts";
 import { digitSecret, leaksIn, leaksInText, textSecret } from "../../support/fuzz/secrets.ts";
 
 /** `FUZZ_RUNS=20000 FUZZ_SEED=7` for more, or for others. */
@@ -19,11 +19,18 @@ const runs = {
 const EVENTS_EACH = 12;
 const encoder = new TextEncoder();
 
-const policies = policyOf("fuzz", ["austin"]);
 const engineOf = (policy: ExportPolicy) => {
-  const compiled = compilePolicy({ tenant: "acme", policy, keys: POLICY_KEYS });
+  const compiled = compilePolicy({ tenant: "acme", policy, keys: POLICY_KEYS, schemas: SCHEMAS });
   return (event: MeshEvent) => decide(compiled, event);
 };
+/** Compiled once: that takes longer than many decisions. */
+const pool = fc
+  .sample(policyOf("fuzz", ["austin"]), {
+    seed: runs.seed,
+    numRuns: Math.max(40, Math.ceil(runs.numRuns / 8)),
+  })
+  .map(engineOf);
+const engines = fc.constantFrom(...pool);
 const eventOf = (change: Partial<MeshEvent>): MeshEvent => ({
   subject: "acme.orders.new",
   headers: new Uint8Array(0),
@@ -42,8 +49,7 @@ describe("any policy on any event", () => {
   test("forwards, drops or quarantines, and no planted secret leaves it", () => {
     const seen = new Set<string>();
     fc.assert(
-      fc.property(policies, fc.integer(), (policy, seed) => {
-        const engine = engineOf(policy);
+      fc.property(engines, fc.integer(), (engine, seed) => {
         for (let n = 0; n < EVENTS_EACH; n++) {
           const event = planted(seed, n);
           expect(engineFaults(engine, event)).toEqual([]);
@@ -72,8 +78,7 @@ describe("any policy on any event", () => {
 
   test("does so for arbitrary bytes and headers", () => {
     fc.assert(
-      fc.property(policies, bytes, headers, fc.string({ unit: "binary" }), (policy, data, block, subject) => {
-        const engine = engineOf(policy);
+      fc.property(engines, bytes, headers, fc.string({ unit: "binary" }), (engine, data, block, subject) => {
         for (const on of ["acme.orders.new", "acme.people.x", subject, ""]) {
           expect(engineFaults(engine, eventOf({ subject: on, data, headers: block }))).toEqual([]);
         }
@@ -83,7 +88,7 @@ describe("any policy on any event", () => {
   }, 120_000);
 
   test("does so for each case of the JSON suite, alone and beside a secret", () => {
-    const some = fc.sample(policies, { numRuns: 12, seed: runs.seed }).map(engineOf);
+    const some = pool.slice(0, 12);
     for (const [n, { input }] of [...parsing, ...transform].entries()) {
       const member = `{"person":{"secret":"${textSecret(n)}"},"x":${input},"token":"${textSecret(n)}"}`;
       for (const text of [input, member, `[${input},{"secret":${digitSecret(n)}}]`, `${member}${input}`]) {
@@ -136,8 +141,8 @@ describe("the search for secrets", () => {
     ["throws", () => JSON.parse("{")],
     ["answers as it likes", (one) => ({ ...one, at: Math.random() })],
   ])("an engine that %s is found out", (_, broken) => {
-    const engine = engineOf(fc.sample(policies, { numRuns: 1, seed: 5 })[0] as ExportPolicy);
-    const found = Array.from({ length: 60 }, (_unused, n) => planted(3, n)).flatMap((event) =>
+    const engine = pool[0] as (event: MeshEvent) => Decision;
+    const found = Array.from({ length: 200 }, (_unused, n) => planted(3, n)).flatMap((event) =>
       engineFaults((one) => broken(engine(one), one), event),
     );
     expect(found.length).toBeGreaterThan(0);
