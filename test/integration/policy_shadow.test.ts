@@ -1,9 +1,10 @@
 /** Shadows on real servers: they count what they would do, and what is sent does not change by them. */
 import { expect, test } from "bun:test";
+import process from "node:process";
 import type { JetStreamManager } from "@nats-io/jetstream";
 import type { ShadowDocument } from "../../routes/answers.ts";
 import { faults, Load, readLog } from "../support/ledger.ts";
-import { startMesh } from "../support/mesh.ts";
+import { startMesh, startPair } from "../support/mesh.ts";
 import { waitFor } from "../support/wait_for.ts";
 
 const VIEW = {
@@ -129,4 +130,35 @@ test("a shadow of a view and one of a native route count beside the traffic, sur
   expect(gone.status).toBe(204);
   await waitFor(async () => (await scanners(own.jsm, "out_bolt")) === 0, { what: "the other shadow to end" });
   expect(await (await berlin.api("GET", "/metrics")).text()).not.toContain("leafmesh_shadow_events{");
+}, 120_000);
+
+test("a shadow goes on where it was when nats-server has died and is back", async () => {
+  await using mesh = await startPair({
+    exports: [VIEW],
+    imports: [{ from: "berlin", subjects: ["acme.>"] }],
+  });
+  await mesh.flowing();
+  const berlin = mesh.site("berlin");
+  const shadow = () => berlin.json<ShadowDocument>(SHADOW);
+  await berlin.put(SHADOW, { rules: [{ subjects: ["acme.none"] }] });
+  await waitFor(async () => (await shadow()).state === "running", { what: "the shadow to run" });
+  const load = new Load(await berlin.app("acme"), { subject: () => "acme.orders.x" });
+  await waitFor(() => load.count > 300, { deadlineMs: 30_000, what: "300 events" });
+  const { server } = await berlin.json<{ server: { pid: number } }>("/v1/site");
+  process.kill(server.pid, "SIGKILL");
+  const before = load.count;
+  await waitFor(() => load.count > before + 500, { deadlineMs: 30_000, what: "events after the crash" });
+  await load.stop();
+  const done = await waitFor(
+    async () => {
+      const report = await shadow();
+      return (report.compared?.comparison.events ?? 0) >= load.count ? report : null;
+    },
+    { deadlineMs: 60_000, what: "the shadow to have looked at all" },
+  );
+  expect(done).toMatchObject({
+    state: "running",
+    skipped: 0,
+    compared: { comparison: { events: load.count } },
+  });
 }, 120_000);
