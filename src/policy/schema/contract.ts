@@ -4,7 +4,7 @@ import type { JsonSchema } from "../../model/schema/contract.ts";
 import type { PayloadFailure, PayloadParser } from "../payload.ts";
 import { parseInstance } from "./instance.ts";
 import { type Prepared, prepareSchema } from "./prepare.ts";
-import { SCHEMA_BOUNDS, schemaProblems } from "./problems.ts";
+import { SCHEMA_BOUNDS, structureProblems } from "./problems.ts";
 import { findTargets } from "./refs.ts";
 import { TooManySteps, Validator } from "./validator.ts";
 
@@ -21,7 +21,8 @@ export interface Contract {
  * @throws {LeafmeshError} `policy_invalid` when the schema has problems
  */
 export function compileContract(label: string, schema: JsonSchema, payloads: PayloadParser): Contract {
-  const [problem] = schemaProblems(schema);
+  // Types of values were held against the meta-schema when it was written; what else it means is looked at again.
+  const [problem] = structureProblems(schema);
   if (problem !== undefined) {
     throw new LeafmeshError(
       "policy_invalid",
@@ -30,7 +31,7 @@ export function compileContract(label: string, schema: JsonSchema, payloads: Pay
   }
   const targets = findTargets(schema, { most: SCHEMA_BOUNDS.schemas, deepest: SCHEMA_BOUNDS.depth });
   const prepared = prepareSchema(schema, targets);
-  const validator = new Validator(prepared.schema);
+  const validator = new Validator(prepared);
   return { label, failure: (data) => check(label, prepared, validator, payloads, data) };
 }
 

@@ -84,3 +84,6 @@ export function* subschemas(schema: SchemaObject, pointer: string): Generator<Su
     }
   }
 }
+
+/** Marks, in what is compiled, a schema with a reference: counts a step before it is followed. */
+export const STEP_KEYWORD = "leafmesh-step";

@@ -1,7 +1,6 @@
 /** A schema as ajv compiles it: without notes, with every reference as a pointer, and each reference counted. */
-import { isSchemaObject, KEYWORDS, own, type SchemaObject } from "./keywords.ts";
+import { isSchemaObject, KEYWORDS, own, type SchemaObject, STEP_KEYWORD } from "./keywords.ts";
 import { resolveRef, type Targets } from "./refs.ts";
-import { STEP_KEYWORD } from "./validator.ts";
 
 /** Keywords that depend on what others have looked at: ajv keeps that in objects where `constructor` is always there. */
 const EVALUATED = new Set(["unevaluatedProperties", "unevaluatedItems"]);
@@ -14,10 +13,14 @@ export interface Prepared {
   readonly usesUnevaluated: boolean;
 }
 
-/** Prepares a schema that has no problems. Its document is one resource, so a dynamic reference is a plain one. */
-export function prepareSchema(root: object | boolean, targets: Targets): Prepared {
+/**
+ * Prepares a schema that has no problems. Its document is one resource, so a dynamic reference is a plain one.
+ * @param at pointer of the part of it that is meant; default: all of it
+ */
+export function prepareSchema(root: object | boolean, targets: Targets, at = ""): Prepared {
   const names = new Set<string>();
   let usesUnevaluated = false;
+  const base = at === "" ? "" : "/$defs/whole";
 
   const prepare = (schema: unknown): unknown => {
     if (!isSchemaObject(schema)) return schema;
@@ -36,7 +39,7 @@ export function prepareSchema(root: object | boolean, targets: Targets): Prepare
           prepared[keyword] = prepareMap(value);
           break;
         case "ref":
-          prepared.$ref = `#${encodePointer(resolveRef(targets, String(value)) ?? "")}`;
+          prepared.$ref = `#${base}${encodePointer(resolveRef(targets, String(value)) ?? "")}`;
           prepared[STEP_KEYWORD] = true;
           break;
         case "value":
@@ -47,7 +50,7 @@ export function prepareSchema(root: object | boolean, targets: Targets): Prepare
       }
     }
     noteNames(schema);
-    return prepared;
+    return withContainsApart(prepared);
   };
   const prepareMap = (value: unknown): unknown =>
     isSchemaObject(value)
@@ -58,8 +61,26 @@ export function prepareSchema(root: object | boolean, targets: Targets): Prepare
     if (isSchemaObject(properties)) for (const name of Object.keys(properties)) names.add(name);
   };
 
-  const schema = prepare(root) as object | boolean;
+  const whole = prepare(root) as object | boolean;
+  const schema =
+    at === "" ? whole : { $ref: `#${base}${encodePointer(at)}`, [STEP_KEYWORD]: true, $defs: { whole } };
   return { schema, names, usesUnevaluated };
+}
+
+/**
+ * Of an empty list ajv 8 looks at nothing that stands after `prefixItems`, so `contains` stands in a schema of its own.
+ * All other keywords have nothing to say of an empty list, or come before.
+ */
+function withContainsApart(schema: Record<string, unknown>): Record<string, unknown> {
+  if (!Object.hasOwn(schema, "prefixItems") || !Object.hasOwn(schema, "contains")) return schema;
+  const { contains, minContains, maxContains, ...rest } = schema;
+  const apart = {
+    contains,
+    ...(minContains === undefined ? {} : { minContains }),
+    ...(maxContains === undefined ? {} : { maxContains }),
+  };
+  const all: readonly unknown[] = Array.isArray(schema.allOf) ? schema.allOf : [];
+  return { ...rest, allOf: [...all, apart] };
 }
 
 function encodePointer(pointer: string): string {

@@ -33,6 +33,15 @@ const MOST_JSON_DEPTH = 100;
 
 /** Problems of a schema; paths are JSON pointers as fragments (`#/properties/id`). None: it compiles. */
 export function schemaProblems(schema: unknown): Problem[] {
+  const problems = structureProblems(schema);
+  if (problems.length > 0 || !isSchemaObject(schema)) return problems;
+  const found = metaProblems(schema);
+  if (found.length === 0) found.push(...compileProblems(schema));
+  return found.slice(0, MOST_PROBLEMS).map(asFragment);
+}
+
+/** Bounds, keywords, patterns, formats and references: all that must hold for a schema that compiles to say what it seems to. */
+export function structureProblems(schema: unknown): Problem[] {
   if (isTooDeep(schema)) return [{ path: "#", message: `its JSON nests deeper than ${MOST_JSON_DEPTH}` }];
   const text = textOf(schema);
   if (text === null) return [{ path: "#", message: "it is no JSON" }];
@@ -47,10 +56,11 @@ export function schemaProblems(schema: unknown): Problem[] {
   if (targets.byPointer.size > SCHEMA_BOUNDS.schemas) {
     return [{ path: "#", message: `it has more than ${SCHEMA_BOUNDS.schemas} schemas within` }];
   }
-  const problems = [...checkAll(targets), ...checkReferences(targets)];
-  if (problems.length === 0) problems.push(...metaProblems(schema));
-  if (problems.length === 0) problems.push(...compileProblems(schema, targets));
-  return problems.slice(0, MOST_PROBLEMS).map(({ path, message }) => ({ path: `#${path}`, message }));
+  return [...checkAll(targets), ...checkReferences(targets)].slice(0, MOST_PROBLEMS).map(asFragment);
+}
+
+function asFragment({ path, message }: Problem): Problem {
+  return { path: `#${path}`, message };
 }
 
 /** Without recursion: what comes after may recurse. */
@@ -251,9 +261,10 @@ function allowed(params: Readonly<Record<string, unknown>>): string {
   return Array.isArray(allowedValues) ? ` (${allowedValues.join(", ")})` : "";
 }
 
-function compileProblems(schema: SchemaObject, targets: Targets): Problem[] {
+function compileProblems(schema: SchemaObject): Problem[] {
   try {
-    new Validator(prepareSchema(schema, targets).schema);
+    const targets = findTargets(schema, { most: SCHEMA_BOUNDS.schemas, deepest: SCHEMA_BOUNDS.depth });
+    new Validator(prepareSchema(schema, targets));
     return [];
   } catch (thrown) {
     return [{ path: "", message: `it does not compile: ${errorText(thrown)}` }];

@@ -6,9 +6,11 @@ import { Ajv2020, type KeywordDefinition, type Options } from "ajv/dist/2020.js"
 import { canonicalJson } from "./canonical.ts";
 import { FORMATS } from "./formats.ts";
 import type { ExactNumbers, Instance } from "./instance.ts";
+import { STEP_KEYWORD } from "./keywords.ts";
 import type { Decimal } from "./numbers.ts";
 import { compareDecimals, decimalOf, isMultipleOf } from "./numbers.ts";
 import { compilePattern } from "./pattern.ts";
+import type { Prepared } from "./prepare.ts";
 
 /** A payload that takes more steps than this, and than its length times the second, is not decided. */
 const MIN_STEPS = 2_000_000;
@@ -28,9 +30,6 @@ export interface ValidationFailure {
 }
 
 type Parsed = Extract<Instance, { type: "ok" }>;
-
-/** Marks a schema with a reference: counts a step before it is followed. */
-export const STEP_KEYWORD = "leafmesh-step";
 
 /** What the keywords know of the value that is validated. */
 class Run {
@@ -63,12 +62,13 @@ interface Place {
  */
 export class Validator {
   readonly #run = new Run();
-  readonly #ajv: Ajv2020;
   readonly #validate: ReturnType<Ajv2020["compile"]>;
 
-  constructor(schema: object | boolean) {
-    this.#ajv = createAjv(this.#run);
-    this.#validate = this.#ajv.compile(schema);
+  constructor({ schema, usesUnevaluated }: Prepared) {
+    const ajv = createAjv(this.#run);
+    // What ajv generates to follow what has been evaluated is its weakest part: only where it is needed.
+    ajv.opts.unevaluated = usesUnevaluated;
+    this.#validate = ajv.compile(schema);
   }
 
   /**
@@ -102,6 +102,7 @@ function createAjv(run: Run): Ajv2020 {
     strictTypes: false,
     strictTuples: false,
     strictRequired: false,
+    allowMatchingProperties: true,
     // Without it a schema would find `constructor` in every object.
     ownProperties: true,
     inlineRefs: false,
