@@ -66,14 +66,14 @@ export interface RedriveJobsOptions {
     dryRun: boolean,
   ) => Promise<readonly (Redriven | null)[]>;
   readonly log: (message: string) => void;
-  /** How long a view that does not run is waited for. Default 30 s. */
+  /** How long a view is waited for that does not run, or takes nothing for its limits. Default two minutes. */
   readonly patienceMs?: number;
 }
 
 const BATCH = 64;
 /** Bytes of the payloads of a batch, which are in memory together; a larger one goes alone. */
 const BATCH_BYTES = 4 * 1024 * 1024;
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 120_000;
 const RETRY_MS = 250;
 /** Of each outcome. */
 const SAMPLES = 10;

@@ -44,11 +44,15 @@ export type Redriven =
 
 /** One letter in the queue. */
 export interface RedriveItem extends RedriveLetter {
+  readonly sinceMs: number;
   /** Decide only: nothing is stored. */
   readonly dryRun: boolean;
   readonly done: (result: Redriven) => void;
   readonly failed: (error: Error) => void;
 }
+
+/** Well below what a thread of views may take to answer. */
+const MAX_WAIT_MS = 10_000;
 
 export class RedriveQueue {
   #waiting: RedriveItem[] = [];
@@ -65,7 +69,7 @@ export class RedriveQueue {
   /** Queues a letter. @throws LeafmeshError `conflict` when the session ends before the view has it: it may have it */
   add(letter: RedriveLetter, dryRun: boolean): Promise<Redriven> {
     return new Promise((resolve, reject) => {
-      const item = { ...letter, dryRun, done: resolve, failed: reject };
+      const item = { ...letter, sinceMs: performance.now(), dryRun, done: resolve, failed: reject };
       if (this.#ended) item.failed(ended());
       else this.#waiting.push(item);
     });
@@ -76,10 +80,17 @@ export class RedriveQueue {
     return this.#waiting.shift();
   }
 
-  /** A letter must wait for a limit: it is the next one again, after this long. Events of now go on meanwhile. */
+  /**
+   * A letter must wait for a limit: it is the next one again, after this long. Events of now go on meanwhile. What has waited
+   * for long goes back to who asked, undecided: it is to ask again.
+   */
   putBack(item: RedriveItem, ms: number): void {
+    const now = performance.now();
     this.#waiting.unshift(item);
-    this.#notBefore = performance.now() + ms;
+    this.#notBefore = now + ms;
+    if (now - item.sinceMs < MAX_WAIT_MS) return;
+    const error = new LeafmeshError("timeout", "The policy's limits let nothing more through yet");
+    for (const one of this.#waiting.splice(0)) one.failed(error);
   }
 
   /** A letter is message number `ordinal` of the view's writer. */

@@ -104,7 +104,8 @@ export class ViewRedriver {
           await removeDeadLetter(this.#jsm, this.#options.tenant, letter);
       }),
     );
-    if (!found.includes(null)) await this.#journal.close();
+    // As long as the session runs, what is not known was not sent.
+    if (!found.includes(null) || session === this.#options.session()) await this.#journal.close();
     return merge(read, found);
   }
 

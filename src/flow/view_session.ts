@@ -15,6 +15,7 @@ import { IdGuard } from "./id_guard.ts";
 import { type FlowCounts, Ledger, OUTCOME } from "./ledger.ts";
 import { PullReader } from "./pull_reader.ts";
 import type { Quotas } from "./quota.ts";
+import { QuotaGate } from "./quota_gate.ts";
 import { type RedriveItem, type RedriveLetter, type Redriven, RedriveQueue } from "./redrive_queue.ts";
 import { type KnownSubject, knownSubject, SubjectCache } from "./subject_cache.ts";
 import { type RedriveMark, type ViewMessage, ViewMessageBuilder } from "./view_message.ts";
@@ -109,6 +110,7 @@ export class ViewSession {
   readonly #delivery: Delivery = newDelivery();
   readonly #maxMsgBytes: number;
   readonly #redrives = new RedriveQueue();
+  readonly #gate: QuotaGate;
   readonly #subjects = new SubjectCache();
   /** Delivered and not yet decided. */
   #queue: DeliveredMessage[] = [];
@@ -121,10 +123,6 @@ export class ViewSession {
   /** Dropped since the ledger was gone through. */
   #dropped = 0;
   #settleTimer: ReturnType<typeof setTimeout> | undefined;
-  /** The head of the queue waits for a limit, since then. */
-  #deferred: { readonly sinceMs: number; readonly why: string } | null = null;
-  #quotaTimer: ReturnType<typeof setTimeout> | undefined;
-  #quotaAtMs = 0;
   #ended = false;
   #stopping = false;
   #whenQuiet: Array<() => void> = [];
@@ -142,6 +140,13 @@ export class ViewSession {
       sourceStream,
       sourceEpoch: start.sourceEpoch,
       guard: this.#guard,
+    });
+    this.#gate = new QuotaGate({
+      quotas: options.quotas,
+      wake: () => this.#pump(),
+      onWaited: (ms) => {
+        options.counts.deferredMs += ms;
+      },
     });
     const maxPayload = nc.info?.max_payload ?? 1024 * 1024;
     this.#maxMsgBytes = Math.min(start.maxMsgBytes, maxPayload) - FencedWriter.overheadBytes;
@@ -200,9 +205,7 @@ export class ViewSession {
 
   /** The limit that the session waits for, and how long it has so far; `null` when it does not. */
   get deferral(): { readonly why: string; readonly ms: number } | null {
-    if (this.#deferred === null) return null;
-    const { sinceMs, why } = this.#deferred;
-    return { why, ms: performance.now() - sinceMs };
+    return this.#gate.deferral;
   }
 
   /** Events that were read and not passed on. */
@@ -244,8 +247,7 @@ export class ViewSession {
     this.#redrives.end();
     this.#ingest.close();
     clearTimeout(this.#settleTimer);
-    clearTimeout(this.#quotaTimer);
-    this.#undefer();
+    this.#gate.close();
     this.#queue = [];
     this.#held = null;
     this.#quiet();
@@ -382,18 +384,9 @@ export class ViewSession {
       case "forward": {
         // A later position in the view would hide a dead letter that is not stored yet.
         if (this.#deadLetters > 0 || !this.#ingest.ready) return false;
-        const { quotas } = this.#options;
-        if (quotas.any) {
-          const admission = quotas.admit(decided.rule, messageSize(decided.message));
-          if (admission.type === "wait") {
-            this.#deferred ??= { sinceMs: performance.now(), why: admission.why };
-            this.#pumpIn(admission.ms);
-            return false;
-          }
-          if (admission.type === "drop") {
-            return this.#pass(event, { type: "drop", outcome: OUTCOME.limited });
-          }
-        }
+        const admission = this.#gate.admit(decided.rule, messageSize(decided.message));
+        if (admission === "wait") return false;
+        if (admission === "drop") return this.#pass(event, { type: "drop", outcome: OUTCOME.limited });
         this.#ingest.append(decided.message);
         const ordinal = this.#ingest.appended;
         if (decided.message.idHash !== null) this.#guard.sent(decided.message.idHash, event.timeMs, ordinal);
@@ -414,7 +407,7 @@ export class ViewSession {
         throw new Error(`Unhandled outcome ${String(never)}`);
       }
     }
-    this.#undefer();
+    this.#gate.passed();
     this.#decidedPosition = sequence;
     if (decided.type === "drop") this.#settleSoon();
     return true;
@@ -433,10 +426,9 @@ export class ViewSession {
           item.done({ type: "forwarded" });
           break;
         }
-        const admission = this.#options.quotas.admit(decided.rule, messageSize(decided.message), false);
-        if (admission.type === "wait") {
-          this.#redrives.putBack(item, admission.ms);
-          this.#pumpIn(admission.ms);
+        const waitMs = this.#gate.redriveIn(decided.rule, messageSize(decided.message));
+        if (waitMs > 0) {
+          this.#redrives.putBack(item, waitMs);
           break;
         }
         this.#ingest.append(decided.message);
@@ -460,24 +452,6 @@ export class ViewSession {
         throw new Error(`Unhandled outcome ${String(never)}`);
       }
     }
-  }
-
-  /** Looks again when a limit lets something through. What waits for another limit may have to look sooner. */
-  #pumpIn(ms: number): void {
-    const at = performance.now() + ms;
-    if (this.#quotaTimer !== undefined && this.#quotaAtMs <= at) return;
-    clearTimeout(this.#quotaTimer);
-    this.#quotaAtMs = at;
-    this.#quotaTimer = setTimeout(() => {
-      this.#quotaTimer = undefined;
-      this.#pump();
-    }, Math.ceil(ms));
-  }
-
-  #undefer(): void {
-    if (this.#deferred === null) return;
-    this.#options.counts.deferredMs += performance.now() - this.#deferred.sinceMs;
-    this.#deferred = null;
   }
 
   #putAside(letter: DeadLetterEntry, entry: number): void {

@@ -1,7 +1,9 @@
 import { describe, expect, test } from "bun:test";
-import { type JetStreamManager, jetstreamManager } from "@nats-io/jetstream";
+import { type JetStreamManager, jetstream, jetstreamManager } from "@nats-io/jetstream";
+import { Kvm } from "@nats-io/kv";
 import { compileDecider } from "../../src/flow/decider.ts";
 import { startView, type View } from "../../src/flow/view_worker.ts";
+import { STATE_BUCKET } from "../../src/model/names.ts";
 import type { ExportPolicy, Rule } from "../../src/model/schema/policy.ts";
 import {
   createStreams,
@@ -36,7 +38,7 @@ async function prepare(server: TestServer) {
       nc,
       Array.from({ length: count }, (_, i) => ({ subject, data: `${from + i}` })),
     );
-  return { jsm, start, publish };
+  return { jsm, nc, start, publish };
 }
 
 const dataOf = async (jsm: JetStreamManager) => (await readView(jsm)).map((one) => Number(one.data));
@@ -137,6 +139,40 @@ describe("a view with limits", () => {
       await using next = start(decider("v1", [{ subjects: ["acme.>"] }]));
       await until(() => next.stats().position === 500, "the rest has passed");
       expect(await dataOf(jsm)).toEqual(upTo(500));
+    },
+    TIMEOUT,
+  );
+
+  test(
+    "lets redriven dead letters wait where it would drop, while events of another rule go on",
+    async () => {
+      await using server = await TestServer.start();
+      const { jsm, nc, start, publish } = await prepare(server);
+      await new Kvm(jetstream(nc)).create(STATE_BUCKET, { history: 64 });
+      const cut = (limit: Rule["limit"]): Rule[] => [
+        { name: "cut", subjects: ["acme.cut"], limit },
+        { name: "free", subjects: ["acme.free"] },
+      ];
+      await using view = start(decider("v1", cut({ maxSize: "1B" })));
+      await publish(40, "acme.cut", 10);
+      await until(() => view.stats().quarantined === 40, "they are dead letters");
+      const made = decider("v2", cut({ messages: "20/s", burst: "500ms", onLimit: "drop" }));
+      view.setDecider(made.decide, made.version, made.quotas);
+      const startedAt = performance.now();
+      const redriven = view.redrive(
+        upTo(40).map((n) => n + 1),
+        false,
+      );
+      await publish(200, "acme.free", 1000);
+      await until(() => view.stats().position === 240, "events of now go on meanwhile");
+      expect(view.stats().redriven).toBeLessThan(40);
+      expect((await redriven).every((one) => one?.type === "forwarded")).toBe(true);
+      // Ten were saved up; thirty more take a second and a half.
+      expect(performance.now() - startedAt).toBeGreaterThan(1400);
+      expect(view.stats()).toMatchObject({ redriven: 40, forwarded: 200, limited: 0 });
+      const data = await dataOf(jsm);
+      expect(data.filter((n) => n < 1000)).toEqual(upTo(40).map((n) => n + 10));
+      expect(data.filter((n) => n >= 1000)).toEqual(upTo(200).map((n) => n + 1000));
     },
     TIMEOUT,
   );
