@@ -8,7 +8,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { errorText, LeafmeshError } from "../model/errors.ts";
-import { KEY_KINDS, type KeyInfo, type KeyKind, type PolicyKeys } from "../model/keys.ts";
+import { type EncryptionKey, KEY_KINDS, type KeyInfo, type KeyKind, type PolicyKeys } from "../model/keys.ts";
 import { prepareFolder, readSecretFile, writeSecretFile } from "./files.ts";
 import { keysFolder } from "./keys.ts";
 
@@ -64,6 +64,11 @@ export class TenantKeys {
     return found.flatMap((keys) =>
       keys.map(({ kind, id }, index): KeyInfo => ({ kind, id, active: index === 0 })),
     );
+  }
+
+  /** All keys that values of a tenant may be encrypted with, the newest first: for `decryptValue`. @throws LeafmeshError as {@link load} */
+  async decryptionKeys(tenant: string): Promise<EncryptionKey[]> {
+    return (await this.#keys(tenant, "encrypt")).map(({ id, secret }) => ({ id, secret }));
   }
 
   /** Makes a key that takes the place of the active one. @throws LeafmeshError as {@link load} */

@@ -286,6 +286,29 @@ describe("a size limit", () => {
   });
 });
 
+describe("policyVersion() and keys", () => {
+  const key = (id: string) => ({ id, secret: new Uint8Array(32) });
+  const written = (...redact: NonNullable<Rule["redact"]>) => policyOf({ subjects: ["acme.a"], redact });
+
+  test("a new key is a new version of the policies that write with it, and of no others", () => {
+    const one = { pseudonym: key("p1"), encrypt: key("e1") };
+    const pseudonyms = { ...one, pseudonym: key("p2") };
+    const encryption = { ...one, encrypt: key("e2") };
+    const changes = (policy: ExportPolicy) =>
+      [pseudonyms, encryption].map((keys) => policyVersion(policy, keys) !== policyVersion(policy, one));
+    expect(changes(written({ path: "$.a", with: "pseudonym" }))).toEqual([true, false]);
+    expect(changes(written({ detect: ["email"], with: "pseudonym" }))).toEqual([true, false]);
+    expect(changes(written({ path: "$.a", with: "encrypt" }))).toEqual([false, true]);
+    expect(changes(written({ path: "$.a", with: "mask" }))).toEqual([false, false]);
+    const compiled = compilePolicy({
+      tenant: "acme",
+      policy: written({ path: "$.a", with: "encrypt" }),
+      keys: one,
+    });
+    expect(compiled.version).toBe(policyVersion(written({ path: "$.a", with: "encrypt" }), one));
+  });
+});
+
 describe("policyVersion()", () => {
   test("changes with the rules and the origin, not with the order of keys, names or peers", () => {
     const base = policyOf(masking);
