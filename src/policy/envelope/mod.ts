@@ -81,6 +81,12 @@ export class Envelope {
       };
     }
     if (mode !== "structured") {
+      // Receivers may look into it as into a structured event: a redaction of the rule would have looked elsewhere.
+      if (mode === "plain" && this.#reader.looksStructured(event.data)) {
+        return invalid(
+          "Payload is a structured CloudEvent, and its headers do not say so: name it in the rule (in: structured)",
+        );
+      }
       if (mode === "binary") {
         const problem = attributeProblem(headers.attributes);
         if (problem !== null) return problem;

@@ -61,10 +61,27 @@ export class StructuredReader {
     return fault === FAULT.ok && (!this.#scanner.skipper.special || isUtf8(data));
   }
 
+  /** Whether a payload is what receivers may take for a structured event, whatever its headers say. */
+  looksStructured(payload: Uint8Array): boolean {
+    let found = false;
+    const read = this.#members(payload, (name) => {
+      found ||= name === "specversion";
+      return null;
+    });
+    return found && typeof read === "number";
+  }
+
   /** Reads a payload. */
   read(payload: Uint8Array): StructuredEvent | PayloadFailure {
     const spans = new Map<string, Span>();
-    const read = this.#members(payload, spans);
+    const read = this.#members(payload, (name, from, to) => {
+      if (!isAttributeName(name) && name !== "data_base64") {
+        return invalid("CloudEvent has a member whose name no attribute can have");
+      }
+      if (spans.has(name)) return invalid("CloudEvent has two members of one name");
+      spans.set(name, { from, to });
+      return null;
+    });
     if (typeof read !== "number") return read;
     const attributes = new Map<string, string>();
     for (const [name, span] of spans) {
@@ -81,8 +98,11 @@ export class StructuredReader {
     return { type: "ok", attributes, spans, inside: read, data: data.bytes, form: data.form };
   }
 
-  /** Notes where the values of the members stand. @returns the first place inside of the object */
-  #members(payload: Uint8Array, spans: Map<string, Span>): number | PayloadFailure {
+  /** Says the name of each member of the object, and where its value stands. @returns the first place inside of the object */
+  #members(
+    payload: Uint8Array,
+    visit: (name: string, from: number, to: number) => PayloadFailure | null,
+  ): number | PayloadFailure {
     if (payload.length > DEFAULT_MAX_BYTES) return failure(FAULT.tooLarge, 0);
     this.#workspace.load(payload);
     const { bytes, words } = this.#workspace;
@@ -111,16 +131,13 @@ export class StructuredReader {
         // Bytes that are no UTF-8 are refused below.
         name = new TextDecoder().decode(skipper.name.subarray(0, skipper.nameLength));
       }
-      if (!isAttributeName(name) && name !== "data_base64") {
-        return invalid("CloudEvent has a member whose name no attribute can have");
-      }
-      if (spans.has(name)) return invalid("CloudEvent has two members of one name");
       at = blank(at);
       if (bytes[at] !== COLON) return failure(FAULT.notJson, at);
       const from = blank(at + 1);
       at = skipper.skip(bytes, words, from, 1);
       if (at < 0) return failure(skipper.fault, skipper.at);
-      spans.set(name, { from, to: at });
+      const failed = visit(name, from, at);
+      if (failed !== null) return failed;
       at = blank(at);
       if (bytes[at] === COMMA) {
         at = blank(at + 1);
