@@ -30,16 +30,40 @@ export function matches(pattern: string, subject: string): boolean {
   return includes(pattern, subject);
 }
 
-/** Whether every subject of `inner` is also one of `outer`. */
+/** Whether every subject of `inner` is also one of `outer`. Reads in place: policies compare each pattern with each. */
 export function includes(outer: string, inner: string): boolean {
-  const a = outer.split(".");
-  const b = inner.split(".");
-  for (let i = 0; i < a.length; i++) {
-    if (a[i] === ">") return b.length > i;
-    if (i >= b.length || b[i] === ">") return false;
-    if (a[i] !== "*" && a[i] !== b[i]) return false;
+  let i = 0;
+  let j = 0;
+  for (;;) {
+    const iEnd = tokenEnd(outer, i);
+    const jEnd = tokenEnd(inner, j);
+    if (isWildcard(outer, i, iEnd, REST)) return true;
+    if (isWildcard(inner, j, jEnd, REST)) return false;
+    if (!isWildcard(outer, i, iEnd, ONE) && !sameToken(outer, i, iEnd, inner, j, jEnd)) return false;
+    if (iEnd === outer.length || jEnd === inner.length) return iEnd === outer.length && jEnd === inner.length;
+    i = iEnd + 1;
+    j = jEnd + 1;
   }
-  return a.length === b.length;
+}
+
+const DOT = 0x2e;
+const ONE = 0x2a;
+const REST = 0x3e;
+
+function tokenEnd(text: string, from: number): number {
+  let end = from;
+  while (end < text.length && text.charCodeAt(end) !== DOT) end++;
+  return end;
+}
+
+function isWildcard(text: string, from: number, to: number, wildcard: number): boolean {
+  return to === from + 1 && text.charCodeAt(from) === wildcard;
+}
+
+function sameToken(a: string, aFrom: number, aTo: number, b: string, bFrom: number, bTo: number): boolean {
+  if (aTo - aFrom !== bTo - bFrom) return false;
+  for (let i = 0; i < aTo - aFrom; i++) if (a.charCodeAt(aFrom + i) !== b.charCodeAt(bFrom + i)) return false;
+  return true;
 }
 
 /** The pattern of the subjects that are in both, or `null` when there are none. */
@@ -60,9 +84,20 @@ export function intersect(left: string, right: string): string | null {
   }
 }
 
-/** Whether any subject is in both. */
+/** Whether any subject is in both. Reads in place, as {@link includes}. */
 export function overlaps(left: string, right: string): boolean {
-  return intersect(left, right) !== null;
+  let i = 0;
+  let j = 0;
+  for (;;) {
+    const iEnd = tokenEnd(left, i);
+    const jEnd = tokenEnd(right, j);
+    if (isWildcard(left, i, iEnd, REST) || isWildcard(right, j, jEnd, REST)) return true;
+    const any = isWildcard(left, i, iEnd, ONE) || isWildcard(right, j, jEnd, ONE);
+    if (!any && !sameToken(left, i, iEnd, right, j, jEnd)) return false;
+    if (iEnd === left.length || jEnd === right.length) return iEnd === left.length && jEnd === right.length;
+    i = iEnd + 1;
+    j = jEnd + 1;
+  }
 }
 
 /**

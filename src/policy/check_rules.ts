@@ -3,7 +3,7 @@ import type { Problem } from "../model/errors.ts";
 import type { LintCode } from "../model/lint_codes.ts";
 import type { ExportPolicy, Rule } from "../model/schema/policy.ts";
 import { includes, intersect, overlaps } from "../model/subject.ts";
-import { outsideOf } from "../model/subject_cover.ts";
+import { Uncovered } from "../model/subject_cover.ts";
 import { ruleProblems } from "./compile.ts";
 import { rewriteConflicts } from "./rewrite_check.ts";
 import { compileRoute, describeRule } from "./route.ts";
@@ -72,9 +72,8 @@ export function partlyLost(policy: ExportPolicy, at: string): PartlyLost[] {
     return rule.subjects.flatMap((pattern, place) =>
       before.flatMap((first) =>
         first.rule.subjects.flatMap((taken, taking) => {
-          if (includes(taken, pattern) || includes(pattern, taken)) return [];
+          if (!overlaps(taken, pattern) || includes(taken, pattern) || includes(pattern, taken)) return [];
           const shared = intersect(taken, pattern);
-          if (shared === null) return [];
           const verb = rule.deny === true ? "denies" : "redacts";
           return [
             {
@@ -105,14 +104,14 @@ function letsOutAsIs(rule: Rule): boolean {
 
 /** Rules that stand before and together take every subject of `pattern`, whatever the event; `null` when some are left. */
 function takersOf(pattern: string, earlier: readonly Placed[]): Placed[] | null {
-  const cuts: string[] = [];
+  const left = new Uncovered(pattern);
   const takers: Placed[] = [];
   for (const placed of earlier) {
     const mine = placed.rule.subjects.filter((cut) => overlaps(cut, pattern));
     if (mine.length === 0) continue;
-    cuts.push(...mine);
+    for (const cut of mine) left.cut(cut);
     takers.push(placed);
-    if (outsideOf(pattern, cuts) === null) return takers;
+    if (left.example === null) return takers;
   }
   return null;
 }

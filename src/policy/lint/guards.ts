@@ -139,11 +139,12 @@ function reported(
   return imported === null ? null : finding(code, imported, message, related);
 }
 
-/** Declarations that name sites which no file knows, neither as its own nor as a peer or an origin. */
+/** Declarations that name no site of the mesh, where the files of all peers are there: else it may be one of the others. */
 export function findUnknownSites(mesh: Mesh): Finding[] {
   const known = new Set<string>(mesh.sites.keys());
-  for (const site of mesh.sites.values()) for (const peer of site.peers.keys()) known.add(peer);
-  for (const { origin } of [...mesh.imports, ...mesh.exports]) known.add(origin);
+  for (const site of mesh.sites.values()) {
+    for (const peer of site.peers.keys()) if (!known.has(peer)) return [];
+  }
   const unknown = (site: MeshSite, path: string, name: string): Finding[] =>
     name === "*" || known.has(name)
       ? []

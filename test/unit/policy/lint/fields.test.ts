@@ -113,7 +113,7 @@ describe("isRedacted()", () => {
       seeded,
     );
     expect(covered).toBeGreaterThan(40);
-  });
+  }, 30_000);
 });
 
 const name = fc.constantFrom("a", "b");

@@ -25,7 +25,7 @@ describe("outsideOf()", () => {
       seeded,
     );
     expect(covered).toBeGreaterThan(40);
-  });
+  }, 30_000);
 
   test("several patterns may hold together what none holds alone", () => {
     expect(outsideOf("a.>", ["a.*", "a.*.>"])).toBeNull();

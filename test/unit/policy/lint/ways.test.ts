@@ -178,7 +178,7 @@ describe("followAll() and findMeetings()", () => {
     );
     // The worlds were worth the while.
     expect(Math.min(seen.loops, seen.meetings, seen.none), JSON.stringify(seen)).toBeGreaterThan(20);
-  });
+  }, 30_000);
 
   test("follow only so many ways, and say so", () => {
     const everybody = SITES.flatMap((from) => SITES.filter((to) => to !== from).map((to) => ({ from, to })));
@@ -202,5 +202,5 @@ describe("followAll() and findMeetings()", () => {
     }));
     const [cut] = followAll(new Mesh(filesOf(more)), rewriteOf, work);
     expect([cut?.cut, cut?.arrivals.length]).toEqual([true, MOST_ARRIVALS]);
-  });
+  }, 30_000);
 });
