@@ -53,27 +53,56 @@ const SPOILS: Readonly<Record<string, Spoil>> = {
 /** Event number `n` of a seed. */
 export function fuzzEvent(seed: number, n: number): FuzzEvent {
   const random = new Random(Math.imul(seed, 0x9e3779b1) ^ Math.imul(n + 1, 0x85ebca6b));
-  const text = payload(n, random);
+  const envelope = random.chance(0.2) ? random.pick(["structured", "binary"] as const) : null;
+  const inner = payload(n, random);
+  const text = envelope === "structured" ? structured(n, inner, random) : inner;
   const kinds = Object.keys(SPOILS);
-  const kind = random.chance(0.6) ? "valid" : random.pick(kinds);
+  const kind = random.chance(0.7) ? "valid" : random.pick(kinds);
   const spoiled = kind === "valid" ? text : (SPOILS[kind] as Spoil)(text, random);
   return {
     n,
     kind,
     subject: random.pick(SUBJECTS),
-    headers: headerBlock(n, kind, random),
+    headers: headerBlock(n, kind, envelope, random),
     data: typeof spoiled === "string" ? encoder.encode(spoiled) : spoiled,
   };
 }
 
-function headerBlock(n: number, kind: string, random: Random): Uint8Array {
+/** A CloudEvent in one object; no secret stands outside of its data. */
+function structured(n: number, data: string, random: Random): string {
+  const members = [
+    '"specversion":"1.0"',
+    `"id":"fuzz-${n}"`,
+    '"source":"/fuzz"',
+    `"type":${random.pick(['"com.example.order"', '"x"', "7"])}`,
+    ...(random.chance(0.5) ? ['"datacontenttype":"application/json"'] : []),
+    `"data":${data}`,
+  ];
+  if (random.chance(0.1)) members.push(`"data":${data}`);
+  return `{${(random.chance(0.5) ? members : members.toReversed()).join(",")}}`;
+}
+
+type FuzzEnvelope = "structured" | "binary" | null;
+
+function headerBlock(n: number, kind: string, envelope: FuzzEnvelope, random: Random): Uint8Array {
   const lines = [`Nats-Msg-Id: fuzz-${n}`, `fuzz-id: ${n}`];
+  if (envelope === "structured" && random.chance(0.7)) {
+    lines.push("Content-Type: application/cloudevents+json");
+  }
+  if (envelope === "binary") {
+    lines.push(
+      `ce-specversion: ${random.pick(["1.0", "1.0", "0.3"])}`,
+      `ce-id: fuzz-${n}`,
+      "ce-source: /fuzz",
+    );
+    if (random.chance(0.9)) lines.push(`${random.pick(["ce-type", "CE-Type"])}: com.example.order`);
+  }
   if (random.chance(0.5)) lines.push(`region: ${random.pick(["EU", "US", "EU\r\nregion: US"])}`);
   if (random.chance(0.5)) {
     const name = random.pick(["x-secret", "X-Secret", "X-SECRET"]);
     lines.push(`${name}:${random.pick([" ", "", "\t  "])}${hideInHeader(textSecret(n), random)}`);
   }
-  if (random.chance(0.3)) {
+  if (random.chance(0.2)) {
     lines.push(
       `${random.pick(["Content-Type", "content-type"])}: ${random.pick([
         "application/json",

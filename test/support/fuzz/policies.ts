@@ -174,11 +174,17 @@ const OPTIONAL: readonly fc.Arbitrary<object>[] = [
   ...pieces([{ schema: "order" }, { schema: "order@1" }, { schema: "strict" }]),
   ...pieces([
     { limit: { maxSize: "64KiB" } },
-    { limit: { maxSize: "300B" } },
+    { limit: { maxSize: "700B" } },
     { limit: { messages: "100000/s", bytes: "100MiB/s" } },
     { limit: { messages: "300/s", burst: "100ms", onLimit: "drop" } },
   ]),
-  ...pieces([{ envelope: "cloudevents" }, { envelope: { out: "cloudevents" } }]),
+  ...pieces([
+    { envelope: "cloudevents" },
+    { envelope: "cloudevents-structured" },
+    { envelope: { in: "structured", out: "binary" } },
+    { envelope: { in: "none", out: "structured", type: "com.example.event" } },
+    { envelope: { out: "structured" } },
+  ]),
 ];
 
 /** What a rule reads, and perhaps where it puts it. */
@@ -199,6 +205,9 @@ const PEOPLE: readonly object[] = known(Rule, [
   { subjects: ["acme.people.>"], rewrite: "acme.shared.people.>" },
 ]);
 
+const perhaps = (piece: fc.Arbitrary<object>): fc.Arbitrary<object> =>
+  fc.oneof({ weight: 2, arbitrary: fc.constant({}) }, { weight: 1, arbitrary: piece });
+
 /** A random rule that hides every secret. */
 const hiding = (subjects: readonly object[]): fc.Arbitrary<object> =>
   fc
@@ -207,7 +216,7 @@ const hiding = (subjects: readonly object[]): fc.Arbitrary<object> =>
       cover,
       fc.array(further, { maxLength: 3 }),
       headerRules,
-      fc.tuple(...OPTIONAL.map((piece) => fc.option(piece, { nil: {}, freq: 3 }))),
+      fc.tuple(...OPTIONAL.map(perhaps)),
     )
     .map(([on, hides, more, headers, pieces]) =>
       Object.assign({ ...on, redact: [...hides, ...more], headers }, ...pieces),
