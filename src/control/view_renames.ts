@@ -2,6 +2,7 @@
  * What the events of a view are called. A policy whose rewrite changes leaves events in its view that have the names of before:
  * they are to cross as well, so the view keeps in its metadata by which names it was filled.
  */
+import { z } from "zod";
 import { tenantSubjects } from "../model/names.ts";
 import { intersect, reduce } from "../model/subject.ts";
 import { compileRewrite } from "../policy/rewrite.ts";
@@ -10,6 +11,7 @@ import type { ExportPlan } from "./routes.ts";
 
 /** A pattern and what its subjects are rewritten to; `null`: they keep their own names. */
 type Renames = readonly (readonly [pattern: string, rewrite: string | null])[];
+const RenamesText = z.array(z.tuple([z.string(), z.string().nullable()]));
 
 /** Metadata of a stream holds 128 KiB. */
 const MAX_TEXT = 96 * 1024;
@@ -33,7 +35,8 @@ function heldBy(plan: ExportPlan, view: ObservedStream | undefined): Renames {
   const text = view.info.config.metadata?.[VIEW_RENAMES];
   if (text === undefined) return [[tenantSubjects(plan.tenant.name), null]];
   try {
-    return JSON.parse(text) as Renames;
+    const read = RenamesText.safeParse(JSON.parse(text));
+    return read.success ? read.data : [];
   } catch {
     return [];
   }

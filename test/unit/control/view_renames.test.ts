@@ -87,4 +87,17 @@ describe("a view whose policy rewrites subjects", () => {
       "acme.orders.eu.v1",
     ]);
   });
+
+  test("bears metadata that somebody else has written", () => {
+    for (const text of ["", "{}", "[1]", '[["acme.>"]]', "no json"]) {
+      const server = new FakeServer();
+      const desired = state(orders("acme.shared.*"));
+      server.apply(desired, all);
+      server.stream("view_acme_orders").config.metadata = { [VIEW_RENAMES]: text };
+      server.apply(desired, all);
+      expect(server.stream("view_acme_orders").config.metadata).toMatchObject({
+        [VIEW_RENAMES]: '[["acme.orders.*.v1","acme.shared.*"]]',
+      });
+    }
+  });
 });
