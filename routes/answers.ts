@@ -45,3 +45,20 @@ export interface Dropped {
 export type VersionHeader = "Leafmesh-Version";
 /** Header of a write with `?wait=true`: whether nothing is left to do. */
 export type AppliedHeader = "Leafmesh-Applied";
+
+/** A schema without the content of its versions. */
+export interface SchemaSummary {
+  readonly name: string;
+  readonly compatibility: string;
+  readonly versions: readonly { readonly version: number; readonly force?: true | undefined }[];
+}
+
+/** Whether a JSON Schema could be the next version of a schema. */
+export interface SchemaCheck {
+  readonly ok: boolean;
+  readonly version: number;
+  readonly against: number | null;
+  readonly compatibility: string;
+  readonly code: string | null;
+  readonly problems: readonly { readonly path: string; readonly message: string }[];
+}

@@ -132,7 +132,7 @@ async function guarded<T>(
 }
 
 /** `?wait=true`: applies before the answer. The document is stored either way, so a failed step is no failed write. */
-async function applyIfAsked(c: Context, { control, log }: ApiOptions): Promise<void> {
+export async function applyIfAsked(c: Context, { control, log }: ApiOptions): Promise<void> {
   if (c.req.query("wait") !== "true") return;
   let applied = false;
   try {

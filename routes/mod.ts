@@ -20,6 +20,7 @@ import { addPeers } from "./peers.ts";
 import { addPlan } from "./plan.ts";
 import { addNotFound, errorWriter } from "./problem.ts";
 import { addRedrives } from "./redrives.ts";
+import { addSchemas } from "./schemas.ts";
 import { addLinks, addSite } from "./site.ts";
 import { addTenants } from "./tenants.ts";
 
@@ -59,6 +60,7 @@ export function createApi(options: ApiOptions): Api {
   addPeers(app, options);
   addTenants(app, options);
   addKeys(app, options);
+  addSchemas(app, options);
   addExports(app, options);
   addCompare(app, options);
   addImports(app, options);

@@ -1,9 +1,11 @@
 /** Writes the documents of a file, each under the revision that was read. */
 import { isDeepStrictEqual } from "node:util";
-import type { DocumentList } from "../../routes/answers.ts";
+import type { DocumentList, SchemaSummary } from "../../routes/answers.ts";
 import { formatProblem, LeafmeshError } from "../model/errors.ts";
+import { SchemaDocument } from "../model/schema/contract.ts";
 import type { ExportPolicy, ImportPolicy } from "../model/schema/policy.ts";
 import type { TenantDocument } from "../model/schema/tenant.ts";
+import { inlineSchema } from "../model/schema_files.ts";
 import type { ApplyFile } from "../model/site_file.ts";
 import type { ApiClient } from "./client.ts";
 import { paths } from "./paths.ts";
@@ -18,6 +20,8 @@ export interface FileDocument {
   readonly tenant: string | null;
   /** Fields that stay as they are where the file does not name them. */
   readonly keeps?: readonly string[];
+  /** What is written where there is such a document already; default: the value. */
+  readonly merge?: (found: unknown) => object;
 }
 
 export interface Change {
@@ -38,9 +42,31 @@ export function documentsOf(file: ApplyFile): FileDocument[] {
       tenant: null,
     })),
     ...tenants.map(tenantDocument),
+    ...tenants.flatMap(({ tenant, schemas = [] }) =>
+      schemas.map((schema) => schemaDocument(tenant, inlineSchema(schema))),
+    ),
     ...tenants.flatMap(({ tenant, imports = [] }) => imports.map((value) => importDocument(tenant, value))),
     ...tenants.flatMap(({ tenant, exports = [] }) => exports.map((value) => exportDocument(tenant, value))),
   ];
+}
+
+/** Versions that the file does not name stay. */
+function schemaDocument(tenant: string, value: SchemaDocument): FileDocument {
+  return {
+    label: `schema ${tenant}/${value.name}`,
+    path: paths.schema(tenant, value.name),
+    value,
+    tenant,
+    merge: (found) => mergedSchema(found, value),
+  };
+}
+
+function mergedSchema(found: unknown, value: SchemaDocument): SchemaDocument {
+  const known = SchemaDocument.safeParse(found);
+  if (!known.success) return value;
+  const named = new Set(value.versions.map(({ version }) => version));
+  const kept = known.data.versions.filter(({ version }) => !named.has(version));
+  return { ...value, versions: [...kept, ...value.versions].sort((a, b) => a.version - b.version) };
 }
 
 export function importDocument(tenant: string, value: ImportPolicy): FileDocument {
@@ -64,9 +90,14 @@ export async function keptBeside(client: ApiClient, documents: readonly FileDocu
   const kept: string[] = [];
   for (const tenant of new Set(documents.map((document) => document.tenant))) {
     if (tenant === null || (await client.find(paths.tenant(tenant))) === null) continue;
+    const schemas = await client.get<DocumentList<SchemaSummary>>(paths.schemas(tenant));
     const imports = await client.get<DocumentList<ImportPolicy>>(paths.imports(tenant));
     const exports = await client.get<DocumentList<ExportPolicy>>(paths.exports(tenant));
     const all = [
+      ...schemas.items.map(({ value: { name } }) => ({
+        label: `schema ${tenant}/${name}`,
+        path: paths.schema(tenant, name),
+      })),
       ...imports.items.map(({ value }) => importDocument(tenant, value)),
       ...exports.items.map(({ value }) => exportDocument(tenant, value)),
     ];
@@ -110,7 +141,8 @@ async function writeDocument(client: ApiClient, document: FileDocument): Promise
   const { label, path, keeps = [] } = document;
   const found = await client.find<Readonly<Record<string, unknown>>>(path);
   const kept = Object.entries(found?.value ?? {}).filter(([field]) => keeps.includes(field));
-  const value = { ...Object.fromEntries(kept), ...document.value };
+  const own = found === null ? document.value : (document.merge?.(found.value) ?? document.value);
+  const value = { ...Object.fromEntries(kept), ...own };
   if (found === null) {
     await client.put(path, value, "create");
     return { label, done: "created" };
@@ -121,7 +153,12 @@ async function writeDocument(client: ApiClient, document: FileDocument): Promise
 }
 
 /** Settings alone: exports and imports are resources of their own. */
-function tenantDocument({ exports: _exports, imports: _imports, ...value }: TenantDocument): FileDocument {
+function tenantDocument({
+  schemas: _schemas,
+  exports: _exports,
+  imports: _imports,
+  ...value
+}: TenantDocument): FileDocument {
   // Users are often added one by one: a file that does not speak of them does not lock them out.
   const keeps = ["users"];
   return {

@@ -12,6 +12,11 @@ export const paths = {
   tenant: (tenant: string) => `/v1/tenants/${part(tenant)}`,
   keys: (tenant: string) => `/v1/tenants/${part(tenant)}/keys`,
   key: (tenant: string, kind: string) => `/v1/tenants/${part(tenant)}/keys/${part(kind)}`,
+  schemas: (tenant: string) => `/v1/tenants/${part(tenant)}/schemas`,
+  schema: (tenant: string, name: string) => `/v1/tenants/${part(tenant)}/schemas/${part(name)}`,
+  schemaVersion: (tenant: string, name: string, version: number) =>
+    `${paths.schema(tenant, name)}/versions/${version}`,
+  schemaCheck: (tenant: string, name: string) => `${paths.schema(tenant, name)}/check`,
   exports: (tenant: string) => `/v1/tenants/${part(tenant)}/exports`,
   export: (tenant: string, name: string) => `/v1/tenants/${part(tenant)}/exports/${part(name)}`,
   diff: (tenant: string, name: string) => `${paths.export(tenant, name)}/diff`,

@@ -139,7 +139,6 @@ export class KvStateStore implements StateStore, AsyncDisposable {
     return await this.#serial(async () => {
       const key = resourceKey(ref);
       this.#requireRevision(ref, expected);
-      if (ref.type === "schema") this.#requireSchema(ref, value as SchemaDocument);
       this.check(ref, value);
       const current = this.#documents.get(key)?.document.revision;
       const text = JSON.stringify(value);
@@ -158,6 +157,7 @@ export class KvStateStore implements StateStore, AsyncDisposable {
 
   check<R extends ResourceRef>(ref: R, value: ResourceValue<R>): void {
     this.#requireOwner(ref);
+    if (ref.type === "schema") this.#requireSchema(ref, value as SchemaDocument);
     const { ref: checked, value: document } = this.#policyOf(ref, value);
     const after = new Map(this.#documents);
     after.set(resourceKey(checked), {

@@ -7,6 +7,7 @@ import { fileOfFlag } from "../check.ts";
 import type { ApiClient } from "../client.ts";
 import type { Command } from "../command.ts";
 import { paths } from "../paths.ts";
+import { withSchemaFiles } from "../schema_files.ts";
 import { count, indent, table } from "../table.ts";
 
 export const PLAN: Command = {
@@ -28,14 +29,14 @@ export const APPLY: Command = {
     file: { value: "PATH", about: "tenants' documents (YAML, several with ---) or a site file", short: "f" },
   },
   details:
-    "Peers, tenants, imports and exports of the file are written under the revision that was read. What the file does not\nname stays. Without --file it only runs the plan; the sidecar does that by itself within seconds.",
+    "Peers, tenants, schemas, imports and exports of the file are written under the revision that was read. What the file does not\nname stays. Without --file it only runs the plan; the sidecar does that by itself within seconds.",
   run: async (call) => {
     const client = await call.api();
     const changes: Change[] = [];
     const kept: string[] = [];
     if (call.flag("file") !== undefined) {
       const { path, text } = await fileOfFlag(call, "file");
-      const file = parseApplyFile(text, path);
+      const file = await withSchemaFiles(parseApplyFile(text, path), path, call.effects);
       if (file.type === "site") await requireSite(client, file.site.value.site, path);
       const documents = documentsOf(file);
       kept.push(...(await keptBeside(client, documents)));

@@ -9,6 +9,7 @@ import { INIT } from "./init.ts";
 import { PEER_ADD, PEER_LIST, PEER_REMOVE } from "./peer.ts";
 import { POLICY_DIFF, SHADOW_CLEAR, SHADOW_SET, SHADOW_SHOW } from "./policy_diff.ts";
 import { POLICY_TEST } from "./policy_test.ts";
+import { SCHEMA_ADD, SCHEMA_CHECK, SCHEMA_LIST, SCHEMA_REMOVE, SCHEMA_SHOW } from "./schema.ts";
 import { LINT, UP, VERSION } from "./sidecar.ts";
 import { LINKS, STATUS } from "./status.ts";
 import { TENANT_ADD, TENANT_LIST, TENANT_REMOVE, TENANT_SHOW } from "./tenant.ts";
@@ -40,6 +41,11 @@ export const COMMANDS: readonly Command[] = [
   PEER_LIST,
   PEER_ADD,
   PEER_REMOVE,
+  SCHEMA_LIST,
+  SCHEMA_SHOW,
+  SCHEMA_ADD,
+  SCHEMA_CHECK,
+  SCHEMA_REMOVE,
   EXPORT_LIST,
   EXPORT_SHOW,
   EXPORT_PUT,

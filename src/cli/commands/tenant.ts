@@ -1,7 +1,8 @@
 /** `tenant list|show|add|remove`. */
 import { stringify } from "yaml";
-import type { DocumentList } from "../../../routes/answers.ts";
+import type { DocumentList, SchemaSummary } from "../../../routes/answers.ts";
 import { LeafmeshError } from "../../model/errors.ts";
+import type { SchemaDocument } from "../../model/schema/contract.ts";
 import type { ExportPolicy, ImportPolicy } from "../../model/schema/policy.ts";
 import { Name } from "../../model/schema/scalars.ts";
 import type { TenantDocument, TenantSettings } from "../../model/schema/tenant.ts";
@@ -46,8 +47,13 @@ export const TENANT_SHOW: Command = {
     const settings = await client.get<Listed>(paths.tenant(tenant));
     const exports = await client.get<DocumentList<ExportPolicy>>(paths.exports(tenant));
     const imports = await client.get<DocumentList<ImportPolicy>>(paths.imports(tenant));
+    const schemas = await client.get<DocumentList<SchemaSummary>>(paths.schemas(tenant));
+    const registered = await Promise.all(
+      schemas.items.map(({ value }) => client.get<SchemaDocument>(paths.schema(tenant, value.name))),
+    );
     const document: TenantDocument = {
       ...settings,
+      ...(registered.length === 0 ? {} : { schemas: registered }),
       ...(exports.items.length === 0 ? {} : { exports: exports.items.map(({ value }) => value) }),
       ...(imports.items.length === 0 ? {} : { imports: imports.items.map(({ value }) => value) }),
     };

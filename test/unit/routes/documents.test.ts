@@ -16,6 +16,12 @@ const RESOURCES: [string, string, object, object][] = [
     { name: "eu", to: ["tokyo"], rules: RULES },
   ],
   [
+    "schema",
+    "/v1/tenants/acme/schemas/order",
+    { versions: [{ version: 1, schema: { type: "object" } }] },
+    { name: "order", versions: [{ version: 1, schema: { type: "object" } }] },
+  ],
+  [
     "import",
     "/v1/tenants/acme/imports/tokyo",
     { subjects: ["acme.>"] },
@@ -102,6 +108,7 @@ describe.each(RESOURCES)("a document of type %s", (type, path, body, shown) => {
       ...control.state.list("tenant"),
       ...control.state.list("export"),
       ...control.state.list("import"),
+      ...control.state.list("schema"),
     ];
     const mine = listed.find(({ document }) => `"${document.revision}"` === tag);
     if (mine === undefined) throw new Error("not listed");
@@ -116,7 +123,11 @@ describe.each(RESOURCES)("a document of type %s", (type, path, body, shown) => {
     const { call, control } = apiWithTenant(type);
     const found = await problemOf(await call("PUT", path, { ...body, colour: "red", sizes: 1 }));
     expect(found.code).toBe(
-      type === "export" || type.endsWith("import") ? "policy_invalid" : "request_invalid",
+      type === "schema"
+        ? "schema_invalid"
+        : type === "export" || type.endsWith("import")
+          ? "policy_invalid"
+          : "request_invalid",
     );
     expect(found.problems.map((text) => text.split(" (")[0])).toEqual([
       "colour: unknown key 'colour'",
