@@ -27,12 +27,8 @@ export interface Treatment {
   readonly changesForm: boolean;
 }
 
-type Enveloped = Pick<Rule, "redact"> & {
-  readonly envelope?: string | { readonly in?: string | undefined } | undefined;
-};
-
 /** What a rule does to payloads. */
-export function treatmentOf({ redact = [], envelope }: Enveloped): Treatment {
+export function treatmentOf({ redact = [], envelope }: Pick<Rule, "redact" | "envelope">): Treatment {
   if (envelope === undefined) return { redact, meansData: false, changesForm: false };
   const meansData = typeof envelope === "string" || (envelope.in ?? "auto") === "auto";
   return { redact, meansData, changesForm: true };

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { type JsonValue, query } from "jsonpath-rfc9535";
-import type { Redaction } from "../../../../src/model/schema/policy.ts";
+import type { Redaction, Rule } from "../../../../src/model/schema/policy.ts";
 import { isRedacted, treatmentOf } from "../../../../src/policy/lint/fields.ts";
 import { compileRedactor } from "../../../../src/policy/redact/mod.ts";
 import { seeded } from "../subjects.ts";
@@ -10,7 +10,7 @@ import { seeded } from "../subjects.ts";
 const mask = (...paths: string[]): Redaction[] => paths.map((path) => ({ path, with: "mask" }));
 const remove = (...paths: string[]): Redaction[] => paths.map((path) => ({ path, with: "remove" }));
 /** What a rule with these redactions does. */
-const by = (redact: Redaction[], envelope?: string | object) =>
+const by = (redact: Redaction[], envelope?: Rule["envelope"]) =>
   treatmentOf({ redact, ...(envelope === undefined ? {} : { envelope }) });
 
 describe("isRedacted()", () => {
@@ -85,7 +85,7 @@ describe("isRedacted()", () => {
   });
 
   test("behind a rule that changes the form of events, only one that means their data counts", () => {
-    const way = (first?: string | object, second?: string | object) =>
+    const way = (first: Rule["envelope"], second: Rule["envelope"]) =>
       isRedacted(field, [by([], first), by(mask(field), second)]);
     expect(way(undefined, undefined)).toBe(true);
     expect(way("cloudevents-structured", undefined)).toBe(false);
