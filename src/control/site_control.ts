@@ -8,6 +8,7 @@ import type { KeyInfo, KeyKind } from "../model/keys.ts";
 import { siteApiPrefix, siteApiReset, tenantAccount } from "../model/names.ts";
 import type { ExportPolicy } from "../model/schema/policy.ts";
 import type { SiteFile } from "../model/schema/site.ts";
+import { resetConsumer } from "../nats/consumer_reset.ts";
 import type { SigningKey } from "../nats/keys.ts";
 import type { SystemApi } from "../nats/system_api.ts";
 import type { TenantKeys } from "../nats/tenant_keys.ts";
@@ -41,6 +42,9 @@ import { SilentSources } from "./silent_sources.ts";
 import type { SiteServer } from "./site_server.ts";
 import type { KvStateStore } from "./state_store.ts";
 import { describeStep } from "./step.ts";
+
+/** How long a peer's server may take to have a consumer go on elsewhere, and what it is when it does not. */
+const RESET_AT_PEER = { timeoutMs: 2000, code: "peer_unreachable" } as const;
 
 export interface SiteControlOptions {
   readonly site: string;
@@ -111,7 +115,7 @@ export class SiteControl implements Control, AsyncDisposable {
         views,
         peerPosition: (peer, tenant, stream) => this.#peering.position(peer, tenant, stream),
         resetSource: (peer, stream, sequence) =>
-          resetConsumer(nc, siteApiReset(peer, stream, site), sequence),
+          resetConsumer(nc, siteApiReset(peer, stream, site), sequence, RESET_AT_PEER),
         poke: (peer) => this.#peering.poke(peer),
       },
       onPlan: (planned) => this.#tellPeers(planned),
@@ -307,11 +311,4 @@ export class SiteControl implements Control, AsyncDisposable {
       this.#peering.poke(name);
     }
   }
-}
-
-/** Has a consumer go on with a sequence. @throws {LeafmeshError} `peer_unreachable` when the server refuses. */
-async function resetConsumer(nc: NatsConnection, subject: string, sequence: number): Promise<void> {
-  const answer = await nc.request(subject, JSON.stringify({ seq: sequence }), { timeout: 2000 });
-  const { error } = answer.json<{ error?: { description?: string } }>();
-  if (error !== undefined) throw new LeafmeshError("peer_unreachable", error.description ?? "it is refused");
 }

@@ -1,9 +1,9 @@
 /** Makes what a session decides by from a policy that came as data. */
 import { compilePolicy } from "../policy/compile.ts";
 import { decide } from "../policy/decide.ts";
+import type { Decider } from "./event_decider.ts";
 import { type QuotaSpecs, quotaSpecs } from "./quota.ts";
 import type { ViewPolicy } from "./thread/messages.ts";
-import type { Decider } from "./view_session.ts";
 
 /**
  * Compiles a policy to a decider.

@@ -1,6 +1,7 @@
 /** Subjects of delivered events: few different ones come again and again, so each is decoded and checked once. */
 import { isUtf8 } from "node:buffer";
 import { originOf, tenantSubjectOf } from "../model/names.ts";
+import { SubjectMatcher } from "../policy/match.ts";
 
 /** A stored subject, and what follows from it. */
 export interface KnownSubject {
@@ -11,6 +12,8 @@ export interface KnownSubject {
   readonly origin: string;
   /** Why an event of this subject cannot be stored in a view under the same one; `null` when it can. */
   readonly problem: string | null;
+  /** Whether the source's filters pass it. */
+  readonly wanted: boolean;
 }
 
 /** nats-server ends the connection of a client whose line of control is over 4096 bytes; this leaves room for the rest of it. */
@@ -22,7 +25,7 @@ const MAX_KEPT_BYTES = 256;
 const TEXT = new TextDecoder();
 
 /** Knows a subject; its bytes are kept as they are given. */
-export function knownSubject(bytes: Uint8Array): KnownSubject {
+export function knownSubject(bytes: Uint8Array, filters: readonly SubjectMatcher[] = []): KnownSubject {
   const stored = TEXT.decode(bytes);
   return {
     bytes,
@@ -30,6 +33,7 @@ export function knownSubject(bytes: Uint8Array): KnownSubject {
     subject: tenantSubjectOf(stored),
     origin: originOf(stored),
     problem: subjectProblem(bytes, stored),
+    wanted: filters.length === 0 || filters.some((filter) => filter.matches(stored)),
   };
 }
 
@@ -42,7 +46,13 @@ function subjectProblem(bytes: Uint8Array, text: string): string | null {
 }
 
 export class SubjectCache {
+  readonly #filters: readonly SubjectMatcher[];
   readonly #places: (KnownSubject | undefined)[] = new Array<KnownSubject | undefined>(PLACES);
+
+  /** @param filters patterns of stored subjects that are wanted; all when empty */
+  constructor(filters: readonly string[] = []) {
+    this.#filters = filters.map((pattern) => new SubjectMatcher(pattern));
+  }
 
   /** The subject of the bytes `from` to `to` of a chunk. */
   get(chunk: Uint8Array, from: number, to: number): KnownSubject {
@@ -51,7 +61,7 @@ export class SubjectCache {
     const place = (hash ^ (hash >>> 15)) & (PLACES - 1);
     const known = this.#places[place];
     if (known !== undefined && isSame(known.bytes, chunk, from, to)) return known;
-    const made = knownSubject(new Uint8Array(chunk.subarray(from, to)));
+    const made = knownSubject(new Uint8Array(chunk.subarray(from, to)), this.#filters);
     if (made.bytes.length <= MAX_KEPT_BYTES) this.#places[place] = made;
     return made;
   }

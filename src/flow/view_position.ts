@@ -7,6 +7,8 @@ import { filtersOf } from "./source_reader.ts";
 export interface ViewPosition {
   /** Last sequence of the source stream that the view has dealt with. */
   readonly position: number;
+  /** Position that the view's last message carries; 0 when there is none. */
+  readonly fromView: number;
   /** Last sequence of the view stream: the fence of the next write. */
   readonly lastSequence: number;
   /** Bytes of header and payload that the view takes in one message. */
@@ -21,6 +23,11 @@ export interface ViewPosition {
   readonly missed: number;
   /** Position that the durable consumer has on record. */
   readonly recorded: number;
+  /** Events behind that one that pass the filters. */
+  readonly pending: number;
+  /** First and last sequence of the source. */
+  readonly firstSequence: number;
+  readonly end: number;
   /** What is odd about it, for the log. */
   readonly note: string | null;
 }
@@ -58,6 +65,7 @@ export async function readViewPosition(jsm: JetStreamManager, streams: ViewStrea
   const maxPayload = view.config.max_msg_size;
   return {
     position,
+    fromView: last?.position ?? 0,
     missed: Math.max(0, source.state.first_seq - 1 - position),
     lastSequence: view.state.last_seq,
     maxMsgBytes: maxPayload > 0 ? maxPayload : Number.POSITIVE_INFINITY,
@@ -65,6 +73,9 @@ export async function readViewPosition(jsm: JetStreamManager, streams: ViewStrea
     sourceEpoch: Math.floor(Date.parse(source.created)).toString(36),
     filters: filtersOf(consumer.config),
     recorded: consumer.ack_floor.stream_seq,
+    pending: consumer.num_pending,
+    firstSequence: source.state.first_seq,
+    end,
     note,
   };
 }

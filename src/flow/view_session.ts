@@ -4,29 +4,23 @@
  */
 import type { NatsConnection } from "@nats-io/transport-node";
 import { errorText } from "../model/errors.ts";
-import type { Decision, MeshEvent, QuarantineReason, RuleRef } from "../model/event.ts";
+import type { MeshEvent } from "../model/event.ts";
 import { storedSubject } from "../model/names.ts";
 import { FencedWriter, messageSize } from "../nats/fenced_writer.ts";
 import type { WriteFailure } from "../nats/publish_ack.ts";
 import { type Delivery, newDelivery, readAckSubject } from "./ack_subject.ts";
 import { type DeadLetterEntry, writeDeadLetter } from "./dead_letter_writer.ts";
 import type { DeliveredMessage } from "./delivered.ts";
+import { type Decided, type Decider, EventDecider, keep, type Taken } from "./event_decider.ts";
 import { IdGuard } from "./id_guard.ts";
 import { type FlowCounts, Ledger, OUTCOME } from "./ledger.ts";
 import { PullReader } from "./pull_reader.ts";
 import type { Quotas } from "./quota.ts";
 import { QuotaGate } from "./quota_gate.ts";
 import { type RedriveItem, type RedriveLetter, type Redriven, RedriveQueue } from "./redrive_queue.ts";
-import { type KnownSubject, knownSubject, SubjectCache } from "./subject_cache.ts";
-import { type RedriveMark, type ViewMessage, ViewMessageBuilder } from "./view_message.ts";
+import { knownSubject, SubjectCache } from "./subject_cache.ts";
+import { ViewMessageBuilder } from "./view_message.ts";
 import type { ViewPosition, ViewStreams } from "./view_position.ts";
-
-/** How an event is decided, from one position on. */
-export interface Decider {
-  readonly decide: (event: MeshEvent) => Decision;
-  /** Version of the policy, safe in a header. */
-  readonly version: string;
-}
 
 /** Why a session has ended. */
 export type SessionEnd =
@@ -44,6 +38,8 @@ export interface SessionOptions extends ViewStreams {
   readonly start: ViewPosition;
   /** The session's own consumer of the source stream, which delivers what follows the position. */
   readonly reader: string;
+  /** Patterns of stored subjects when the reader delivers others too: those are skipped. */
+  readonly wanted: readonly string[];
   readonly decider: () => Decider;
   /** What may pass now; it outlives the session. */
   readonly quotas: Quotas;
@@ -63,62 +59,27 @@ const DEAD_LETTER_TIMEOUT_MS = 5_000;
 const SETTLE_EVENTS = 1_000;
 const SETTLE_MS = 20;
 const TEXT = new TextDecoder();
-/** Header blocks over this are refused by nats-server. Source: `server/stream.go`, math.MaxUint16. */
-const MAX_HEADER_BYTES = 65_535 - FencedWriter.overheadBytes;
-
-type Decided =
-  | {
-      readonly type: "forward";
-      readonly message: ViewMessage;
-      readonly rule: RuleRef;
-      readonly redactions: number;
-    }
-  | {
-      readonly type: "drop";
-      readonly outcome: typeof OUTCOME.denied | typeof OUTCOME.noRule | typeof OUTCOME.limited;
-    }
-  | { readonly type: "quarantine"; readonly entry: DeadLetterEntry };
-
-/** An event and its stored subject. */
-interface Taken {
-  readonly event: MeshEvent;
-  readonly subject: KnownSubject;
-}
-
-/** A policy may hand out views on scratch memory that its next decision overwrites. */
-function keep(decided: Decided): Decided {
-  if (decided.type !== "forward") return decided;
-  const { message } = decided;
-  return {
-    ...decided,
-    message: {
-      ...message,
-      head: message.head.slice(0, message.headTo),
-      tail: message.tail.slice(),
-      data: message.data.slice(),
-    },
-  };
-}
-
 export class ViewSession {
   readonly #options: SessionOptions;
   readonly #ledger: Ledger;
   readonly #guard: IdGuard;
   readonly #builder: ViewMessageBuilder;
+  readonly #events: EventDecider;
   readonly #ingest: FencedWriter;
   readonly #reader: PullReader;
   readonly #delivery: Delivery = newDelivery();
-  readonly #maxMsgBytes: number;
   readonly #redrives = new RedriveQueue();
   readonly #gate: QuotaGate;
-  readonly #subjects = new SubjectCache();
+  readonly #subjects: SubjectCache;
   /** Delivered and not yet decided. */
   #queue: DeliveredMessage[] = [];
   #queueAt = 0;
   /** The head of the queue, decided but not yet passed on. */
   #held: { readonly taken: Taken; readonly decided: Decided; readonly by: Decider } | null = null;
   #decidedPosition: number;
+  /** Events that were delivered, and those of them that were not wanted. */
   #consumerSequence = 0;
+  #skipped = 0;
   #deadLetters = 0;
   /** Dropped since the ledger was gone through. */
   #dropped = 0;
@@ -131,9 +92,11 @@ export class ViewSession {
     this.#options = options;
     const { start, nc } = options;
     this.#decidedPosition = start.position;
+    this.#subjects = new SubjectCache(options.wanted);
     this.#ledger = new Ledger(LEDGER, start.position);
     this.#guard = new IdGuard(start.sourceWindowMs);
     const { site, policy, sourceStream } = options;
+    const maxPayload = nc.info?.max_payload ?? 1024 * 1024;
     this.#builder = new ViewMessageBuilder({
       site,
       policy,
@@ -148,8 +111,12 @@ export class ViewSession {
         options.counts.deferredMs += ms;
       },
     });
-    const maxPayload = nc.info?.max_payload ?? 1024 * 1024;
-    this.#maxMsgBytes = Math.min(start.maxMsgBytes, maxPayload) - FencedWriter.overheadBytes;
+    this.#events = new EventDecider({
+      policy,
+      epoch: start.sourceEpoch,
+      builder: this.#builder,
+      maxMsgBytes: Math.min(start.maxMsgBytes, maxPayload) - FencedWriter.overheadBytes,
+    });
     this.#ingest = new FencedWriter({
       nc,
       lastSequence: start.lastSequence,
@@ -175,6 +142,11 @@ export class ViewSession {
     return this.#decidedPosition;
   }
 
+  /** Events that were delivered, and those of them that were not wanted. */
+  get delivered(): { readonly all: number; readonly skipped: number } {
+    return { all: this.#consumerSequence, skipped: this.#skipped };
+  }
+
   /** Last sequence of the view when the session began. */
   get viewStart(): number {
     return this.#options.start.lastSequence;
@@ -190,10 +162,16 @@ export class ViewSession {
     return this.#ingest.stored;
   }
 
-  /** Whether the view's message `viewSequence`, which carries `position`, may be one of this session. */
-  wrote(viewSequence: number, position: number): boolean {
+  /**
+   * Once the session has ended: whether the view's last message, of this sequence and position, is one of its own. If so, all up
+   * to it are stored and count, though the server did not come to say so.
+   */
+  confirm(viewSequence: number, position: number): boolean {
     const ordinal = viewSequence - this.viewStart;
-    return ordinal <= this.#ingest.stored || this.#ledger.sequenceAt(ordinal) === position;
+    if (ordinal <= this.#ingest.stored) return true;
+    if (this.#ledger.sequenceAt(ordinal) !== position) return false;
+    this.#ledger.advance(ordinal, this.#options.counts);
+    return true;
   }
 
   /** Decides dead letters again, in this order, and forwards them as the policy of now says; see {@link RedriveQueue}. */
@@ -314,6 +292,10 @@ export class ViewSession {
     }
     this.#consumerSequence = delivery.consumerSequence;
     const subject = this.#subjects.get(bytes, message.subjectFrom, message.subjectTo);
+    if (!subject.wanted) {
+      this.#skipped++;
+      return;
+    }
     const event: MeshEvent = {
       subject: subject.subject,
       headers: message.headers,
@@ -324,57 +306,12 @@ export class ViewSession {
       stream: this.#builder.stream,
     };
     const taken = { event, subject };
-    const decided = this.#decided(taken);
+    const decided = this.#events.decide(taken, this.#options.decider());
     if (!this.#pass(event, decided)) this.#hold(taken, decided);
   }
 
-  #hold(taken: Taken, decided = this.#decided(taken)): void {
+  #hold(taken: Taken, decided = this.#events.decide(taken, this.#options.decider())): void {
     this.#held = { taken, decided: keep(decided), by: this.#options.decider() };
-  }
-
-  /** Fails closed: whatever goes wrong in deciding puts the event aside. */
-  #decided({ event, subject }: Taken, mark: RedriveMark | null = null): Decided {
-    const { decide, version } = this.#options.decider();
-    const epoch = this.#options.start.sourceEpoch;
-    let decision: Decision;
-    try {
-      decision = decide(event);
-    } catch (error) {
-      const rule = { policy: this.#options.policy, index: -1, name: "(none)" };
-      return {
-        type: "quarantine",
-        entry: { event, rule, reason: "redaction_failed", error: errorText(error), version, epoch },
-      };
-    }
-    switch (decision.type) {
-      case "drop":
-        return { type: "drop", outcome: decision.reason === "denied" ? OUTCOME.denied : OUTCOME.noRule };
-      case "quarantine": {
-        const { rule, reason, error } = decision;
-        return { type: "quarantine", entry: { event, rule, reason, error, version, epoch } };
-      }
-      case "forward": {
-        const { rule } = decision;
-        const putAside = (reason: QuarantineReason, error: string): Decided => {
-          return { type: "quarantine", entry: { event, rule, reason, error, version, epoch } };
-        };
-        if (subject.problem !== null) return putAside("subject_invalid", subject.problem);
-        const message = this.#builder.build(event, decision, version, mark);
-        const size = messageSize(message);
-        const headerBytes = size - message.data.length;
-        if (headerBytes <= MAX_HEADER_BYTES && size <= this.#maxMsgBytes) {
-          return { type: "forward", message, rule: decision.rule, redactions: decision.redactions };
-        }
-        return putAside(
-          "payload_too_large",
-          `Header block of ${headerBytes} and payload of ${message.data.length} bytes are more than the view takes (${this.#maxMsgBytes})`,
-        );
-      }
-      default: {
-        const never: never = decision;
-        throw new Error(`Unhandled decision ${String(never)}`);
-      }
-    }
   }
 
   /** @returns whether the event went on its way; if not, it must wait for room or for dead letters before it */
@@ -419,7 +356,8 @@ export class ViewSession {
     const event = { ...item.event, stream: this.#builder.streamOf(item.epoch) };
     const subject = knownSubject(new TextEncoder().encode(storedSubject(event.origin, event.subject)));
     const position = this.#decidedPosition;
-    const decided = this.#decided({ event, subject }, { letter: item.letter, epoch: item.epoch, position });
+    const mark = { letter: item.letter, epoch: item.epoch, position };
+    const decided = this.#events.decide({ event, subject }, this.#options.decider(), mark);
     switch (decided.type) {
       case "forward": {
         if (item.dryRun) {

@@ -2,102 +2,29 @@
  * Keeps a view filled: one session after the other, each from the position that the view itself holds, with back-off in
  * between and a word about why.
  */
-import type { JetStreamManager } from "@nats-io/jetstream";
-import type { NatsConnection } from "@nats-io/transport-node";
 import { errorText } from "../model/errors.ts";
 import type { Decision, MeshEvent } from "../model/event.ts";
 import { outStream, viewConsumer, viewStream } from "../model/names.ts";
 import { sleep } from "../nats/wait.ts";
 import { Backoff, watchConnection } from "./backoff.ts";
+import type { Decider } from "./event_decider.ts";
 import { singleLine } from "./header_block.ts";
-import { type FlowCounts, newFlowCounts } from "./ledger.ts";
+import { newFlowCounts } from "./ledger.ts";
 import { Progress } from "./progress.ts";
-import { NO_QUOTAS, type QuotaSpecs, Quotas } from "./quota.ts";
+import { NO_QUOTAS, Quotas } from "./quota.ts";
 import type { Redriven } from "./redrive_queue.ts";
-import { createReader, filtersOf, otherReaderWaits, recordPosition } from "./source_reader.ts";
+import { createReader, filtersOf, otherReaderWaits, readsWide, recordPosition } from "./source_reader.ts";
+import type { View, ViewOptions, ViewState, ViewStats } from "./view.ts";
 import { readViewPosition, type ViewPosition, type ViewStreams } from "./view_position.ts";
 import { ViewRedriver } from "./view_redriver.ts";
-import { type Decider, type SessionEnd, ViewSession } from "./view_session.ts";
+import { type SessionEnd, ViewSession } from "./view_session.ts";
 
-export interface ViewOptions {
-  /** Connection as the user of the MESH account. The worker does not close it. */
-  readonly nc: NatsConnection;
-  readonly jsm: JetStreamManager;
-  readonly site: string;
-  readonly tenant: string;
-  /** Name of the export policy. */
-  readonly policy: string;
-  readonly decide: (event: MeshEvent) => Decision;
-  /** Version of the policy; stands in every event of the view. */
-  readonly version: string;
-  /** What the policy lets through; default: everything. */
-  readonly quotas?: QuotaSpecs;
-  /** Default: the names that src/model/names.ts gives. */
-  readonly sourceStream?: string;
-  readonly viewStream?: string;
-  readonly consumer?: string;
-  readonly limits?: {
-    /** Messages of one pull request; at most twice as many wait in memory. Default 2000. */
-    readonly pullBatch?: number;
-    /** Bytes of one pull request; at most twice as many wait in memory. Default 4 MiB. */
-    readonly pullBytes?: number;
-  };
-  readonly log?: (message: string) => void;
-  /** Stops the worker as `stop` does. */
-  readonly signal?: AbortSignal;
-}
-
-/**
- * - `starting`: reads its position or waits for the server
- * - `running`: moves events, or waits for new ones
- * - `stalled`: cannot go on, and lets nothing pass, until `lastError` is gone; it tries again by itself
- * - `standby`: another worker is at it; takes over when that one goes away
- * - `stopped`
- */
-export type ViewState = "starting" | "running" | "stalled" | "standby" | "stopped";
-
-export interface ViewStats extends Readonly<FlowCounts> {
-  readonly state: ViewState;
-  /** Sequence of the source stream up to which every event is stored in the view, dropped or dead-lettered. */
-  readonly position: number;
-  /** Why the last session ended; `null` when none has, or since events move again. */
-  readonly lastError: string | null;
-  readonly version: string;
-  /** How often the worker has had to start again. */
-  readonly restarts: number;
-  /** The limit that the view waits for; `null` when it does not. */
-  readonly deferral: string | null;
-  /** Events that were read and have not been decided or passed on yet. */
-  readonly waiting: number;
-  /** Events that retention dropped from the source before the worker could take them; those that it does not read count too. */
-  readonly missed: number;
-}
-
-export interface View extends AsyncDisposable {
-  readonly stats: () => ViewStats;
-  /**
-   * Decides all later events with another policy. Nothing is lost or repeated. Filters of the durable consumer that have
-   * changed take effect at once too; change them before.
-   * @returns source sequence of the last event that is decided by the policy before it, if its storing does not fail
-   */
-  readonly setDecider: (
-    decide: (event: MeshEvent) => Decision,
-    version: string,
-    quotas?: QuotaSpecs,
-  ) => number;
-  /**
-   * Decides dead letters again, in this order, and removes those that the view has stored or the policy drops. A dry run
-   * only says what would become of them.
-   * @returns what has become of each; `null` where it is not known: ask again, it is not sent twice
-   * @throws LeafmeshError `conflict` while the view is not running
-   */
-  readonly redrive: (sequences: readonly number[], dryRun: boolean) => Promise<readonly (Redriven | null)[]>;
-  /** Stores what is decided and records the position. @returns source sequence up to which all is dealt with */
-  readonly stop: () => Promise<number>;
-}
+export type { View, ViewOptions, ViewState, ViewStats } from "./view.ts";
 
 /** How often a change of the durable consumer's filters is looked for. */
 const FILTERS_MS = 2_000;
+/** Events between two of these looks that may be skipped, whatever their share. */
+const MOST_SKIPPED = 1_000;
 const STOP_TIMEOUT_MS = 10_000;
 /** A worker that is fenced out twice within this time is not alone. */
 const CONTENTION_MS = 10_000;
@@ -135,6 +62,10 @@ class ViewWorker {
   /** Source sequence up to which `missed` counts. */
   #missedUpTo = 0;
   #session: ViewSession | null = null;
+  /** The session that has ended and has no successor yet; `null` where it is not known what it wrote. */
+  #ended: ViewSession | null = null;
+  /** What the running one had read at the last look. */
+  #delivered = { all: 0, skipped: 0 } as ViewSession["delivered"];
   readonly #redriver: ViewRedriver;
   /** Why it cannot settle, as it was logged last. */
   #unsettled = "";
@@ -243,7 +174,7 @@ class ViewWorker {
       try {
         const end = await this.#attempt();
         if (end.type === "stopped") continue;
-        pauseMs = this.#after(end);
+        pauseMs = await this.#after(end);
       } catch (error) {
         this.#fault(nc.isClosed() ? "starting" : "stalled", errorText(error));
         pauseMs = this.#backoff.nextMs();
@@ -259,13 +190,19 @@ class ViewWorker {
   async #attempt(): Promise<SessionEnd> {
     const { nc, jsm, log } = this.#options;
     if (this.#contentions > 1 && (await this.#otherIsLive())) {
+      this.#ended = null;
       const message = "another worker fills this view";
       return { type: "ingest", failure: { type: "fenced", message } };
     }
     const start = await readViewPosition(jsm, this.#streams);
     if (start.note !== null) log?.(start.note);
+    this.#ended?.confirm(start.lastSequence, start.fromView);
     this.#miss(start);
-    const reader = await createReader(jsm, this.#streams, { after: start.position, filters: start.filters });
+    const wanted = readsWide(start) ? start.filters : [];
+    const reader = await createReader(jsm, this.#streams, {
+      after: start.position,
+      filters: wanted.length > 0 ? [] : start.filters,
+    });
     const progress = new Progress(start.recorded, {
       record: (position) => recordPosition(nc, this.#streams, position),
       onError: (error) => log?.(`View '${this.#options.policy}': ${errorText(error)}`),
@@ -274,7 +211,7 @@ class ViewWorker {
       if (this.#stopping) return { type: "stopped" };
       if (start.position > start.recorded) progress.moved(start.position);
       this.#position = start.position;
-      const end = await this.#runSession(start, reader, progress);
+      const end = await this.#runSession(start, { reader, wanted }, progress);
       if (end.type === "stopped") await progress.flush();
       return end;
     } finally {
@@ -298,7 +235,11 @@ class ViewWorker {
     );
   }
 
-  #runSession(start: ViewPosition, reader: string, progress: Progress): Promise<SessionEnd> {
+  #runSession(
+    start: ViewPosition,
+    source: { readonly reader: string; readonly wanted: readonly string[] },
+    progress: Progress,
+  ): Promise<SessionEnd> {
     const { nc, site, tenant, policy, limits } = this.#options;
     return new Promise<SessionEnd>((resolve) => {
       this.#session = new ViewSession({
@@ -308,7 +249,7 @@ class ViewWorker {
         tenant,
         policy,
         start,
-        reader,
+        ...source,
         decider: () => this.#decider,
         quotas: this.#quotas,
         counts: this.#counts,
@@ -319,17 +260,20 @@ class ViewWorker {
           progress.moved(position);
         },
         onEnd: (end) => {
+          this.#ended = this.#session;
           this.#session = null;
           resolve(end);
         },
       });
+      this.#ended = null;
       this.#filters = JSON.stringify(start.filters);
+      this.#delivered = { all: 0, skipped: 0 };
       this.#state = "running";
       this.#settleRedrives();
     });
   }
 
-  /** Starts the session anew when the durable consumer has other filters than its reader. */
+  /** Starts the session anew when the durable consumer has other filters, or the reader delivers much that is not wanted. */
   async #checkFilters(): Promise<void> {
     const { jsm } = this.#options;
     const { sourceStream, consumer } = this.#streams;
@@ -338,11 +282,20 @@ class ViewWorker {
     this.#settleRedrives();
     try {
       const { config } = await jsm.consumers.info(sourceStream, consumer);
-      if (session !== this.#session || JSON.stringify(filtersOf(config)) === this.#filters) return;
-      await session.stop();
+      if (session !== this.#session) return;
+      if (JSON.stringify(filtersOf(config)) !== this.#filters || this.#skipsMuch(session))
+        await session.stop();
     } catch {
       // The session meets what is wrong by itself.
     }
+  }
+
+  /** Whether most of what came since the last look was not wanted. */
+  #skipsMuch({ delivered }: ViewSession): boolean {
+    const all = delivered.all - this.#delivered.all;
+    const skipped = delivered.skipped - this.#delivered.skipped;
+    this.#delivered = delivered;
+    return skipped > MOST_SKIPPED && skipped > all / 2;
   }
 
   #settleRedrives(): void {
@@ -367,7 +320,7 @@ class ViewWorker {
   }
 
   /** What a session's end means for the worker. @returns milliseconds to wait */
-  #after(end: Exclude<SessionEnd, { type: "stopped" }>): number {
+  async #after(end: Exclude<SessionEnd, { type: "stopped" }>): Promise<number> {
     switch (end.type) {
       case "dead_letter":
         this.#fault("stalled", `Dead letter is not stored: ${end.message}`);
@@ -378,6 +331,10 @@ class ViewWorker {
       case "ingest":
         switch (end.failure.type) {
           case "fenced":
+            if (!(await this.#otherWrote())) {
+              this.#fault("stalled", `View has not stored an event: ${end.failure.message}`);
+              return this.#backoff.nextMs();
+            }
             return this.#contended(`View was written by another worker: ${end.failure.message}`);
           case "connection_lost":
             this.#fault("starting", end.failure.message);
@@ -391,6 +348,17 @@ class ViewWorker {
         throw new Error(`Unhandled end ${String(never)}`);
       }
     }
+  }
+
+  /**
+   * Whether somebody else has written to the view since the last session's own messages. If not, the server has refused one of
+   * those; the first one of the next session is told why.
+   */
+  async #otherWrote(): Promise<boolean> {
+    const ended = this.#ended;
+    if (ended === null) return true;
+    const { lastSequence, fromView } = await readViewPosition(this.#options.jsm, this.#streams);
+    return !ended.confirm(lastSequence, fromView);
   }
 
   /** The first time it may be our own past, a late frame of a lost connection: only then is the pause short. */

@@ -4,7 +4,7 @@
  * so the event path does without.
  *
  * It leans on internals of @nats-io/nats-core 3.4 (`MsgImpl._msg`, `MsgImpl._rdata`, `NatsConnectionImpl.protocol`, its
- * `parser`, `sendCommand` and `flushPending`).
+ * `parser`, `transport` and `flushPending`).
  * Only this file knows them; when their shape changes it fails at once with a clear error instead of reading garbage.
  */
 import type { Msg, MsgHdrs, NatsConnection } from "@nats-io/transport-node";
@@ -78,7 +78,8 @@ interface ParserInternals {
 
 interface ProtocolInternals {
   parser: ParserInternals;
-  sendCommand(bytes: Uint8Array): void;
+  readonly connected: boolean;
+  readonly transport: { send(bytes: Uint8Array): void };
   flushPending(): void;
 }
 
@@ -89,8 +90,13 @@ function protocolOf(nc: NatsConnection): ProtocolInternals {
     if (
       typeof protocol === "object" &&
       protocol !== null &&
-      "sendCommand" in protocol &&
-      typeof protocol.sendCommand === "function" &&
+      "connected" in protocol &&
+      typeof protocol.connected === "boolean" &&
+      "transport" in protocol &&
+      typeof protocol.transport === "object" &&
+      protocol.transport !== null &&
+      "send" in protocol.transport &&
+      typeof protocol.transport.send === "function" &&
       "flushPending" in protocol &&
       typeof protocol.flushPending === "function" &&
       "parser" in protocol &&
@@ -143,7 +149,6 @@ export function rawSender(nc: NatsConnection): (frames: Uint8Array) => void {
     if (nc.isClosed()) return;
     // What the client has to send itself goes first, and is not joined with ours.
     protocol.flushPending();
-    protocol.sendCommand(frames);
-    protocol.flushPending();
+    if (protocol.connected) protocol.transport.send(frames);
   };
 }

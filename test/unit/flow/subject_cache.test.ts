@@ -21,6 +21,7 @@ describe("SubjectCache", () => {
       subject: "acme.x",
       origin: "tokyo",
       problem: null,
+      wanted: true,
     });
   });
 
@@ -30,6 +31,17 @@ describe("SubjectCache", () => {
     cache.get(chunk, 0, chunk.length);
     chunk[chunk.length - 1] = 121;
     expect(cache.get(chunk, 0, chunk.length).stored).toBe("tokyo.acme.y");
+  });
+
+  test("says which subjects the filters pass", () => {
+    const cache = new SubjectCache(["tokyo.acme.*.v1", "tokyo.acme.x.>"]);
+    const wanted = (text: string) => cache.get(bytesOf(text), 0, text.length).wanted;
+    expect(["tokyo.acme.a.v1", "tokyo.acme.x.y.z"].map(wanted)).toEqual([true, true]);
+    expect(["tokyo.acme.a.v2", "tokyo.acme.x", "tokyo.acme.a.b.v1"].map(wanted)).toEqual([
+      false,
+      false,
+      false,
+    ]);
   });
 
   test("says what is wrong with a subject", () => {
