@@ -112,14 +112,20 @@ export class MeshSite {
   }
 
   /** JetStream of MESH, as the sidecar sees it. */
-  async mesh(): Promise<{ readonly jsm: JetStreamManager; readonly js: JetStreamClient } & AsyncDisposable> {
+  async mesh(): Promise<
+    {
+      readonly nc: NatsConnection;
+      readonly jsm: JetStreamManager;
+      readonly js: JetStreamClient;
+    } & AsyncDisposable
+  > {
     const key = await loadSigningKey(join(this.dataFolder, "keys", "mesh.nk"));
     const nc = await connect({
       servers: this.file.server?.listen ?? "",
       authenticator: nkeyAuthenticator(() => key.seed()),
     });
     const jsm = await jetstreamManager(nc, { checkAPI: false });
-    return { jsm, js: jetstream(nc), [Symbol.asyncDispose]: () => nc.close() };
+    return { nc, jsm, js: jetstream(nc), [Symbol.asyncDispose]: () => nc.close() };
   }
 
   /** Calls the API; the body is JSON. */
