@@ -1,0 +1,138 @@
+/**
+ * Policies that change while a view runs at full load: nothing is lost or repeated, and from one position in the view on each
+ * event is what the new policy makes of it and carries its version. `LEAFMESH_LOAD_SECONDS=60` runs it longer than 4 seconds.
+ */
+import { expect, test } from "bun:test";
+import process from "node:process";
+import { POLICY_HEADER, POSITION_HEADER, viewStream } from "../../src/model/names.ts";
+import type { Redaction } from "../../src/model/schema/policy.ts";
+import { faults, Load, readLog } from "../support/ledger.ts";
+import { type MeshSite, startPair } from "../support/mesh.ts";
+import { waitFor } from "../support/wait_for.ts";
+
+const SECONDS = Number(process.env.LEAFMESH_LOAD_SECONDS ?? "4");
+const CHANGE_EVERY_MS = 800;
+
+const without = (...paths: string[]) => ({
+  name: "out",
+  to: ["austin"],
+  rules: [
+    { subjects: ["acme.orders.>"], redact: paths.map((path): Redaction => ({ path, with: "remove" })) },
+  ],
+});
+const NO_EMAIL = without("$.email");
+const NO_PHONE = without("$.email", "$..phone");
+
+interface Stored {
+  readonly n: number;
+  readonly position: number;
+  readonly version: string;
+  readonly phone: boolean;
+  readonly email: boolean;
+}
+
+/** All events of the view, in its order. */
+async function readView(site: MeshSite): Promise<Stored[]> {
+  await using mesh = await site.mesh();
+  const consumer = await mesh.js.consumers.get(viewStream("acme", "out"));
+  let left = (await consumer.info()).num_pending;
+  const events: Stored[] = [];
+  while (left > 0) {
+    for await (const message of await consumer.fetch({
+      max_messages: Math.min(left, 5_000),
+      expires: 5_000,
+    })) {
+      const body = message.json<{ n: number; email?: string; customer: { phone?: string } }>();
+      events.push({
+        n: body.n,
+        position: Number(message.headers?.get(POSITION_HEADER)),
+        version: message.headers?.get(POLICY_HEADER) ?? "",
+        phone: body.customer.phone !== undefined,
+        email: body.email !== undefined,
+      });
+      left--;
+    }
+  }
+  return events;
+}
+
+/** Version of the policy that decided the view's last event; `null` while it holds none. */
+async function lastVersion(site: MeshSite): Promise<string | null> {
+  await using mesh = await site.mesh();
+  const last = await mesh.jsm.streams.getMessage(viewStream("acme", "out"), { last_by_subj: ">" });
+  return last?.header.get(POLICY_HEADER) ?? null;
+}
+
+test(
+  "policies that change under full load lose and repeat nothing; each is in force from one position on",
+  async () => {
+    await using mesh = await startPair(
+      { exports: [structuredClone(NO_EMAIL)], imports: [{ from: "berlin", subjects: ["acme.>"] }] },
+      (file) => ({ ...file, server: { ...file.server, sync: "2m" } }),
+    );
+    await mesh.flowing();
+    const [berlin, austin] = [mesh.site("berlin"), mesh.site("austin")];
+    const started = performance.now();
+    const load = new Load(await berlin.app("acme"), {
+      subject: (n) => `acme.orders.${n % 16}`,
+      body: (n) => ({ email: `a${n}@example.org`, customer: { id: n % 97, phone: "+49 30 1234567" } }),
+      batch: 1_000,
+    });
+    await waitFor(() => load.count > 2_000, { what: "the load" });
+    let changes = 0;
+    let version = await waitFor(() => lastVersion(berlin), { what: "the first event in the view" });
+    while (performance.now() - started < SECONDS * 1_000) {
+      const next = performance.now() + CHANGE_EVERY_MS;
+      await berlin.put("/v1/tenants/acme/exports/out", changes % 2 === 0 ? NO_PHONE : NO_EMAIL);
+      changes++;
+      // Each policy decides some events before the next one comes.
+      const before = version;
+      version = await waitFor(
+        async () => {
+          const now = await lastVersion(berlin);
+          return now !== before && performance.now() >= next ? now : null;
+        },
+        { what: "events under the new policy", deadlineMs: 60_000 },
+      );
+    }
+    await load.stop();
+    const seconds = (performance.now() - started) / 1_000;
+    if (process.env.LEAFMESH_LOAD_SECONDS !== undefined) {
+      console.log(`${load.count} events in ${seconds.toFixed(1)} s, ${changes} changes`);
+    }
+
+    const events = await waitFor(
+      async () => {
+        await using inside = await berlin.mesh();
+        const { state } = await inside.jsm.streams.info(viewStream("acme", "out"));
+        return state.messages >= load.count ? await readView(berlin) : null;
+      },
+      { deadlineMs: 120_000, pollMs: 250, what: `${load.count} events in the view` },
+    );
+    // Every event that was acknowledged is there once, in the order of the stream that took it.
+    expect(events.length).toBe(load.count);
+    expect(new Set(events.map(({ n }) => n)).size).toBe(load.count);
+    expect(events.filter(({ n, position }) => load.acked.get(n) !== position)).toEqual([]);
+    expect(events.filter(({ position }, i) => i > 0 && position <= (events[i - 1]?.position ?? 0))).toEqual(
+      [],
+    );
+    // One stretch for each policy, and in each stretch every event is what that policy makes of it.
+    const starts = events.filter(({ version }, i) => version !== events[i - 1]?.version);
+    expect(starts.length).toBe(changes + 1);
+    expect(new Set(starts.map(({ version }) => version)).size).toBe(2);
+    const first = events[0]?.version;
+    expect(events.filter(({ version, phone, email }) => email || phone !== (version === first))).toEqual([]);
+
+    const there = await austin.app("acme");
+    const crossed = await waitFor(
+      async () => {
+        const found = await readLog(there, "acme", "berlin.acme.orders.>");
+        return found.length >= load.count ? found : null;
+      },
+      { deadlineMs: 120_000, pollMs: 500, what: `${load.count} events at the far site` },
+    );
+    expect(crossed.length).toBe(load.count);
+    expect(faults(crossed, load.acked)).toMatchObject({ repeated: [], reordered: 0 });
+  },
+  (SECONDS * 10 + 240) * 1_000,
+);
