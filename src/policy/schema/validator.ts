@@ -127,6 +127,8 @@ function linearRegExp(run: Run): RegExpEngine {
     if (compiled.type === "invalid") throw new Error(`pattern '${source}': ${compiled.problem}`);
     const { pattern } = compiled;
     return {
+      // ajv tells patterns apart by this alone: without it the first one of a schema would stand for all of them.
+      toString: () => `/${source}/`,
       test: (text: string) => {
         run.take(text.length * Math.max(1, pattern.size / 16));
         return pattern.test(text);

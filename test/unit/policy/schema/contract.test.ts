@@ -180,6 +180,21 @@ const CASES: readonly [string, JsonSchema, readonly string[], readonly (readonly
     ],
   ],
   [
+    "each pattern is its own",
+    {
+      properties: { a: { pattern: "^a$" }, b: { pattern: "^b$" } },
+      patternProperties: { "^n": { type: "number" } },
+      propertyNames: { pattern: "^[a-z]$" },
+    },
+    ['{"a":"a","b":"b","n":1}', '{"z":"z"}'],
+    [
+      ['{"a":"a","b":"a"}', at("pattern", "'/b'")],
+      ['{"a":"b"}', at("pattern", "'/a'")],
+      ['{"n":"1"}', at("type", "'/*'")],
+      ['{"aa":1}', at("propertyNames", ROOT)],
+    ],
+  ],
+  [
     "lengths in code points, and patterns",
     { type: "string", minLength: 2, maxLength: 3, pattern: "^\\S{2}.$" },
     ['"ab🙂"', '"abc"'],
