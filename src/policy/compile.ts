@@ -10,7 +10,7 @@ import { canonical } from "./canonical.ts";
 import { envelopeProblems } from "./envelope/check.ts";
 import { Envelope } from "./envelope/mod.ts";
 import { HeaderCursor } from "./header_block.ts";
-import { type CompiledHeaders, compileHeaderRules } from "./headers.ts";
+import { type CompiledHeaders, compileHeaderRules, hidesValue } from "./headers.ts";
 import { headerProblems } from "./headers_check.ts";
 import { SubjectMatcher } from "./match.ts";
 import { PayloadParser } from "./payload.ts";
@@ -84,7 +84,10 @@ export function compilePolicy({ tenant, policy, keys, schemas = [] }: CompileOpt
     const redactor = rule.redact === undefined ? null : compileRedactor(rule.redact, redactorOptions);
     const contract = rule.schema === undefined ? null : (contracts.get(rule.schema) ?? null);
     const headers = compileHeaderRules(rule.headers);
-    const hidesMessageId = headers.dropsMessageId;
+    const hidden = {
+      hidesMessageId: headers.dropsMessageId,
+      hides: (name: string) => hidesValue(headers, name),
+    };
     return {
       ref: ruleRef(policy, index),
       subjects: rule.subjects.map((pattern) => new SubjectMatcher(pattern)),
@@ -95,7 +98,7 @@ export function compilePolicy({ tenant, policy, keys, schemas = [] }: CompileOpt
       envelope:
         rule.envelope === undefined
           ? null
-          : new Envelope(rule.envelope, { tenant, workspace, cursor, hidesMessageId }),
+          : new Envelope(rule.envelope, { tenant, workspace, cursor, ...hidden }),
       headers,
       rewriter: rule.rewrite === undefined ? null : compileRewrite(rule.rewrite, rule.subjects),
       maxSize: parseBytes(rule.limit?.maxSize ?? "") ?? Number.POSITIVE_INFINITY,

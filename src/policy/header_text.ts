@@ -21,12 +21,16 @@ export function headerBlock(record: Readonly<Record<string, string | readonly st
 
 /** The record of a raw block; every value of a repeated name, in order. */
 export function headerRecord(block: Uint8Array): Record<string, string[]> {
-  const record: Record<string, string[]> = {};
+  // Whoever publishes names headers, `constructor` and `__proto__` too.
+  const values = new Map<string, string[]>();
   for (const line of new TextDecoder().decode(block).split("\r\n").slice(1)) {
     const colon = line.indexOf(":");
     if (colon <= 0) continue;
     const name = line.slice(0, colon);
-    record[name] = [...(record[name] ?? []), line.slice(colon + 1).trim()];
+    const value = line.slice(colon + 1).trim();
+    const earlier = values.get(name);
+    if (earlier === undefined) values.set(name, [value]);
+    else earlier.push(value);
   }
-  return record;
+  return Object.fromEntries(values);
 }

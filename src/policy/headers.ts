@@ -131,6 +131,16 @@ export function forwardHeaders(
   return concat(lines, rules.added, END);
 }
 
+/** Whether the value of a header does not leave under any name. `name` is in lower case. */
+export function hidesValue({ drop, keep, mask }: CompiledHeaders, name: string): boolean {
+  const has = (set: NameSet) =>
+    [...set.names, ...set.prefixes].some((one, index) => {
+      const text = String.fromCharCode(...one);
+      return index < set.names.length ? text === name : name.startsWith(text);
+    });
+  return has(drop) || (keep !== null && !has(keep)) || (mask !== null && has(mask));
+}
+
 const STAYS = 0;
 const GOES = 1;
 

@@ -102,6 +102,6 @@ export function covers(outer: string, inner: string): boolean {
 }
 
 /** Whether two patterns have a name in common. */
-function meets(left: string, right: string): boolean {
+export function meets(left: string, right: string): boolean {
   return covers(left, right) || covers(right, left);
 }

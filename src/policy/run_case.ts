@@ -127,7 +127,7 @@ function* headerFaults(
 ): Generator<CaseFault> {
   for (const [name, value] of Object.entries(present ?? {})) {
     const wanted = typeof value === "string" ? [value] : value;
-    const found = got[name];
+    const found = Object.hasOwn(got, name) ? got[name] : undefined;
     const at = ["headers", "present", name];
     if (found === undefined) {
       const there = Object.keys(got);

@@ -49,6 +49,8 @@ export interface EnvelopeCompileOptions {
   readonly cursor: HeaderCursor;
   /** The rule keeps the event's own id back. */
   readonly hidesMessageId: boolean;
+  /** The rule keeps the value of a header back: the envelope does not say it either. */
+  readonly hides: (name: string) => boolean;
 }
 
 /** The envelope of one rule. */
@@ -114,7 +116,7 @@ export class Envelope {
    */
   seal(opened: Opened, event: MeshEvent, data: Uint8Array, subject: string): Sealed | PayloadFailure {
     const { out, type, source } = this.#options;
-    const { tenant, cursor, hidesMessageId } = this.#compile;
+    const { tenant, cursor, hidesMessageId, hides } = this.#compile;
     if (out === "same") {
       const payload =
         opened.structured === null ? data : splice(event.data, dataChange(opened.structured, data));
@@ -126,6 +128,7 @@ export class Envelope {
       event,
       data,
       cursor,
+      hides,
       isJson: (bytes) => this.#reader.isJson(bytes),
       forced: [
         ["tenant", tenant],

@@ -24,6 +24,8 @@ export interface SealOptions {
   readonly data: Uint8Array;
   readonly cursor: HeaderCursor;
   readonly isJson: (data: Uint8Array) => boolean;
+  /** Whether the rule keeps back what a header says. */
+  readonly hides: (name: string) => boolean;
   /** Attributes that no sender sets. */
   readonly forced: readonly Pair[];
   /** Attributes of an event that came without any. */
@@ -31,12 +33,13 @@ export interface SealOptions {
 }
 
 /** The distributed tracing extension: the trace headers of the message, where the event does not carry its own. */
-function traceOf({ opened }: SealOptions): Pair[] {
+function traceOf({ opened, hides }: SealOptions): Pair[] {
   const { traceparent, tracestate, attributes } = opened.headers;
   const own = opened.structured?.attributes ?? attributes;
-  if (traceparent === undefined || own.has("traceparent")) return [];
+  if (traceparent === undefined || own.has("traceparent") || hides("traceparent")) return [];
   const pairs: Pair[] = [["traceparent", traceparent]];
-  if (tracestate !== undefined && !own.has("tracestate")) pairs.push(["tracestate", tracestate]);
+  if (tracestate !== undefined && !own.has("tracestate") && !hides("tracestate"))
+    pairs.push(["tracestate", tracestate]);
   return pairs;
 }
 

@@ -559,6 +559,28 @@ describe("any event with any envelope", () => {
   }, 60_000);
 });
 
+describe("headers that a rule keeps back", () => {
+  test.each<[Rule["envelope"], Rule["headers"]]>([
+    ["cloudevents", { drop: ["Trace*"] }],
+    ["cloudevents", { mask: ["TraceParent", "tracestate"] }],
+    ["cloudevents", { keep: ["ce-*", "content-type"] }],
+    ["cloudevents-structured", { drop: ["traceparent", "tracestate"] }],
+    ["cloudevents-structured", { keep: ["content-type"] }],
+  ])("are not said by the envelope either: %s, %j", (envelope, rules) => {
+    const headers = block("traceparent: SECRET-1", "tracestate: x=SECRET-2");
+    const found = sent({ envelope, headers: rules }, "{}", headers);
+    expect(JSON.stringify(found)).toContain("specversion");
+    expect(JSON.stringify(found)).not.toContain("SECRET");
+  });
+
+  test("only what is kept back is left out", () => {
+    const headers = block("traceparent: 00-1", "tracestate: x=y");
+    const [lines] = sent({ envelope: "cloudevents", headers: { drop: ["tracestate"] } }, "{}", headers);
+    expect(lines).toContain("ce-traceparent: 00-1");
+    expect(String(lines)).not.toContain("x=y");
+  });
+});
+
 describe("ruleProblems() on envelopes", () => {
   const problems = (rule: Partial<Rule>) =>
     ruleProblems({ subjects: ["acme.a"], ...rule }, "r").map((one) => `${one.path}: ${one.message}`);
@@ -594,6 +616,38 @@ describe("ruleProblems() on envelopes", () => {
     ],
   ])("%j is refused", (rule, message) => {
     expect(problems(rule)).toEqual([message]);
+  });
+
+  test("header rules for attributes are refused where events may leave structured", () => {
+    const ce = (path: string, name: string) =>
+      `r.headers.${path}: '${name}' takes attributes of CloudEvents ('ce-…') as headers, and events may leave structured, with attributes in the payload: let them leave as binary ('out')`;
+    const headers = {
+      drop: ["CE-customer"],
+      mask: ["ce-a*", "c*"],
+      rename: { "ce-b": "x-b", y: "ce-y" },
+      set: { "ce-e": "1" },
+      keep: ["ce-f", "content-type"],
+    };
+    const refused = [
+      ce("drop[0]", "CE-customer"),
+      ce("mask[0]", "ce-a*"),
+      ce("mask[1]", "c*"),
+      ce("rename.ce-b", "ce-b"),
+      ce("rename.y", "ce-y"),
+      ce("set.ce-e", "ce-e"),
+      ce("keep[0]", "ce-f"),
+    ];
+    for (const envelope of ["cloudevents-structured", {}, { in: "structured" }] as const) {
+      expect(problems({ envelope, headers }).filter((one) => one.includes("takes attributes"))).toEqual(
+        refused,
+      );
+    }
+    for (const envelope of ["cloudevents", { in: "binary" }, { in: "none" }] as const) {
+      expect(problems({ envelope, headers: { drop: ["ce-customer"] } })).toEqual([]);
+    }
+    expect(problems({ envelope: {}, headers: { keep: ["ce-*", "content-type"], drop: ["x-*"] } })).toEqual(
+      [],
+    );
   });
 
   test("has nothing against rules that leave the envelope whole", () => {

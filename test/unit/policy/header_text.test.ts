@@ -54,6 +54,15 @@ describe("headerRecord()", () => {
     expect(headerRecord(block)).toEqual({ A: ["x:y"], a: ["z"] });
   });
 
+  test("reads names that every object of JavaScript has, and repeats of them", () => {
+    const block = bytes("NATS/1.0\r\nconstructor: a\r\n__proto__: b\r\n__proto__: c\r\ntoString: d\r\n\r\n");
+    expect(Object.entries(headerRecord(block))).toEqual([
+      ["constructor", ["a"]],
+      ["__proto__", ["b", "c"]],
+      ["toString", ["d"]],
+    ]);
+  });
+
   test("overlooks lines that are no headers", () => {
     expect(headerRecord(bytes("NATS/1.0 503\r\nnonsense\r\n: x\r\n\r\n"))).toEqual({});
     expect(headerRecord(new Uint8Array())).toEqual({});

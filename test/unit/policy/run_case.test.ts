@@ -41,6 +41,14 @@ describe("runCase()", () => {
     ]);
   });
 
+  test("misses a header of a name that every object of JavaScript has", () => {
+    const expected = { outcome: "forward", present: { constructor: "x" } } as const;
+    expect(runCase(compiled, "view", event(""), expected).faults).toEqual([
+      { at: ["headers", "present", "constructor"], message: "is missing; there are none" },
+    ]);
+    expect(runCase(compiled, "view", event("", "constructor: x"), expected).faults).toEqual([]);
+  });
+
   test("shows bytes around the first difference, short, and as base64 where they are no text", () => {
     const long = (end: string) => bytes("x".repeat(500) + end);
     const fault = (want: Uint8Array, got: Uint8Array) =>
