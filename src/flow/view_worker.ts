@@ -123,12 +123,13 @@ class ViewWorker {
   }
 
   setDecider(decide: (event: MeshEvent) => Decision, version: string, quotas = NO_QUOTAS): number {
+    const position = this.#session?.decidedPosition ?? this.#position;
     this.#decider = { decide, version: singleLine(version, 128) };
     this.#quotas.change(quotas);
     // What waits for a limit may not have to any more.
     this.#session?.wake();
     void this.#checkFilters();
-    return this.#session?.decidedPosition ?? this.#position;
+    return position;
   }
 
   redrive(sequences: readonly number[], dryRun: boolean): Promise<readonly (Redriven | null)[]> {

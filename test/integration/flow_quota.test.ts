@@ -77,7 +77,10 @@ describe("a view with limits", () => {
       expect(view.stats().position - position).toBeLessThan(300);
 
       const free = decider("v2", [rule]);
-      view.setDecider(free.decide, free.version, free.quotas);
+      const before = view.setDecider(free.decide, free.version, free.quotas);
+      await until(() => view.stats().position === 3000, "the rest has passed");
+      const ofBefore = (await readView(jsm)).filter((one) => one.headers["Leafmesh-Policy"] !== "v2");
+      expect(ofBefore.at(-1)?.headers["Leafmesh-Position"]).toBe(String(before));
       await until(() => view.stats().position === 3000, "the rest has passed");
       expect(performance.now() - startedAt).toBeLessThan(30_000);
       expect(await dataOf(jsm)).toEqual(upTo(3000));
