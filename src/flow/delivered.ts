@@ -1,6 +1,7 @@
 /** A delivered message as it lies in the connection's bytes: views on its parts are made only when they are needed. */
 import type { FramePlaces } from "../nats/frame_tap.ts";
 import type { RawMessage } from "../nats/raw.ts";
+import { newDelivery, readAckSubject } from "./ack_subject.ts";
 
 const EMPTY = new Uint8Array(0);
 
@@ -31,6 +32,12 @@ export class DeliveredMessage implements RawMessage {
     return (
       this.subjectTo - this.subjectFrom + this.replyTo - this.replyFrom + this.#dataTo - this.#headersFrom
     );
+  }
+
+  /** Sequence in the stream that delivered it; 0 when it does not say. */
+  get streamSequence(): number {
+    const delivery = newDelivery();
+    return readAckSubject(this.bytes, delivery, this.replyFrom, this.replyTo) ? delivery.streamSequence : 0;
   }
 
   get subject(): Uint8Array {

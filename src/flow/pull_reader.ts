@@ -19,7 +19,8 @@ export interface PullReaderOptions {
   readonly maxBytes: number;
   /** Messages that were delivered and that the owner has not dealt with yet. */
   readonly buffered: () => number;
-  readonly onMessage: (message: DeliveredMessage) => void;
+  /** @param resumed whether nothing was asked for between the message before and this one */
+  readonly onMessage: (message: DeliveredMessage, resumed: boolean) => void;
   /** The reading has ended and does not go on by itself. */
   readonly onEnd: (reason: string) => void;
 }
@@ -38,6 +39,8 @@ interface Slot {
   request: number;
   messages: number;
   bytes: number;
+  /** Bytes that it asked for. */
+  asked: number;
 }
 
 export class PullReader {
@@ -47,23 +50,23 @@ export class PullReader {
   readonly #subject: string;
   readonly #request: string;
   readonly #watch: ReturnType<typeof setInterval>;
+  /** Bytes of the next request. */
+  #maxBytes: number;
   #heardAt = performance.now();
+  #resumed = false;
   #stopped = false;
 
   /** Subscribes and asks for the first messages. */
   constructor(options: PullReaderOptions) {
     this.#options = options;
     this.#subject = `$JS.API.CONSUMER.MSG.NEXT.${options.stream}.${options.consumer}`;
-    this.#request = JSON.stringify({
-      batch: options.batch,
-      max_bytes: options.maxBytes,
-      expires: nanos(EXPIRES_MS),
-      idle_heartbeat: nanos(HEARTBEAT_MS),
-    });
+    this.#maxBytes = options.maxBytes;
+    this.#request = this.#requestOf(options.maxBytes);
     this.#tap = frameTap(options.nc);
     this.#slots = Array.from({ length: REQUESTS }, () => this.#slot());
     this.#watch = setInterval(() => this.#check(), HEARTBEAT_MS);
     this.refill();
+    this.#resumed = false;
   }
 
   /** Asks for more when less than one request's worth waits at the owner. Cheap: call it often. */
@@ -71,11 +74,19 @@ export class PullReader {
     for (const slot of this.#slots) {
       if (this.#stopped) return;
       if (slot.messages > 0 || this.#options.buffered() >= this.#options.batch) continue;
+      if (!this.asking) this.#resumed = true;
       slot.request++;
       slot.messages = this.#options.batch;
-      slot.bytes = this.#options.maxBytes;
-      this.#options.nc.publish(this.#subject, this.#request, { reply: `${slot.inbox}.${slot.request}` });
+      slot.bytes = slot.asked = this.#maxBytes;
+      const { maxBytes, nc } = this.#options;
+      const request = this.#maxBytes === maxBytes ? this.#request : this.#requestOf(this.#maxBytes);
+      nc.publish(this.#subject, request, { reply: `${slot.inbox}.${slot.request}` });
     }
+  }
+
+  /** Whether messages are asked for; if not, the owner has enough to do. */
+  get asking(): boolean {
+    return this.#slots.some((slot) => slot.messages > 0);
   }
 
   /** Takes no more messages. */
@@ -90,8 +101,24 @@ export class PullReader {
     }
   }
 
+  #requestOf(maxBytes: number): string {
+    return JSON.stringify({
+      batch: this.#options.batch,
+      max_bytes: maxBytes,
+      expires: nanos(EXPIRES_MS),
+      idle_heartbeat: nanos(HEARTBEAT_MS),
+    });
+  }
+
   #slot(): Slot {
-    const slot: Slot = { inbox: createInbox(), subscription: null, request: 0, messages: 0, bytes: 0 };
+    const slot: Slot = {
+      inbox: createInbox(),
+      subscription: null,
+      request: 0,
+      messages: 0,
+      bytes: 0,
+      asked: 0,
+    };
     slot.subscription = this.#options.nc.subscribe(`${slot.inbox}.*`, {
       callback: (error, message) => {
         if (error !== null) this.#end(errorText(error));
@@ -133,7 +160,10 @@ export class PullReader {
     slot.messages--;
     slot.bytes -= message.size;
     if (slot.bytes <= 0) slot.messages = 0;
-    this.#options.onMessage(message);
+    const resumed = this.#resumed;
+    this.#resumed = false;
+    this.#maxBytes = this.#options.maxBytes;
+    this.#options.onMessage(message, resumed);
   }
 
   /** Status messages of pull requests. Source: nats-server `server/consumer.go`, processWaiting and nextWaiting. */
@@ -144,7 +174,11 @@ export class PullReader {
     if (status === 100 || subject === `${slot.inbox}.${KEEP_ALIVE}`) return;
     const full = line.includes("Batch Completed") || line.includes("Exceeds MaxBytes");
     if (status === 408 || (status === 409 && full)) {
-      if (subject === `${slot.inbox}.${slot.request}`) slot.messages = 0;
+      if (subject === `${slot.inbox}.${slot.request}`) {
+        slot.messages = 0;
+        // A message of when the server took larger ones: no request of this size would ever be answered.
+        if (line.includes("Exceeds MaxBytes") && slot.bytes === slot.asked) this.#maxBytes = 2 * slot.asked;
+      }
       this.refill();
       return;
     }
@@ -152,7 +186,7 @@ export class PullReader {
   }
 
   #check(): void {
-    const asked = this.#slots.some((slot) => slot.messages > 0);
+    const asked = this.asking;
     if (asked && performance.now() - this.#heardAt > 2 * HEARTBEAT_MS + 1000) {
       this.#end("the server sends no heartbeats");
     } else if (!asked) {

@@ -48,6 +48,8 @@ export interface SessionOptions extends ViewStreams {
   readonly pullBatch: number;
   /** Bytes of one pull request; twice as many wait in memory at most. */
   readonly pullBytes: number;
+  /** Reading stood still behind this sequence of the source, and went on with this one. */
+  readonly onResumed: (after: number, next: number) => void;
   /** Something was dealt with. */
   readonly onProgress: (position: number) => void;
   readonly onEnd: (end: SessionEnd) => void;
@@ -77,6 +79,8 @@ export class ViewSession {
   /** The head of the queue, decided but not yet passed on. */
   #held: { readonly taken: Taken; readonly decided: Decided; readonly by: Decider } | null = null;
   #decidedPosition: number;
+  /** Source sequence of the last event that left the queue. */
+  #readSequence: number;
   /** Events that were delivered, and those of them that were not wanted. */
   #consumerSequence = 0;
   #skipped = 0;
@@ -92,6 +96,7 @@ export class ViewSession {
     this.#options = options;
     const { start, nc } = options;
     this.#decidedPosition = start.position;
+    this.#readSequence = start.position + start.missed;
     this.#subjects = new SubjectCache(options.wanted);
     this.#ledger = new Ledger(LEDGER, start.position);
     this.#guard = new IdGuard(start.sourceWindowMs);
@@ -132,7 +137,7 @@ export class ViewSession {
       // A request that the largest message does not fit into would never be answered.
       maxBytes: Math.max(options.pullBytes, maxPayload + 64 * 1024),
       buffered: () => this.#queue.length - this.#queueAt,
-      onMessage: (message) => this.#take(message),
+      onMessage: (message, resumed) => this.#take(message, resumed),
       onEnd: (message) => this.#end({ type: "reader", message }),
     });
   }
@@ -179,6 +184,16 @@ export class ViewSession {
     const all = Promise.allSettled(letters.map((letter) => this.#redrives.add(letter, dryRun)));
     this.#pump();
     return all;
+  }
+
+  /** Source sequence of the last event that was read, while none is asked for: what comes next may go before it is read. */
+  get standsAt(): number | null {
+    return this.#reader.asking ? null : this.#lastTaken;
+  }
+
+  get #lastTaken(): number {
+    const last = this.#queue.at(-1);
+    return last === undefined ? this.#readSequence : last.streamSequence;
   }
 
   /** The limit that the session waits for, and how long it has so far; `null` when it does not. */
@@ -236,8 +251,9 @@ export class ViewSession {
     for (const resolve of this.#whenQuiet.splice(0)) resolve();
   }
 
-  #take(message: DeliveredMessage): void {
+  #take(message: DeliveredMessage, resumed: boolean): void {
     if (this.#stopping || this.#ended) return;
+    if (resumed) this.#options.onResumed(this.#lastTaken, message.streamSequence);
     this.#queue.push(message);
     this.#pump();
   }
@@ -291,6 +307,7 @@ export class ViewSession {
       return;
     }
     this.#consumerSequence = delivery.consumerSequence;
+    this.#readSequence = delivery.streamSequence;
     const subject = this.#subjects.get(bytes, message.subjectFrom, message.subjectTo);
     if (!subject.wanted) {
       this.#skipped++;

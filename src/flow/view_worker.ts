@@ -13,6 +13,7 @@ import { newFlowCounts } from "./ledger.ts";
 import { Progress } from "./progress.ts";
 import { NO_QUOTAS, Quotas } from "./quota.ts";
 import type { Redriven } from "./redrive_queue.ts";
+import { RetentionGaps } from "./retention_gaps.ts";
 import { createReader, filtersOf, otherReaderWaits, readsWide, recordPosition } from "./source_reader.ts";
 import type { View, ViewOptions, ViewState, ViewStats } from "./view.ts";
 import { readViewPosition, type ViewPosition, type ViewStreams } from "./view_position.ts";
@@ -66,6 +67,7 @@ class ViewWorker {
   #ended: ViewSession | null = null;
   /** What the running one had read at the last look. */
   #delivered = { all: 0, skipped: 0 } as ViewSession["delivered"];
+  readonly #gaps: RetentionGaps;
   readonly #redriver: ViewRedriver;
   /** Why it cannot settle, as it was logged last. */
   #unsettled = "";
@@ -93,6 +95,10 @@ class ViewWorker {
       log,
       session: () => this.#session,
       why: () => `is ${this.#state}${this.#lastError === null ? "" : `: ${this.#lastError}`}`,
+    });
+    this.#gaps = new RetentionGaps({
+      firstSequence: () => this.#firstSequence(),
+      onMissed: (position, missed) => this.#miss({ position, missed }),
     });
     this.#quotas = new Quotas(options.quotas ?? NO_QUOTAS);
     this.#decider = { decide: options.decide, version: singleLine(options.version, 128) };
@@ -222,8 +228,8 @@ class ViewWorker {
     }
   }
 
-  /** Counts what the source has dropped since the last session; what that one has counted it does not count again. */
-  #miss({ position, missed }: ViewPosition): void {
+  /** Counts what the source has dropped before it was read; what is counted already is not counted again. */
+  #miss({ position, missed }: Pick<ViewPosition, "position" | "missed">): void {
     const upTo = position + missed;
     const more = Math.min(missed, upTo - this.#missedUpTo);
     if (more <= 0) return;
@@ -256,6 +262,7 @@ class ViewWorker {
         counts: this.#counts,
         pullBatch: limits?.pullBatch ?? 2_000,
         pullBytes: limits?.pullBytes ?? 4 * 1024 * 1024,
+        onResumed: (after, next) => this.#gaps.found(after, next),
         onProgress: (position) => {
           this.#progress(position);
           progress.moved(position);
@@ -284,11 +291,26 @@ class ViewWorker {
     try {
       const { config } = await jsm.consumers.info(sourceStream, consumer);
       if (session !== this.#session) return;
+      await this.#checkStanding(session);
       if (JSON.stringify(filtersOf(config)) !== this.#filters || this.#skipsMuch(session))
         await session.stop();
     } catch {
       // The session meets what is wrong by itself.
     }
+  }
+
+  /** Counts what goes while a session stands still. */
+  async #checkStanding(session: ViewSession): Promise<void> {
+    const standsAt = session.standsAt;
+    if (standsAt === null) return;
+    const first = await this.#firstSequence();
+    if (session !== this.#session || session.standsAt !== standsAt) return;
+    this.#miss({ position: standsAt, missed: Math.max(0, first - 1 - standsAt) });
+  }
+
+  async #firstSequence(): Promise<number> {
+    const { state } = await this.#options.jsm.streams.info(this.#streams.sourceStream);
+    return state.first_seq;
   }
 
   /** Whether most of what came since the last look was not wanted. */

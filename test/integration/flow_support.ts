@@ -65,9 +65,14 @@ export class TestServer implements AsyncDisposable {
     this.port = port;
     this.#dir = dir;
     this.#config = join(dir, "nats.conf");
+    this.configure(extra);
+  }
+
+  /** More of a configuration, from the next start on. */
+  configure(extra: string): void {
     writeFileSync(
       this.#config,
-      `server_name: ${SITE}\nlisten: "127.0.0.1:${port}"\njetstream { store_dir: "${dir}/js", domain: ${SITE}, sync_interval: always }\n${extra}\n`,
+      `server_name: ${SITE}\nlisten: "127.0.0.1:${this.port}"\njetstream { store_dir: "${this.#dir}/js", domain: ${SITE}, sync_interval: always }\n${extra}\n`,
     );
   }
 

@@ -1,0 +1,89 @@
+/** What must not make a view stand still without a word, and what it says of events that it can never have. */
+import { expect, test } from "bun:test";
+import { jetstreamManager } from "@nats-io/jetstream";
+import { compileDecider } from "../../src/flow/decider.ts";
+import { startView } from "../../src/flow/view_worker.ts";
+import { outStream } from "../../src/model/names.ts";
+import type { Rule } from "../../src/model/schema/policy.ts";
+import {
+  createStreams,
+  forwardAll,
+  POLICY,
+  publishAll,
+  readView,
+  SITE,
+  TENANT,
+  TestServer,
+  until,
+} from "./flow_support.ts";
+
+const TIMEOUT = 60_000;
+const NAMES = { site: SITE, tenant: TENANT, policy: POLICY };
+
+const decider = (version: string, rules: Rule[]) =>
+  compileDecider({ compile: { tenant: TENANT, policy: { name: POLICY, to: ["austin"], rules } }, version });
+
+const numbered = (from: number, to: number) =>
+  Array.from({ length: to - from }, (_, i) => ({ subject: `${TENANT}.a`, data: `${from + i}` }));
+
+test(
+  "an event from when the server took larger ones is put aside, and the view goes on",
+  async () => {
+    await using server = await TestServer.start("max_payload: 8MB");
+    const nc = await server.connect();
+    const jsm = await jetstreamManager(nc);
+    await createStreams(jsm);
+    const large = new Uint8Array(5 * 1024 * 1024).fill(65);
+    await publishAll(nc, [
+      { subject: `${TENANT}.a`, data: "0" },
+      { subject: `${TENANT}.a`, data: large },
+      { subject: `${TENANT}.a`, data: "2" },
+    ]);
+    await server.kill();
+    server.configure("max_payload: 1MB");
+    await server.up();
+    const later = await server.connect();
+    await using view = startView({
+      ...NAMES,
+      nc: later,
+      jsm: await jetstreamManager(later),
+      decide: forwardAll,
+      version: "v1",
+    });
+    await until(() => view.stats().position === 3, "the view has dealt with all");
+    expect(view.stats()).toMatchObject({ forwarded: 2, quarantined: 1, restarts: 0, lastError: null });
+    expect((await readView(await jetstreamManager(later))).map(({ data }) => data)).toEqual(["0", "2"]);
+  },
+  TIMEOUT,
+);
+
+test(
+  "what retention drops while a view waits for its limits is counted as missed",
+  async () => {
+    await using server = await TestServer.start();
+    const nc = await server.connect();
+    const jsm = await jetstreamManager(nc);
+    await createStreams(jsm, { out: { max_msgs: 500 } });
+    const rule: Rule = { name: "metered", subjects: [`${TENANT}.a`] };
+    await using view = startView({
+      ...NAMES,
+      nc,
+      jsm,
+      ...decider("v1", [{ ...rule, limit: { messages: "10/s", burst: "1s" } }]),
+      limits: { pullBatch: 50 },
+    });
+    await publishAll(nc, numbered(0, 2_000));
+    const free = decider("v2", [rule]);
+    view.setDecider(free.decide, free.version, free.quotas);
+    await until(() => view.stats().position === 2_000, "the view is at the end");
+    const stored = (await readView(jsm)).length;
+    expect(stored).toBeLessThan(2_000);
+    await until(() => view.stats().missed > 0, "what is missing is counted", 5_000);
+    expect(view.stats().missed).toBe(2_000 - stored);
+    await publishAll(nc, numbered(2_000, 2_100));
+    await until(() => view.stats().forwarded === stored + 100, "the view goes on");
+    expect(view.stats().missed).toBe(2_000 - stored);
+    expect((await jsm.streams.info(outStream(TENANT))).state.messages).toBe(500);
+  },
+  TIMEOUT,
+);
