@@ -199,6 +199,8 @@ function open(schema: z.ZodType, value: unknown, branches: "fitting" | "all"): z
     const inner = schema.unwrap();
     return inner instanceof z.ZodType ? open(inner, value, branches) : [];
   }
+  if (schema instanceof z.ZodPipe)
+    return schema.out instanceof z.ZodType ? open(schema.out, value, branches) : [];
   if (!(schema instanceof z.ZodUnion)) return [schema];
   const options = schema.options.filter((option) => option instanceof z.ZodType);
   const fitting = branches === "all" ? options : options.filter((option) => fits(option, value));

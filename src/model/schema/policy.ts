@@ -4,6 +4,7 @@ import { SchemaRef } from "./contract.ts";
 import { ExportLimit, RuleLimit } from "./limit.ts";
 import { Redaction } from "./redaction.ts";
 import {
+  byHeaderName,
   EventAttribute,
   HeaderName,
   HeaderPattern,
@@ -24,14 +25,13 @@ export const HeaderRules = z
     mask: z.array(HeaderPattern).min(1).optional().meta({
       description: "Headers whose value leaves as ***",
     }),
-    rename: z
-      .record(HeaderName, HeaderName)
+    rename: byHeaderName(HeaderName)
       .optional()
       .meta({
         description: "New names; a header that already has a new name goes",
         example: { "X-Order-Region": "region" },
       }),
-    set: z.record(HeaderName, HeaderValue).optional(),
+    set: byHeaderName(HeaderValue).optional(),
   })
   .meta({ id: "HeaderRules" });
 export type HeaderRules = z.infer<typeof HeaderRules>;

@@ -1,7 +1,7 @@
 /** Test files of policies (`policy.test.yaml`): events, and what a policy must say of each. */
 import { z } from "zod";
 import { patternProblem } from "../subject.ts";
-import { HeaderName, HeaderValue, Name } from "./scalars.ts";
+import { byHeaderName, HeaderName, HeaderValue, Name } from "./scalars.ts";
 
 const FORMS = ["json", "text", "base64", "file"] as const;
 
@@ -62,7 +62,7 @@ export const TestExpectation = z
     }),
     headers: z
       .strictObject({
-        present: z.record(HeaderName, z.union([HeaderValue, z.array(HeaderValue)])).optional(),
+        present: byHeaderName(z.union([HeaderValue, z.array(HeaderValue)])).optional(),
         absent: z.array(HeaderName).min(1).optional(),
       })
       .optional(),
@@ -98,7 +98,7 @@ export const PolicyTest = z.strictObject({
   name: z.string().min(1),
   export: Name.optional().meta({ description: "The export policy; where a tenant has one alone, that" }),
   subject: Subject,
-  headers: z.record(HeaderName, z.union([HeaderValue, z.array(HeaderValue)])).optional(),
+  headers: byHeaderName(z.union([HeaderValue, z.array(HeaderValue)])).optional(),
   payload: TestPayload.optional().meta({ description: "Default: none" }),
   origin: Name.optional().meta({ description: "Where it was published; default: where the policy reads" }),
   time: z.iso

@@ -70,6 +70,23 @@ export const HeaderName = checked((text) =>
 /** A value of a header: one line. */
 export const HeaderValue = checked((text) => (/[\r\n\0]/.test(text) ? "has a line break or NUL" : null));
 
+/** A map by names of header fields. A `__proto__` would be lost on the way, without a word: it is refused. */
+export function byHeaderName<T extends z.ZodType>(value: T) {
+  return z.preprocess(
+    (input, context) => {
+      if (typeof input === "object" && input !== null && Object.hasOwn(input, "__proto__")) {
+        context.addIssue({
+          code: "custom",
+          path: ["__proto__"],
+          message: "'__proto__' cannot be named here",
+        });
+      }
+      return input;
+    },
+    z.record(HeaderName, value),
+  );
+}
+
 /** The subject that a rule gives to its events, with `*`, `$1` and `>` for what its patterns hold. */
 export const RewriteTarget = checked((text) => {
   const problem = patternProblem(text);

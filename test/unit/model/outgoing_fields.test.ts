@@ -47,6 +47,18 @@ describe("envelope, headers and rewrite of a rule", () => {
     ["headers: { keep: [] }", "5:22 rules[0].headers.keep: is empty, expected at least 1 entry"],
     ["headers: { rename: { a: 'b c' } }", "5:29 rules[0].headers.rename.a: 'b c' is no header name"],
     ["headers: { rename: { 'a b': c } }", "5:26 rules[0].headers.rename[\"a b\"]: 'a b' is no header name"],
+    [
+      "headers: { rename: { __proto__: c } }",
+      "5:37 rules[0].headers.rename.__proto__: '__proto__' cannot be named here",
+    ],
+    [
+      "headers: { set: { a: b, __proto__: c } }",
+      "5:40 rules[0].headers.set.__proto__: '__proto__' cannot be named here",
+    ],
+    [
+      "headers: { set: { a: 1 } }",
+      "5:26 rules[0].headers.set.a: 1 is a number, expected text: put it in quotes",
+    ],
     ["headers: { mask: ['*'] }", "5:23 rules[0].headers.mask[0]: '*' is no header name (a '*' may end it)"],
     ["headers: { rename: [a] }", "5:24 rules[0].headers.rename: is a list, expected a map"],
     ["headers: { keeps: [a] }", "5:16 rules[0].headers.keeps: unknown key 'keeps' (did you mean 'keep'?)"],
