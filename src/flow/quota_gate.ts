@@ -10,6 +10,9 @@ export interface QuotaGateOptions {
   readonly onWaited: (ms: number) => void;
 }
 
+/** A timer of more than 2^31 ms would fire at once; who is woken too early asks again. */
+const MOST_MS = 3_600_000;
+
 export class QuotaGate {
   readonly #options: QuotaGateOptions;
   /** The head of the queue waits, since then. */
@@ -33,7 +36,7 @@ export class QuotaGate {
     if (!quotas.any) return "pass";
     const admission = quotas.admit(rule, bytes);
     if (admission.type === "wait") {
-      this.#waits ??= { sinceMs: performance.now(), why: admission.why };
+      this.#waits = { sinceMs: this.#waits?.sinceMs ?? performance.now(), why: admission.why };
       this.#wakeIn(admission.ms);
     }
     return admission.type;
@@ -61,7 +64,8 @@ export class QuotaGate {
   }
 
   /** What waits for another limit may have to look sooner than what waits already. */
-  #wakeIn(ms: number): void {
+  #wakeIn(waitMs: number): void {
+    const ms = Math.min(waitMs, MOST_MS);
     const at = performance.now() + ms;
     if (this.#timer !== undefined && this.#timerAtMs <= at) return;
     clearTimeout(this.#timer);
