@@ -15,6 +15,8 @@ export interface ViewRunnerOptions {
   readonly maxThreads?: number;
   /** Default: a `Worker`. */
   readonly spawn?: () => Thread;
+  /** A thread that says nothing for so long is ended and started again. Default 30 s. */
+  readonly hangMs?: number;
 }
 
 const MAX_THREADS = 8;
@@ -97,9 +99,9 @@ export class ViewWorkers implements AsyncDisposable {
 
   /** A new thread, or the one with the fewest views. */
   #thread(): ViewThread {
-    const { connection, log, spawn, maxThreads = MAX_THREADS } = this.#options;
+    const { maxThreads = MAX_THREADS } = this.#options;
     if (this.#threads.size < maxThreads) {
-      const thread = new ViewThread({ connection, log, ...(spawn === undefined ? {} : { spawn }) });
+      const thread = new ViewThread(this.#options);
       this.#threads.add(thread);
       return thread;
     }

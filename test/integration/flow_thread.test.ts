@@ -42,6 +42,7 @@ const BOTH_GONE = policyOf([
 function crashing(): {
   readonly spawn: () => Thread;
   readonly crash: () => void;
+  readonly hang: () => void;
   readonly started: () => number;
 } {
   const workers: Worker[] = [];
@@ -63,6 +64,7 @@ function crashing(): {
   return {
     spawn,
     crash: () => workers.at(-1)?.postMessage({ type: "crash" }),
+    hang: () => workers.at(-1)?.postMessage({ type: "hang" }),
     started: () => workers.length,
   };
 }
@@ -136,5 +138,32 @@ describe("views in threads", () => {
     const stats = workers.stats().get(KEY);
     expect(stats?.restarts).toBeGreaterThanOrEqual(3);
     await until(() => workers.stats().get(KEY)?.position === published, "the position is told");
+  }, 60_000);
+
+  test("a thread that answers no more is ended and started again, and says so", async () => {
+    await using server = await TestServer.start();
+    const nc = await server.connect();
+    const jsm = await jetstreamManager(nc);
+    await createStreams(jsm);
+    const lines: string[] = [];
+    const faulty = crashing();
+    const connection = { site: SITE, server: server.url, seed: createSigningKey().seed() };
+    await using workers = new ViewWorkers({
+      connection,
+      spawn: faulty.spawn,
+      log: (line) => lines.push(line),
+      hangMs: 4_000,
+    });
+    await workers.set(target, SECRET_GONE);
+    await publishAll(nc, events(0, 500));
+    await until(() => (workers.stats().get(KEY)?.forwarded ?? 0) > 100, "events move");
+    faulty.hang();
+    await publishAll(nc, events(500, 1_000));
+    await until(() => workers.stats().get(KEY)?.position === 1_000, "another thread goes on");
+    expect(faulty.started()).toBeGreaterThanOrEqual(2);
+    expect(lines.some((line) => line.includes("it answers no more"))).toBe(true);
+    expect((await readView(jsm)).map((event) => JSON.parse(event.data).n)).toEqual(
+      events(0, 1_000).map((_, n) => n),
+    );
   }, 60_000);
 });

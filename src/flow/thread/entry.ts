@@ -24,6 +24,10 @@ async function open({ site, server, seed }: ThreadConnection): Promise<ViewHost>
 }
 
 async function handle(request: ThreadRequest): Promise<void> {
+  if (request.type === "ping") {
+    post({ type: "alive" });
+    return;
+  }
   if (request.type === "open") host = open(request.connection);
   const opened = await host;
   if (request.type !== "open") await opened?.handle(request);

@@ -39,7 +39,7 @@ export class ViewHost {
   }
 
   /** Does what the main thread asks for; failures go back as reports. */
-  async handle(request: Exclude<ThreadRequest, { type: "open" }>): Promise<void> {
+  async handle(request: Exclude<ThreadRequest, { type: "open" | "ping" }>): Promise<void> {
     if (request.type === "start") {
       this.#start(request.target, request.policy);
       return;

@@ -34,6 +34,8 @@ export interface ThreadConnection {
 export type ThreadRequest =
   /** The first message, once. */
   | { readonly type: "open"; readonly connection: ThreadConnection }
+  /** Are you there? Whatever the thread says next is the answer. */
+  | { readonly type: "ping" }
   | { readonly type: "start"; readonly target: ViewTarget; readonly policy: ViewPolicy }
   | {
       readonly type: "change";
@@ -62,6 +64,7 @@ export interface ThreadAnswers {
 export type AskedRequest = Extract<ThreadRequest, { readonly request: number }>;
 
 export type ThreadReport =
+  | { readonly type: "alive" }
   | { readonly type: "stats"; readonly key: string; readonly stats: ViewStats }
   | { readonly type: "log"; readonly message: string }
   /** `answer` is that of {@link ThreadAnswers} to the request of this number. */

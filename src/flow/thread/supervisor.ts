@@ -32,6 +32,8 @@ export interface ViewThreadOptions {
   readonly log: (message: string) => void;
   /** Default: a `Worker` that runs `entry.ts`. */
   readonly spawn?: () => Thread;
+  /** A thread that says nothing for so long, though it is asked, is ended. Default 30 s. */
+  readonly hangMs?: number;
 }
 
 const ANSWER_MS: Readonly<Record<AskedRequest["type"], number>> = {
@@ -42,6 +44,9 @@ const ANSWER_MS: Readonly<Record<AskedRequest["type"], number>> = {
 };
 /** A thread that has run this long has not failed at once. */
 const STEADY_MS = 30_000;
+const HANG_MS = 30_000;
+/** How often it is asked within that. Counted, not timed: where the process itself stood still, nothing is late. */
+const PINGS = 6;
 
 /** What only ever grows. */
 type Totals = FlowCounts & { readonly restarts: number; readonly missed: number };
@@ -68,10 +73,14 @@ export class ViewThread implements AsyncDisposable {
   readonly #end = new AbortController();
   #thread: Thread | null = null;
   #startedAt = 0;
+  /** Pings since the thread was heard. */
+  #unanswered = 0;
+  readonly #watch: ReturnType<typeof setInterval>;
   #requests = 0;
 
   constructor(options: ViewThreadOptions) {
     this.#options = options;
+    this.#watch = setInterval(() => this.#ping(), (options.hangMs ?? HANG_MS) / PINGS);
     this.#spawn();
   }
 
@@ -138,6 +147,7 @@ export class ViewThread implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.allSettled([...this.#views.keys()].map((key) => this.stop(key)));
     this.#end.abort();
+    clearInterval(this.#watch);
     this.#thread?.terminate();
     this.#thread = null;
   }
@@ -163,6 +173,7 @@ export class ViewThread implements AsyncDisposable {
     const thread = (this.#options.spawn ?? spawnWorker)();
     this.#thread = thread;
     this.#startedAt = performance.now();
+    this.#unanswered = 0;
     thread.onReport((report) => {
       if (thread === this.#thread) this.#hear(report);
     });
@@ -175,13 +186,26 @@ export class ViewThread implements AsyncDisposable {
     }
   }
 
+  #ping(): void {
+    if (this.#thread === null) return;
+    if (this.#unanswered >= PINGS) {
+      void this.#failed("it answers no more");
+      return;
+    }
+    this.#unanswered++;
+    this.#thread.postMessage({ type: "ping" });
+  }
+
   #hear(report: ThreadReport): void {
+    this.#unanswered = 0;
     switch (report.type) {
       case "stats": {
         const view = this.#views.get(report.key);
         if (view !== undefined) view.stats = report.stats;
         return;
       }
+      case "alive":
+        return;
       case "log":
         this.#options.log(report.message);
         return;
