@@ -155,6 +155,19 @@ describe("scripts/setup with a release archive", () => {
 });
 
 describe("scripts/setup and Bun", () => {
+  test("never links a runtime to itself, whatever path leads to its own folder", async () => {
+    const bin = join(folder, "checkout/.tools/bin");
+    await mkdir(bin, { recursive: true });
+    const bun = await fakeProgram(join(folder, "own-bun"), "echo 1.4.9");
+    await symlink(bun, join(bin, "bun"));
+    await symlink(join(folder, "checkout"), join(folder, "link"));
+    const path = `${join(folder, "link/.tools/bin")}:${join(folder, "bin")}`;
+    const { code, stderr } = await runSetup(["bun"], { PATH: path });
+    expect(stderr).toContain("neither npm nor bun is on PATH");
+    expect(code).toBe(1);
+    expect(await readlink(join(bin, "bun"))).toBe(bun);
+  });
+
   test("takes the one on PATH when it is new enough", async () => {
     const bun = await fakeProgram(join(folder, "bin/bun"), "echo 1.4.9");
     const { code, stderr } = await runSetup(["bun"]);
