@@ -33,6 +33,10 @@ export const LINT_CODES = {
     severity: "warning",
     about: "a rule that denies, behind one that lets a part of its subjects out",
   },
+  "merged-subjects": {
+    severity: "warning",
+    about: "a rewrite by which events of different subjects leave under one name",
+  },
   "overlapping-exports": { severity: "error", about: "two exports of one tenant and origin to one peer" },
   "nothing-exported": { severity: "error", about: "an export that lets nothing out" },
   "nothing-to-pass-on": {

@@ -10,6 +10,7 @@ import { findLoops, findTwoPaths, findUnfollowed } from "./loops.ts";
 import { type LintedSite, Mesh } from "./mesh.ts";
 import { followAll, type LintWork } from "./paths.ts";
 import { type RewriteTerm, rewriteOf } from "./rewrite.ts";
+import { findMergedSubjects } from "./rewrites.ts";
 import { findPartlyLost } from "./rules.ts";
 import { findIdleTransit, findMirrorsOfViews } from "./transit.ts";
 
@@ -32,6 +33,7 @@ export function lintMesh(
     ...findUnequalKeys(mesh),
     ...findDisagreements(mesh, rewrite, work),
     ...findPartlyLost(mesh),
+    ...findMergedSubjects(mesh),
     ...findIdleTransit(mesh),
     ...findMirrorsOfViews(mesh),
     ...ways.flatMap(findLoops),
