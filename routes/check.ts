@@ -51,7 +51,7 @@ async function refuse(
   switch (target) {
     case "json": {
       const schema = request.body?.content["application/json"].schema;
-      throw invalidRequest(bodyCode, "The body", problemsOf(schema, await c.req.json(), error));
+      throw invalidRequest(bodyCode, "The body", problemsOf(schema, await bodyOf(c), error));
     }
     case "param":
       throw invalidRequest("request_invalid", "The path", problemsOf(request.params, c.req.param(), error));
@@ -63,6 +63,16 @@ async function refuse(
         "The header",
         problemsOf(request.headers, c.req.header(), error),
       );
+  }
+}
+
+/** @throws LeafmeshError `request_invalid` for a request without a body: it has no Content-Type that would have been refused */
+async function bodyOf(c: Context): Promise<unknown> {
+  try {
+    return await c.req.json();
+  } catch (cause) {
+    const text = "The body is missing, or no JSON: send it as application/json";
+    throw new LeafmeshError("request_invalid", text, { cause });
   }
 }
 

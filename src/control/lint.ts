@@ -4,6 +4,7 @@ import { type Finding, type LintReport, lintReport } from "../model/finding.ts";
 import { LINT_CODES } from "../model/lint_codes.ts";
 import { parsePath } from "../model/problem_path.ts";
 import type { SiteFile } from "../model/schema/site.ts";
+import type { ReadNamedFile } from "../model/schema_files.ts";
 import { type ApplyFile, locateProblems, parseApplyFile, placeInSource } from "../model/site_file.ts";
 import { checkRules } from "../policy/check_rules.ts";
 import { type LintedSite, lintMesh } from "../policy/lint/mod.ts";
@@ -18,17 +19,21 @@ export interface LintFile {
   readonly text: string;
 }
 
-/** Lints files of sites and of tenants: each by itself, and all sites together. Never throws for what a file holds. */
-export function lintFiles(files: readonly LintFile[]): LintReport {
+/**
+ * Lints files of sites and of tenants: each by itself, and all sites together. Never throws for what a file holds.
+ *
+ * @param read reads the schema files that they name; default: those beside the file on disk
+ */
+export function lintFiles(files: readonly LintFile[], read?: ReadNamedFile): LintReport {
   const own: Finding[] = [];
   const sites: LintedSite[] = [];
   for (const { name, text } of files) {
-    const read = readFile(name, text);
-    if (read.type === "problems") own.push(...read.problems.map((problem) => findingOf(problem, name)));
-    else if (read.type === "tenants") own.push(...lintTenants(name, read));
+    const parsed = readFile(name, text);
+    if (parsed.type === "problems") own.push(...parsed.problems.map((problem) => findingOf(problem, name)));
+    else if (parsed.type === "tenants") own.push(...lintTenants(name, parsed, read));
     else {
-      const { source } = read.site;
-      const { file: value, problems: unread } = withSchemaFiles(read.site.value, name);
+      const { source } = parsed.site;
+      const { file: value, problems: unread } = withSchemaFiles(parsed.site.value, name, read);
       const problems = unread.length > 0 ? unread : checkSiteFile(value);
       own.push(...locateProblems(source, problems).map((problem) => findingOf(problem, name)));
       sites.push({ file: name, value, placeOf: (path) => placeInSource(source, parsePath(path)) });
@@ -39,6 +44,13 @@ export function lintFiles(files: readonly LintFile[]): LintReport {
     own,
     sites,
   );
+}
+
+/** Lints a text that somebody has sent. Paths in it are the sender's: no file of this machine is read for them. */
+export function lintText(file: LintFile): LintReport {
+  return lintFiles([file], () => {
+    throw new Error("a text that is sent names no files, give the JSON Schema itself as 'schema'");
+  });
 }
 
 /** Lints a state that has no text: places are paths alone. */
@@ -67,9 +79,13 @@ function readFile(name: string, text: string): Read {
 }
 
 /** Tenants' documents know neither site nor peers: only their rules can be checked. */
-function lintTenants(name: string, { tenants }: Extract<ApplyFile, { type: "tenants" }>): Finding[] {
+function lintTenants(
+  name: string,
+  { tenants }: Extract<ApplyFile, { type: "tenants" }>,
+  read?: ReadNamedFile,
+): Finding[] {
   return tenants.flatMap(({ value, source }) => {
-    const { tenant, problems: unread } = withTenantSchemas(value, name);
+    const { tenant, problems: unread } = withTenantSchemas(value, name, read);
     const { exports = [], schemas = [] } = tenant;
     const problems = [
       ...exports.flatMap((policy, index) => checkRules(policy, `exports[${index}]`)),

@@ -10,9 +10,10 @@ import { inlineSchemaFiles, type ReadNamedFile } from "../model/schema_files.ts"
 export function withSchemaFiles(
   file: SiteFile,
   path: string,
+  read: ReadNamedFile = besides(path),
 ): { readonly file: SiteFile; readonly problems: readonly Problem[] } {
   if (file.tenants === undefined) return { file, problems: [] };
-  const { tenants, problems } = inlineSchemaFiles(file.tenants, besides(path));
+  const { tenants, problems } = inlineSchemaFiles(file.tenants, read);
   return {
     file: { ...file, tenants },
     problems: problems.map((problem) => ({ ...problem, path: `tenants${problem.path}` })),
@@ -23,8 +24,9 @@ export function withSchemaFiles(
 export function withTenantSchemas(
   tenant: TenantDocument,
   path: string,
+  read: ReadNamedFile = besides(path),
 ): { readonly tenant: TenantDocument; readonly problems: readonly Problem[] } {
-  const { tenants, problems } = inlineSchemaFiles([tenant], besides(path));
+  const { tenants, problems } = inlineSchemaFiles([tenant], read);
   return {
     tenant: tenants[0] ?? tenant,
     problems: problems.map((problem) => ({ ...problem, path: problem.path.replace("[0].", "") })),

@@ -31,7 +31,7 @@ import type { EventScan } from "./event_scan.ts";
 import { explainForPeers } from "./explain.ts";
 import { importPosition } from "./import_position.ts";
 import { reportLinks } from "./link_report.ts";
-import { type LintFile, lintFiles, lintSite } from "./lint.ts";
+import { type LintFile, lintSite, lintText } from "./lint.ts";
 import { type Observed, observeLog, observeMesh } from "./observe.ts";
 import { offersTo } from "./offers.ts";
 import { Peering } from "./peering.ts";
@@ -172,7 +172,7 @@ export class SiteControl implements Control, AsyncDisposable {
   }
 
   lint(candidate?: LintFile): LintReport {
-    if (candidate !== undefined) return lintFiles([candidate]);
+    if (candidate !== undefined) return lintText(candidate);
     const { site, guards = {} } = this.#options;
     return lintSite({ site, ...this.state.documents(), ...guards }, site);
   }

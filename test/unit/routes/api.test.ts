@@ -170,3 +170,23 @@ describe("/readyz", () => {
     expect(await response.json()).toEqual({ ready: false, reasons: ["nats-server is down"] });
   });
 });
+
+describe("a POST without a body", () => {
+  test.each([
+    "/v1/lint",
+    "/v1/explain",
+    "/v1/tenants/acme/exports/orders/diff",
+    "/v1/tenants/acme/schemas/order/check",
+    "/v1/tenants/acme/dlq/drop",
+    "/v1/tenants/acme/dlq/redrives",
+  ])("to %s is told so", async (path) => {
+    const { app, logged } = testApi();
+    const headers = { authorization: `Bearer ${TOKEN}` };
+    const response = await app.request(path, { method: "POST", headers });
+    expect([response.status, (await problemOf(response)).detail]).toEqual([
+      400,
+      "The body is missing, or no JSON: send it as application/json",
+    ]);
+    expect(logged.filter((line) => line.includes("failed"))).toEqual([]);
+  });
+});

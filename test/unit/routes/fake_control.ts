@@ -9,7 +9,7 @@ import type {
   RedriveReport,
 } from "../../../src/control/api.ts";
 import type { DiffRequest } from "../../../src/control/compare_api.ts";
-import { lintFiles } from "../../../src/control/lint.ts";
+import { lintText } from "../../../src/control/lint.ts";
 import {
   type ResourceRef,
   type ResourceType,
@@ -219,7 +219,7 @@ export function createFakeControl(): FakeControl {
     },
     lint(candidate) {
       calls.push(`lint ${candidate?.name ?? "the state"}`);
-      return lintFiles([candidate ?? { name: "berlin", text: "site: berlin" }]);
+      return lintText(candidate ?? { name: "berlin", text: "site: berlin" });
     },
     links: async () => fake.linked,
     async explain(tenant, request) {

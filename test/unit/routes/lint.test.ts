@@ -48,6 +48,25 @@ describe("/v1/lint", () => {
     expect(await problemOf(await testApi().call("POST", "/v1/lint", body))).toMatchObject({ detail });
   });
 
+  test("POST reads no file of this machine, whatever the text names", async () => {
+    const version = "versions: [{ version: 1, file: /etc/hostname }]";
+    for (const text of [
+      `site: berlin\ntenants:\n  - tenant: acme\n    schemas: [{ name: a, ${version} }]\n`,
+      `tenant: acme\nschemas: [{ name: a, ${version} }]\n`,
+    ]) {
+      const response = await testApi().call("POST", "/v1/lint", { text });
+      expect(await response.json()).toMatchObject({
+        findings: [
+          {
+            code: "invalid",
+            message:
+              "'/etc/hostname' cannot be read as a JSON Schema: a text that is sent names no files, give the JSON Schema itself as 'schema'",
+          },
+        ],
+      });
+    }
+  });
+
   test("wants the token", async () => {
     expect((await testApi().app.request("/v1/lint")).status).toBe(401);
   });
