@@ -52,6 +52,8 @@ export interface ShadowNumbers {
 export class Shadows implements AsyncDisposable {
   readonly #options: ShadowsOptions;
   readonly #running = new Map<string, Shadow>();
+  /** Why a shadow does not run, by its key. */
+  readonly #refused = new Map<string, string>();
   #syncing: Promise<void> | null = null;
   #again = false;
   #stopped = false;
@@ -76,8 +78,9 @@ export class Shadows implements AsyncDisposable {
     const running = this.#running.get(`${tenant}/${name}`);
     const common = { tenant, export: name, rules: wanted.rules };
     if (running !== undefined) return { ...common, ...running.report(samples) };
-    const lastError =
-      this.#running.size >= MOST_SHADOWS ? `${MOST_SHADOWS} shadows are the most of a site` : null;
+    const refused = this.#refused.get(`${tenant}/${name}`);
+    const full = this.#running.size >= MOST_SHADOWS ? `${MOST_SHADOWS} shadows are the most of a site` : null;
+    const lastError = refused ?? full;
     return { ...common, ...NOT_RUNNING, lastError };
   }
 
@@ -100,6 +103,7 @@ export class Shadows implements AsyncDisposable {
     while (this.#again && !this.#stopped) {
       this.#again = false;
       const all = new Map(wanted().map((one) => [`${one.tenant}/${one.name}`, one]));
+      for (const key of this.#refused.keys()) if (!all.has(key)) this.#refused.delete(key);
       for (const [key, running] of this.#running) {
         if (all.has(key)) continue;
         this.#running.delete(key);
@@ -110,6 +114,7 @@ export class Shadows implements AsyncDisposable {
         if (running === undefined && this.#running.size >= MOST_SHADOWS) continue;
         try {
           const sides = await candidacy(desired(), one.tenant, one.name, one.rules, optionsOf);
+          this.#refused.delete(key);
           const identity = identityOf(sides, one);
           if (running?.identity === identity) continue;
           await running?.stop();
@@ -117,7 +122,10 @@ export class Shadows implements AsyncDisposable {
         } catch (thrown) {
           await running?.stop();
           this.#running.delete(key);
-          log("warn", `Shadow of export ${key} does not run: ${errorText(thrown)}`);
+          const why = errorText(thrown);
+          if (this.#refused.get(key) === why) continue;
+          this.#refused.set(key, why);
+          log("warn", `Shadow of export ${key} does not run: ${why}`);
         }
       }
     }

@@ -1,4 +1,5 @@
 /** Why the state store refuses a write or a start, as errors with their codes. */
+import type { ZodError } from "zod";
 import { type ErrorCode, formatProblem, LeafmeshError, unreachable } from "../model/errors.ts";
 import { STATE_BUCKET } from "../model/names.ts";
 import type { SchemaChange } from "../policy/schema/change.ts";
@@ -39,6 +40,21 @@ export function stateIsGone(site: string): LeafmeshError {
   return new LeafmeshError(
     "data_folder_unusable",
     `The state of site ${site} (bucket ${STATE_BUCKET}) is gone, with every change made since the first start: restore the server's store; or, to begin again with the policies of the site file, remove desired.json from the data folder`,
+  );
+}
+
+/** Why a document of the bucket cannot be read, in one line. */
+export function unreadable(ref: ResourceRef, { issues }: ZodError): string {
+  const [first] = issues;
+  const place = first === undefined || first.path.length === 0 ? "" : `${first.path.join(".")}: `;
+  return `${resourceLabel(ref)} (${place}${first?.message ?? "is not valid"})`;
+}
+
+/** For a bucket with documents that another version has written, or somebody by hand. */
+export function unreadableState(documents: readonly string[]): LeafmeshError {
+  return new LeafmeshError(
+    "data_folder_unusable",
+    `This version cannot read what the state (bucket ${STATE_BUCKET}) holds: ${documents.join("; ")}. Start the version that has written it, and change it there`,
   );
 }
 

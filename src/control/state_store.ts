@@ -33,7 +33,14 @@ import {
   tenantDocuments,
   valuesOf,
 } from "./state_documents.ts";
-import { REFUSALS, raced, refusedSchema, stateIsGone } from "./state_refusals.ts";
+import {
+  REFUSALS,
+  raced,
+  refusedSchema,
+  stateIsGone,
+  unreadable,
+  unreadableState,
+} from "./state_refusals.ts";
 
 const HISTORY = 64;
 const SCHEMAS = {
@@ -60,6 +67,8 @@ export class KvStateStore implements StateStore, AsyncDisposable {
   #documents: Documents = new Map();
   /** Last revision of what was removed here: what the watch still tells of it is late. */
   readonly #removed = new Map<string, number>();
+  /** Documents whose value here is older than the bucket's: what another writer left there cannot be read. */
+  readonly #unreadable = new Map<string, { readonly revision: number; readonly why: string }>();
   #revision = 0;
   #assembled: DesiredState | null = null;
   #stop: (() => void) | null = null;
@@ -75,7 +84,8 @@ export class KvStateStore implements StateStore, AsyncDisposable {
   /**
    * Opens the bucket, makes and fills it from `seed` on the first start, and follows it. Without `seed` it must be there:
    * what was forbidden since the first start must not be allowed again because the state was lost.
-   * @throws {LeafmeshError} `conflict` when the bucket belongs to another site, `data_folder_unusable` when it is gone.
+   * @throws {LeafmeshError} `conflict` when the bucket belongs to another site, `data_folder_unusable` when it is gone or
+   * holds documents that cannot be read.
    */
   static async open(options: {
     readonly site: string;
@@ -100,6 +110,11 @@ export class KvStateStore implements StateStore, AsyncDisposable {
       }
     }
     await store.#follow();
+    // A policy that is passed over would be taken for one that was removed, with its streams.
+    if (store.#unreadable.size > 0) {
+      await store[Symbol.asyncDispose]();
+      throw unreadableState([...store.#unreadable.values()].map(({ why }) => why));
+    }
     return store;
   }
 
@@ -140,7 +155,7 @@ export class KvStateStore implements StateStore, AsyncDisposable {
       const key = resourceKey(ref);
       this.#requireRevision(ref, expected);
       this.check(ref, value);
-      const current = this.#documents.get(key)?.document.revision;
+      const current = this.#unreadable.get(key)?.revision ?? this.#documents.get(key)?.document.revision;
       const text = JSON.stringify(value);
       try {
         const revision = await this.#kv.put(key, text, {
@@ -233,7 +248,15 @@ export class KvStateStore implements StateStore, AsyncDisposable {
   }
 
   #requireValid(ref: ResourceRef, after: Documents): void {
-    const problems = this.#check(this.#site, tenantDocuments(after), valuesOf(after, "peer"));
+    const problems = [...this.#problemsOf(after)];
+    // What a shadow names goes no more than what a rule names.
+    if (ref.type === "schema" && problems.length === 0) {
+      const before = new Set(
+        this.#shadowProblems(ref.tenant, this.#documents).map((problem) => formatProblem(problem)),
+      );
+      const broken = this.#shadowProblems(ref.tenant, after);
+      problems.push(...broken.filter((problem) => !before.has(formatProblem(problem))));
+    }
     if (problems.length === 0) return;
     const own = documentPath(ref, after);
     const located = problems.map((problem) => ({ ...problem, path: relativePath(problem.path, own) }));
@@ -241,6 +264,26 @@ export class KvStateStore implements StateStore, AsyncDisposable {
     const code = REFUSALS[ref.type];
     throw new LeafmeshError(code, `${resourceLabel(ref)} cannot be changed so: ${text}`, {
       problems: located,
+    });
+  }
+
+  #problemsOf(documents: Documents): readonly Problem[] {
+    return this.#check(this.#site, tenantDocuments(documents), valuesOf(documents, "peer"));
+  }
+
+  /** What is wrong with the shadows of a tenant, each in the place of its export's rules. */
+  #shadowProblems(tenant: string, documents: Documents): Problem[] {
+    return [...documents.values()].flatMap(({ ref, document }) => {
+      if (ref.type !== "shadow" || ref.tenant !== tenant) return [];
+      const key = stateKey.exportPolicy(tenant, ref.name);
+      const policy = documents.get(key);
+      if (policy === undefined) return [];
+      const value = { ...policy.document.value, ...document.value } as ExportPolicy;
+      const tried = new Map(documents).set(key, { ...policy, document: { ...policy.document, value } });
+      return this.#problemsOf(tried).map(({ message, ...problem }) => ({
+        ...problem,
+        message: `${message} (shadow of export ${tenant}/${ref.name})`,
+      }));
     });
   }
 
@@ -297,8 +340,10 @@ export class KvStateStore implements StateStore, AsyncDisposable {
     if (entry.operation === "PUT") {
       const parsed = SCHEMAS[ref.type].safeParse(jsonOf(entry));
       if (parsed.success) this.#take(entry.key, ref, parsed.data, entry.revision, entry.created);
+      else this.#unreadable.set(entry.key, { revision: entry.revision, why: unreadable(ref, parsed.error) });
       return;
     }
+    this.#unreadable.delete(entry.key);
     if (this.#documents.delete(entry.key)) this.#changed(entry.revision);
   }
 
@@ -307,6 +352,7 @@ export class KvStateStore implements StateStore, AsyncDisposable {
   }
 
   #take(key: string, ref: ResourceRef, value: unknown, revision: number, created: Date): void {
+    this.#unreadable.delete(key);
     this.#documents.set(key, {
       ref,
       document: { value: value as ResourceValues[ResourceType], revision, changedAt: created.toISOString() },

@@ -166,7 +166,17 @@ describe("Shadows", () => {
     want(NONE, "us");
     await waitFor(() => logged.length > 0, { what: "the log" });
     expect(logged).toEqual(["Shadow of export acme/us does not run: There is no export acme/us"]);
-    expect(shadows.report("acme", "us", false)).toMatchObject({ state: "waiting", compared: null });
-    expect(scans).toEqual([]);
+    expect(shadows.report("acme", "us", false)).toMatchObject({
+      state: "waiting",
+      lastError: "There is no export acme/us",
+      compared: null,
+    });
+    shadows.sync();
+    want(NONE);
+    await waitFor(() => shadows.report("acme", "eu", false).state === "running", {
+      what: "the other shadow",
+    });
+    expect(logged).toHaveLength(1);
+    expect(scans).toHaveLength(1);
   });
 });

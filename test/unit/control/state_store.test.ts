@@ -88,15 +88,17 @@ describe("KvStateStore.open()", () => {
     expect((await open()).desired().state.tenants.map((tenant) => tenant.name)).toEqual(["acme"]);
   });
 
-  test("leaves out a stored document that is not valid, and takes the others", async () => {
+  test("names every stored document that cannot be read, and passes over keys that are none of ours", async () => {
     await open();
     const kv = await bucket();
+    await kv.put("nonsense", "{}");
+    expect((await open()).get(EXPORT)?.value).toEqual(ORDERS);
     await kv.put("peer.tokyo", JSON.stringify({ name: "tokyo", key: "no key" }));
     await kv.put("export.acme.more", "{");
-    await kv.put("nonsense", "{}");
-    const store = await open();
-    expect(store.list("peer").map((one) => one.ref.peer)).toEqual(["austin"]);
-    expect(store.list("export").map((one) => one.ref.name)).toEqual(["orders"]);
+    await expect(open()).rejects.toMatchObject({
+      code: "data_folder_unusable",
+      message: expect.stringMatching(/peer tokyo \(key: 'no key' .*; export acme\/more \(/),
+    });
   });
 });
 
@@ -286,5 +288,50 @@ describe("a shadow", () => {
     const other = { ...SHADOW, name: "other" };
     await expect(store.put(other, { rules }, null)).rejects.toThrow("There is no export acme/other");
     expect(store.get(SHADOW)).toBeNull();
+  });
+});
+
+describe("a document that this version cannot read", () => {
+  const put = async (text: string) => await (await bucket()).put("export.acme.orders", text);
+
+  test("keeps a site from starting: its policy would be taken for removed", async () => {
+    await open();
+    for (const text of [JSON.stringify({ ...ORDERS, later: 1 }), "no JSON", "null"]) {
+      await put(text);
+      await expect(open()).rejects.toMatchObject({ code: "data_folder_unusable" });
+      await expect(open()).rejects.toThrow("export acme/orders (");
+    }
+  });
+
+  test("leaves a running site with the policy that it has, which can be written again", async () => {
+    const store = await open();
+    await put("no JSON");
+    const mark = await (await bucket()).put("tenant.globex", "{}");
+    await waitFor(() => store.get({ type: "tenant", tenant: "globex" })?.revision === mark);
+    expect(store.get(EXPORT)?.value).toEqual(ORDERS);
+    const written = await store.put(EXPORT, { ...ORDERS, start: "all" }, undefined);
+    expect(store.get(EXPORT)).toMatchObject({ revision: written, value: { start: "all" } });
+    expect((await open()).get(EXPORT)?.revision).toBe(written);
+  });
+});
+
+describe("a schema that a shadow names", () => {
+  test("stays, as one that a rule names", async () => {
+    const store = await open();
+    const schema = { type: "schema", tenant: "acme", name: "order" } as const;
+    const versions = [
+      { version: 1, schema: { type: "object" } },
+      { version: 2, schema: { type: "object" } },
+    ];
+    await store.put(schema, { name: "order", versions }, null);
+    const shadow = { type: "shadow", tenant: "acme", name: "orders" } as const;
+    await store.put(shadow, { rules: [{ subjects: ["acme.new"], schema: "order@2" }] }, null);
+    const refused = { code: "conflict", message: expect.stringContaining("(shadow of export acme/orders)") };
+    await expect(store.remove(schema, undefined)).rejects.toMatchObject(refused);
+    const one = { name: "order", versions: versions.slice(0, 1) };
+    await expect(store.put(schema, one, undefined)).rejects.toMatchObject(refused);
+    await store.put({ ...schema, name: "other" }, { name: "other", versions }, null);
+    await store.remove(shadow, undefined);
+    await store.remove(schema, undefined);
   });
 });
