@@ -156,15 +156,23 @@ function* leaks(
 ): Generator<CaseFault> {
   if (texts.length === 0) return;
   const data = Buffer.from(decision.data).toString();
+  const headers = Buffer.from(decision.headers).toString();
   const places = [
     ["the payload", [data, ...stringsOf(data)]],
-    ["a header", [Buffer.from(decision.headers).toString()]],
+    ["a header", [headers, unescaped(headers)]],
     ["the subject", [decision.subject]],
   ] as const;
   for (const [index, text] of texts.entries()) {
     const place = places.find(([, found]) => found.some((one) => one.includes(text)));
     if (place !== undefined) yield { at: ["not", index], message: `${quote(text)} stands in ${place[0]}` };
   }
+}
+
+/** Text of headers with the escapes that attributes of CloudEvents have (`%20`). */
+function unescaped(text: string): string {
+  return text.replace(/(?:%[0-9A-Fa-f]{2})+/g, (escapes) =>
+    Buffer.from(escapes.replaceAll("%", ""), "hex").toString(),
+  );
 }
 
 /** Every string of a JSON text, names of members too, unescaped; none when it is no JSON. */

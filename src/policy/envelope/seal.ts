@@ -60,11 +60,11 @@ export function sealBinary(options: SealOptions): Sealed {
 }
 
 /** What a plain event's payload is: what its headers say, else what it looks like. */
-function plainType({ opened, data, isJson }: SealOptions): {
+function plainType({ opened, data, isJson, hides }: SealOptions): {
   readonly attribute: Pair[];
   readonly header: string | null;
 } {
-  const { contentType } = opened.headers;
+  const contentType = hides("content-type") ? undefined : opened.headers.contentType;
   if (contentType !== undefined) return { attribute: [["datacontenttype", contentType]], header: null };
   if (data.length === 0) return { attribute: [], header: null };
   const type = isJson(data) ? "application/json" : "application/octet-stream";

@@ -573,6 +573,17 @@ describe("headers that a rule keeps back", () => {
     expect(JSON.stringify(found)).not.toContain("SECRET");
   });
 
+  test.each<NonNullable<Rule["headers"]>>([
+    { drop: ["content-type"] },
+    { mask: ["Content-*"] },
+    { keep: ["ce-*"] },
+  ])("nor is the media type that a header says: %j", (rules) => {
+    const headers = block("Content-Type: application/json; note=SECRET");
+    const [lines] = sent({ envelope: "cloudevents", headers: rules }, "{}", headers);
+    expect(lines).toContain("ce-datacontenttype: application/json");
+    expect(String(lines)).not.toContain("SECRET");
+  });
+
   test("only what is kept back is left out", () => {
     const headers = block("traceparent: 00-1", "tracestate: x=y");
     const [lines] = sent({ envelope: "cloudevents", headers: { drop: ["tracestate"] } }, "{}", headers);

@@ -27,6 +27,7 @@ describe("runCase()", () => {
     expect(faults(["Ada"], '{"\\u0041da":1}')).toEqual(["'Ada' stands in the payload"]);
     expect(faults(["12"], '{"n":3123}')).toEqual(["'12' stands in the payload"]);
     expect(faults(["v-1"], "x", "a: v-1")).toEqual(["'v-1' stands in a header"]);
+    expect(faults(["Ada Ö"], "x", "ce-subject: Ada%20%C3%96")).toEqual(["'Ada Ö' stands in a header"]);
     expect(faults(["acme.a"], "x")).toEqual(["'acme.a' stands in the subject"]);
     expect(faults(["Ada", "b"], "Bob")).toEqual(["'b' stands in the payload"]);
     expect(faults(["Ada"], "{}")).toEqual([]);

@@ -36,6 +36,8 @@ const BUILT_IN: Readonly<Record<DetectorName, { readonly find: Find; readonly ne
 };
 
 const MARKS = markTable();
+/** Nobody writes a card with more characters. */
+const MOST_NUMBER = 64;
 
 /** One redaction with the detectors that it names. */
 export interface Detecting {
@@ -87,13 +89,20 @@ export class DetectorSet {
     return this.#finish(text, from, to, hits, budget);
   }
 
-  /** The same for a number as it is written: cards of digits alone, and patterns. */
+  /** The same for a number: cards of its digits alone, however the integer is written, and patterns as it is written. */
   findInNumber(text: Uint8Array, from: number, to: number, hits: Hits, budget: Budget): Fault {
     hits.clear();
-    if (to - from >= 13 && this.#cards.length > 0 && isDigits(text, from, to)) {
+    if (to - from >= 13 && this.#cards.length > 0) {
+      const digits = isDigits(text, from, to) ? text.subarray(from, to) : integerDigits(text, from, to);
       for (const owner of this.#cards) {
+        if (digits === null) break;
+        const before = hits.count;
         hits.owner = owner;
-        findCards(text, from, to, hits);
+        findCards(digits, 0, digits.length, hits);
+        if (hits.count === before) break;
+        // Their places are those in the digits; the number is redacted as a whole.
+        hits.count = before;
+        hits.add(from, to);
       }
     }
     return this.#finish(text, from, to, hits, budget);
@@ -125,6 +134,12 @@ function isContinuation(byte: number | undefined): boolean {
 function isDigits(text: Uint8Array, from: number, to: number): boolean {
   for (let i = from; i < to; i++) if ((text[i] as number) < 0x30 || (text[i] as number) > 0x39) return false;
   return true;
+}
+
+/** The digits of an integer that is written with a fraction of zeros or an exponent; `null` when it is no exact integer. */
+function integerDigits(text: Uint8Array, from: number, to: number): Uint8Array | null {
+  const value = Number(String.fromCharCode(...text.subarray(from, Math.min(to, from + MOST_NUMBER))));
+  return value > 0 && Number.isSafeInteger(value) ? new TextEncoder().encode(String(value)) : null;
 }
 
 /** By byte: bit 4 for digits, the lower ones as in `Needs`. */

@@ -247,6 +247,10 @@ describe("what is found", () => {
       '["***",1.0,1e400,4111111111111112,-4111111111111111]',
     );
     expect(redact("[4111111111111111]", [{ detect: ["card"], with: "remove" }])).toBe('[""]');
+    const written = "[4111111111111111.0, 4.111111111111111e15,4111111111111111e0,41111111111111110e-1]";
+    expect(redact(written, [mask("card"), mask("email")])).toBe('["***", "***","***","***"]');
+    const others = "[4111111111111111.5,4.111111111111112E15,52.520006599999,1.7976931348623157e308]";
+    expect(redact(others, [mask("card")])).toBe(others);
     expect(redact("[7,true,null]", [mask({ name: "n", pattern: "7|true|null" })])).toBe('["***",true,null]');
   });
 
