@@ -85,6 +85,9 @@ function textOf(schema: unknown): string | null {
 function checkAll(targets: Targets): Problem[] {
   const problems: Problem[] = [];
   const anchors = new Set<string>();
+  const followsItems = [...targets.byPointer.values()].some(
+    (schema) => isSchemaObject(schema) && Object.hasOwn(schema, "unevaluatedItems"),
+  );
   const report = (path: string, message: string) => problems.push({ path, message });
   for (const [pointer, schema] of targets.byPointer) {
     if (!isSchemaObject(schema)) {
@@ -105,6 +108,13 @@ function checkAll(targets: Targets): Problem[] {
       if (typeof anchor !== "string") continue;
       if (anchors.has(anchor)) report(pointerTo(pointer, keyword), `anchor '${anchor}' is there twice`);
       anchors.add(anchor);
+    }
+    // ajv takes all elements for looked at where `contains` stands, so what is left over would pass.
+    if (followsItems && Object.hasOwn(schema, "contains")) {
+      report(
+        pointerTo(pointer, "contains"),
+        "'contains' cannot stand in a schema with 'unevaluatedItems': which elements it has looked at is not followed",
+      );
     }
     if (Object.hasOwn(schema, "$ref") && Object.hasOwn(schema, "$dynamicRef")) {
       report(pointer, "'$ref' and '$dynamicRef' stand together: one schema has one reference");

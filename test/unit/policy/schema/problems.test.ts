@@ -49,6 +49,12 @@ describe("schemaProblems()", () => {
       ["#/properties/__proto__: '__proto__' cannot be named here"],
     ],
     [
+      { items: { contains: true }, anyOf: [{ unevaluatedItems: false }] },
+      [
+        "#/items/contains: 'contains' cannot stand in a schema with 'unevaluatedItems': which elements it has looked at is not followed",
+      ],
+    ],
+    [
       { type: "text" },
       [
         "#/type: must be equal to one of the allowed values (array, boolean, integer, null, number, object, string)",
