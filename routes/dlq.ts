@@ -7,14 +7,14 @@ import type { Api, ApiOptions } from "./options.ts";
 import { payloadFields } from "./payload.ts";
 import { problemResponse } from "./problem.ts";
 import { DeadLetter, DeadLetterDetail, DropBody, FilterFields, filterOf } from "./schema/dead_letter.ts";
-import { jsonBody, TenantParams } from "./schema/request.ts";
+import { jsonBody, TenantParams, wholeNumber } from "./schema/request.ts";
 import { jsonResponse } from "./schema/response.ts";
 
 const DEFAULT_LIMIT = 100;
 
 const common = { tags: ["dlq"], security: BEARER };
 const LetterParams = TenantParams.extend({
-  sequence: z.coerce.number().pipe(z.int().min(1)).meta({ type: "integer", example: 17 }),
+  sequence: wholeNumber(z.int().min(1)).meta({ type: "integer", example: 17 }),
 });
 // `redrives` stands in the same place: its routes come first.
 const LETTER_PATH = "/v1/tenants/{tenant}/dlq/{sequence}" as const;
@@ -28,13 +28,11 @@ const list = createRoute({
   request: {
     params: TenantParams,
     query: z.strictObject({
-      after: z.coerce.number().pipe(z.int().min(0)).optional().meta({
+      after: wholeNumber(z.int().min(0)).optional().meta({
         type: "integer",
         description: "Sequence to continue after; default 0",
       }),
-      limit: z.coerce
-        .number()
-        .pipe(z.int().min(1).max(1000))
+      limit: wholeNumber(z.int().min(1).max(1000))
         .optional()
         .meta({
           type: "integer",

@@ -46,6 +46,15 @@ export const ImportBody = ImportPolicy.extend({ from: Name.optional().meta(inPat
 });
 export const PeerBody = Peer.extend({ name: Name.optional().meta(inPath) }).meta({ id: "PeerBody" });
 
+/** A whole number in a path or a query: digits alone, not all that JavaScript reads as a number. */
+export function wholeNumber(schema: z.ZodInt) {
+  return z
+    .string()
+    .regex(/^[0-9]+$/, { error: ({ input }) => `'${String(input)}' is no whole number (expected digits)` })
+    .transform(Number)
+    .pipe(schema);
+}
+
 /** A JSON body of a schema, required. */
 export function jsonBody<T extends z.ZodType>(schema: T) {
   return { required: true, content: { "application/json": { schema } } } as const;

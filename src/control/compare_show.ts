@@ -1,7 +1,7 @@
 /** A comparison as the API shows it: outputs only where they were asked for. */
 import type { Comparison, Contender, Output, Sample } from "../policy/compare.ts";
 import { headerRecord } from "../policy/header_text.ts";
-import type { ShownComparison, ShownOutput, ShownSample, Versions } from "./compare_api.ts";
+import type { Place, ShownComparison, ShownOutput, ShownSample, Versions } from "./compare_api.ts";
 
 /** @param outputs show what leaves of samples, by each of the two */
 export function showComparison(comparison: Comparison, outputs: boolean): ShownComparison {
@@ -24,6 +24,11 @@ export function versionsOf(active: Contender, candidate: Contender): Versions {
     activeKind: active.route,
     candidateKind: candidate.route,
   };
+}
+
+/** Where an event stands in its stream. */
+export function placeOf({ sequence, timeMs }: { readonly sequence: number; readonly timeMs: number }): Place {
+  return { sequence, time: new Date(timeMs).toISOString() };
 }
 
 function showSample(sample: Sample, outputs: boolean): ShownSample {

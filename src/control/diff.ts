@@ -5,7 +5,7 @@ import { formatDurationMs } from "../model/units.ts";
 import { Comparison } from "../policy/compare.ts";
 import type { Candidacy } from "./candidate.ts";
 import type { DiffReport, DiffRequest, Place } from "./compare_api.ts";
-import { showComparison, versionsOf } from "./compare_show.ts";
+import { placeOf, showComparison, versionsOf } from "./compare_show.ts";
 import type { EventScan } from "./event_scan.ts";
 import { apiTime } from "./observe.ts";
 
@@ -79,10 +79,6 @@ export class Differ {
       comparison: showComparison(comparison, request.samples),
     };
   }
-}
-
-function placeOf({ sequence, timeMs }: { readonly sequence: number; readonly timeMs: number }): Place {
-  return { sequence, time: new Date(timeMs).toISOString() };
 }
 
 interface StreamEnds {

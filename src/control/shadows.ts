@@ -11,7 +11,7 @@ import { sleep } from "../nats/wait.ts";
 import { Comparison } from "../policy/compare.ts";
 import { type Candidacy, type CompileOptionsOf, candidacy } from "./candidate.ts";
 import type { Place, ShadowReport } from "./compare_api.ts";
-import { showComparison, versionsOf } from "./compare_show.ts";
+import { placeOf, showComparison, versionsOf } from "./compare_show.ts";
 import type { EventScan } from "./event_scan.ts";
 
 /** Shadows of a site that run; the others wait. */
@@ -272,8 +272,4 @@ class Shadow {
       signal: this.#abort.signal,
     });
   }
-}
-
-function placeOf({ sequence, timeMs }: { readonly sequence: number; readonly timeMs: number }): Place {
-  return { sequence, time: new Date(timeMs).toISOString() };
 }

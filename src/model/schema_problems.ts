@@ -59,6 +59,9 @@ function explain(
       if (issue.expected === "string" && (typeof value === "number" || typeof value === "boolean")) {
         return problem(unquotedText(schemas, value));
       }
+      if (issue.expected === "int" && Number.isFinite(value)) {
+        return problem(`${value} is a number with a fraction, expected a whole number`);
+      }
       return problem(`${describeValue(value, path)}, expected ${expected(schemas, issue.expected)}`);
     case "invalid_value":
       return problem(choice(value, issue.values, path));

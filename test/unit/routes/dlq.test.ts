@@ -20,6 +20,11 @@ describe("the list of dead letters", () => {
   });
 
   test.each([
+    ["limit=", "'' is no whole number (expected digits)"],
+    ["limit=0x10", "'0x10' is no whole number (expected digits)"],
+    ["limit=1e2", "'1e2' is no whole number (expected digits)"],
+    ["limit=1001", "1001 is out of range, expected at most 1000"],
+    ["after=-1", "'-1' is no whole number (expected digits)"],
     ["reason=No-Reason", "'No-Reason' is no reason (expected for example payload_not_json)"],
     ["policy=EU", "'EU' must be a lower-case letter, then up to 31 of a-z, 0-9 and '-'"],
     ["subject=acme..x", "'acme..x' is no subject pattern: it has an empty token"],
@@ -106,6 +111,7 @@ describe("a drop and a redrive", () => {
     ["drop", { sequence: 3 }, "sequence"],
     ["redrives", { all: true, rate: 0 }, "rate"],
     ["redrives", { all: true, rate: 10_001 }, "rate"],
+    ["redrives", { all: true, rate: 1.5 }, "rate: 1.5 is a number with a fraction, expected a whole number"],
     ["redrives", { sequence: 0 }, "sequence"],
   ])("%s refuses %j", async (what, body, told) => {
     const { call, control } = api();
