@@ -16,8 +16,8 @@ import { nanos } from "../model/units.ts";
 import { consumerResetSubject, resetConsumer } from "../nats/consumer_reset.ts";
 import type { ViewPosition, ViewStreams } from "./view_position.ts";
 
-/** A session's consumer goes by itself when its worker has died. */
-const INACTIVE_MS = 30_000;
+/** A session's consumer goes by itself when its worker has died; a live one is heard every five seconds. */
+const INACTIVE_MS = 20_000;
 const REQUEST_TIMEOUT_MS = 5_000;
 
 /** A backlog from which on it is worth it, and the share of the source that the filters must pass. */
@@ -55,12 +55,21 @@ export async function createReader(
   return name;
 }
 
-/** Whether a session's consumer of some other worker waits for events. */
-export async function otherReaderWaits(jsm: JetStreamManager, streams: ViewStreams): Promise<boolean> {
+/**
+ * What is there of another worker, while the own session is over: a session's consumer that waits for events, or one that does
+ * not. That one's worker has enough to wait with, or has died a moment ago.
+ */
+export async function otherReader(
+  jsm: JetStreamManager,
+  streams: ViewStreams,
+): Promise<"waits" | "there" | "none"> {
+  let found: "there" | "none" = "none";
   for await (const info of jsm.consumers.list(streams.sourceStream)) {
-    if (info.name.startsWith(`${streams.consumer}_`) && info.num_waiting > 0) return true;
+    if (!info.name.startsWith(`${streams.consumer}_`)) continue;
+    if (info.num_waiting > 0) return "waits";
+    found = "there";
   }
-  return false;
+  return found;
 }
 
 /** The filters of a consumer. */

@@ -14,7 +14,7 @@ import { Progress } from "./progress.ts";
 import { NO_QUOTAS, Quotas } from "./quota.ts";
 import type { Redriven } from "./redrive_queue.ts";
 import { RetentionGaps } from "./retention_gaps.ts";
-import { createReader, filtersOf, otherReaderWaits, readsWide, recordPosition } from "./source_reader.ts";
+import { createReader, filtersOf, otherReader, readsWide, recordPosition } from "./source_reader.ts";
 import type { View, ViewOptions, ViewState, ViewStats } from "./view.ts";
 import { readViewPosition, type ViewPosition, type ViewStreams } from "./view_position.ts";
 import { ViewRedriver } from "./view_redriver.ts";
@@ -27,8 +27,8 @@ const FILTERS_MS = 2_000;
 /** Events between two of these looks that may be skipped, whatever their share. */
 const MOST_SKIPPED = 1_000;
 const STOP_TIMEOUT_MS = 10_000;
-/** A worker that is fenced out twice within this time is not alone. */
-const CONTENTION_MS = 10_000;
+/** A worker that is fenced out twice within this time looks whether it is alone. */
+const CONTENTION_MS = 120_000;
 /** Longer than the view's duplicate window and the server's delay in purging it. */
 const DUPLICATE_PAUSE_MS = 300;
 
@@ -381,6 +381,12 @@ class ViewWorker {
     const ended = this.#ended;
     if (ended === null) return true;
     const { lastSequence, fromView } = await readViewPosition(this.#options.jsm, this.#streams);
+    const known = lastSequence - ended.viewStart <= ended.stored;
+    // Another worker's message of the same event is at the same place, and looks the same.
+    if (!known && (await otherReader(this.#options.jsm, this.#streams)) !== "none") {
+      this.#ended = null;
+      return true;
+    }
     return !ended.confirm(lastSequence, fromView);
   }
 
@@ -401,10 +407,11 @@ class ViewWorker {
   async #otherIsLive(): Promise<boolean> {
     const { jsm } = this.#options;
     const before = await jsm.streams.info(this.#streams.viewStream);
-    if (!(await otherReaderWaits(jsm, this.#streams))) return false;
+    if ((await otherReader(jsm, this.#streams)) === "none") return false;
     await sleep(500, this.#abort.signal);
     const after = await jsm.streams.info(this.#streams.viewStream);
     if (after.state.last_seq !== before.state.last_seq) return true;
-    return await otherReaderWaits(jsm, this.#streams);
+    // One that waits for a limit asks for nothing for long.
+    return (await otherReader(jsm, this.#streams)) !== "none";
   }
 }

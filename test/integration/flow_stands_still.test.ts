@@ -87,3 +87,37 @@ test(
   },
   TIMEOUT,
 );
+
+test(
+  "two workers that wait for a limit do not pass twice as much: one stands by, and takes over when the other goes",
+  async () => {
+    await using server = await TestServer.start();
+    const nc = await server.connect();
+    const jsm = await jetstreamManager(nc);
+    await createStreams(jsm);
+    const made = decider("v1", [{ subjects: [`${TENANT}.a`], limit: { messages: "2/s", burst: "1s" } }]);
+    const other = await server.connect();
+    await using a = startView({ ...NAMES, nc, jsm, ...made });
+    await publishAll(nc, numbered(0, 6_000));
+    await until(() => a.stats().deferral !== null, "the first waits for its limit");
+    await using b = startView({ ...NAMES, nc: other, jsm: await jetstreamManager(other), ...made });
+    const standby = () => [a, b].filter((view) => view.stats().state === "standby");
+    await until(() => standby().length === 1, "one stands by");
+    const [waiting] = standby();
+    const working = waiting === a ? b : a;
+    const { forwarded } = working.stats();
+    await until(() => working.stats().forwarded >= forwarded + 10, "the other passes as much as it may");
+    expect(standby()).toEqual(waiting === undefined ? [] : [waiting]);
+    await working.stop();
+    await until(() => waiting?.stats().state === "running", "the one that stood by takes over");
+    const free = decider("v2", [{ subjects: [`${TENANT}.a`] }]);
+    waiting?.setDecider(free.decide, free.version, free.quotas);
+    await until(() => waiting?.stats().position === 6_000, "all has passed");
+    expect((await readView(jsm)).map(({ data }) => Number(data))).toEqual(
+      numbered(0, 6_000).map(({ data }) => Number(data)),
+    );
+    // An event that both sent counts once.
+    expect(a.stats().forwarded + b.stats().forwarded).toBeLessThanOrEqual(6_000);
+  },
+  TIMEOUT,
+);
