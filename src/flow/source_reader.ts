@@ -11,7 +11,8 @@ import {
   type JetStreamManager,
   ReplayPolicy,
 } from "@nats-io/jetstream";
-import { type NatsConnection, nuid } from "@nats-io/transport-node";
+import { type NatsConnection, NoRespondersError, nuid, RequestError } from "@nats-io/transport-node";
+import { readerSubject } from "../model/names.ts";
 import { nanos } from "../model/units.ts";
 import { consumerResetSubject, resetConsumer } from "../nats/consumer_reset.ts";
 import type { ViewPosition, ViewStreams } from "./view_position.ts";
@@ -19,6 +20,7 @@ import type { ViewPosition, ViewStreams } from "./view_position.ts";
 /** A session's consumer goes by itself when its worker has died; a live one is heard every five seconds. */
 const INACTIVE_MS = 20_000;
 const REQUEST_TIMEOUT_MS = 5_000;
+const ANSWER_TIMEOUT_MS = 1_000;
 
 /** A backlog from which on it is worth it, and the share of the source that the filters must pass. */
 const WIDE_LEAST = 5_000;
@@ -55,11 +57,32 @@ export async function createReader(
   return name;
 }
 
+/** Says to other workers that this reader's worker is alive, until it is disposed of. */
+export function answerFor(nc: NatsConnection, reader: string): Disposable {
+  const subscription = nc.subscribe(readerSubject(reader), {
+    callback: (error, message) => {
+      if (error === null) message.respond();
+    },
+  });
+  return { [Symbol.dispose]: () => subscription.unsubscribe() };
+}
+
+/** Whether nobody at all answers for a reader: its worker has died. One that does not answer in time may have been paused. */
+async function isAbandoned(nc: NatsConnection, reader: string): Promise<boolean> {
+  try {
+    await nc.request(readerSubject(reader), "", { timeout: ANSWER_TIMEOUT_MS });
+    return false;
+  } catch (error) {
+    return error instanceof NoRespondersError || (error instanceof RequestError && error.isNoResponders());
+  }
+}
+
 /**
  * What is there of another worker, while the own session is over: a session's consumer that waits for events, or one that does
- * not. That one's worker has enough to wait with, or has died a moment ago.
+ * not because its worker has enough to wait with.
  */
 export async function otherReader(
+  nc: NatsConnection,
   jsm: JetStreamManager,
   streams: ViewStreams,
 ): Promise<"waits" | "there" | "none"> {
@@ -67,7 +90,7 @@ export async function otherReader(
   for await (const info of jsm.consumers.list(streams.sourceStream)) {
     if (!info.name.startsWith(`${streams.consumer}_`)) continue;
     if (info.num_waiting > 0) return "waits";
-    found = "there";
+    if (found === "none" && !(await isAbandoned(nc, info.name))) found = "there";
   }
   return found;
 }

@@ -14,7 +14,14 @@ import { Progress } from "./progress.ts";
 import { NO_QUOTAS, Quotas } from "./quota.ts";
 import type { Redriven } from "./redrive_queue.ts";
 import { RetentionGaps } from "./retention_gaps.ts";
-import { createReader, filtersOf, otherReader, readsWide, recordPosition } from "./source_reader.ts";
+import {
+  answerFor,
+  createReader,
+  filtersOf,
+  otherReader,
+  readsWide,
+  recordPosition,
+} from "./source_reader.ts";
 import type { View, ViewOptions, ViewState, ViewStats } from "./view.ts";
 import { readViewPosition, type ViewPosition, type ViewStreams } from "./view_position.ts";
 import { ViewRedriver } from "./view_redriver.ts";
@@ -214,6 +221,7 @@ class ViewWorker {
       record: (position) => recordPosition(nc, this.#streams, position),
       onError: (error) => log?.(`View '${this.#options.policy}': ${errorText(error)}`),
     });
+    using _alive = answerFor(nc, reader);
     try {
       if (this.#stopping) return { type: "stopped" };
       if (start.position > start.recorded) progress.moved(start.position);
@@ -383,7 +391,7 @@ class ViewWorker {
     const { lastSequence, fromView } = await readViewPosition(this.#options.jsm, this.#streams);
     const known = lastSequence - ended.viewStart <= ended.stored;
     // Another worker's message of the same event is at the same place, and looks the same.
-    if (!known && (await otherReader(this.#options.jsm, this.#streams)) !== "none") {
+    if (!known && (await otherReader(this.#options.nc, this.#options.jsm, this.#streams)) !== "none") {
       this.#ended = null;
       return true;
     }
@@ -405,13 +413,13 @@ class ViewWorker {
 
   /** Whether someone else waits for events of the source, or writes to the view. Our own session is over. */
   async #otherIsLive(): Promise<boolean> {
-    const { jsm } = this.#options;
+    const { nc, jsm } = this.#options;
     const before = await jsm.streams.info(this.#streams.viewStream);
-    if ((await otherReader(jsm, this.#streams)) === "none") return false;
+    if ((await otherReader(nc, jsm, this.#streams)) === "none") return false;
     await sleep(500, this.#abort.signal);
     const after = await jsm.streams.info(this.#streams.viewStream);
     if (after.state.last_seq !== before.state.last_seq) return true;
     // One that waits for a limit asks for nothing for long.
-    return (await otherReader(jsm, this.#streams)) !== "none";
+    return (await otherReader(nc, jsm, this.#streams)) !== "none";
   }
 }

@@ -79,6 +79,9 @@ export const LOG_CONSUMER = "log_";
 /** The pull consumer that a view's worker reads `out_<tenant>` with. */
 export const viewConsumer = (policy: string): string => `view_${policy}`;
 
+/** Where the worker answers that reads through a session's consumer. No site has a name in capitals. */
+export const readerSubject = (consumer: string): string => `READER.${consumer}`;
+
 /** A consumer that only looks at events: of a policy diff or a shadow. `id` holds no `.` and no space. */
 export const scanConsumer = (id: string): string => `scan_${id}`;
 
