@@ -85,9 +85,10 @@ function textOf(schema: unknown): string | null {
 function checkAll(targets: Targets): Problem[] {
   const problems: Problem[] = [];
   const anchors = new Set<string>();
-  const followsItems = [...targets.byPointer.values()].some(
-    (schema) => isSchemaObject(schema) && Object.hasOwn(schema, "unevaluatedItems"),
-  );
+  const follows = (keyword: string) =>
+    [...targets.byPointer.values()].some((one) => isSchemaObject(one) && Object.hasOwn(one, keyword));
+  const followsItems = follows("unevaluatedItems");
+  const followsAny = followsItems || follows("unevaluatedProperties");
   const report = (path: string, message: string) => problems.push({ path, message });
   for (const [pointer, schema] of targets.byPointer) {
     if (!isSchemaObject(schema)) {
@@ -114,6 +115,13 @@ function checkAll(targets: Targets): Problem[] {
       report(
         pointerTo(pointer, "contains"),
         "'contains' cannot stand in a schema with 'unevaluatedItems': which elements it has looked at is not followed",
+      );
+    }
+    // ajv keeps what an `if` has looked at even where it does not hold.
+    if (followsAny && Object.hasOwn(schema, "if")) {
+      report(
+        pointerTo(pointer, "if"),
+        "'if' cannot stand in a schema with 'unevaluatedItems' or 'unevaluatedProperties': what it has looked at is not followed",
       );
     }
     if (Object.hasOwn(schema, "$ref") && Object.hasOwn(schema, "$dynamicRef")) {

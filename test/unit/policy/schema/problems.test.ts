@@ -55,6 +55,12 @@ describe("schemaProblems()", () => {
       ],
     ],
     [
+      { if: { properties: { a: { const: 1 } } }, unevaluatedProperties: false },
+      [
+        "#/if: 'if' cannot stand in a schema with 'unevaluatedItems' or 'unevaluatedProperties': what it has looked at is not followed",
+      ],
+    ],
+    [
       { type: "text" },
       [
         "#/type: must be equal to one of the allowed values (array, boolean, integer, null, number, object, string)",
