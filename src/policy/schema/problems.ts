@@ -28,6 +28,8 @@ export const SCHEMA_BOUNDS = {
 } as const;
 
 const DRAFT = "https://json-schema.org/draft/2020-12/schema";
+/** Keywords whose schemas need not hold for the whole to hold. */
+const BRANCHES = ["anyOf", "oneOf", "not", "dependentSchemas"] as const;
 const MOST_PROBLEMS = 50;
 const MOST_JSON_DEPTH = 100;
 
@@ -115,6 +117,14 @@ function checkAll(targets: Targets): Problem[] {
       report(
         pointerTo(pointer, "contains"),
         "'contains' cannot stand in a schema with 'unevaluatedItems': which elements it has looked at is not followed",
+      );
+    }
+    // ajv takes the elements of a branch that does not hold for looked at too, where the branch has `items`.
+    for (const keyword of followsItems ? BRANCHES : []) {
+      if (!Object.hasOwn(schema, keyword)) continue;
+      report(
+        pointerTo(pointer, keyword),
+        `'${keyword}' cannot stand in a schema with 'unevaluatedItems': which elements its branches have looked at is not followed`,
       );
     }
     // ajv keeps what an `if` has looked at even where it does not hold.

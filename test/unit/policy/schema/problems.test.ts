@@ -51,6 +51,7 @@ describe("schemaProblems()", () => {
     [
       { items: { contains: true }, anyOf: [{ unevaluatedItems: false }] },
       [
+        "#/anyOf: 'anyOf' cannot stand in a schema with 'unevaluatedItems': which elements its branches have looked at is not followed",
         "#/items/contains: 'contains' cannot stand in a schema with 'unevaluatedItems': which elements it has looked at is not followed",
       ],
     ],
