@@ -7,11 +7,11 @@ export type {
   DeadLetter,
   LinkReport,
   PlanReport,
-  RedriveReport,
   RouteReport,
   SiteReport,
 } from "../src/control/api.ts";
 export type { LintReport } from "../src/model/finding.ts";
+export type { RedriveReport } from "../src/model/redrive.ts";
 export type { ComparisonDocument, DiffDocument, OutputDocument, ShadowDocument } from "./schema/compare.ts";
 export type { ShownLetter as DeadLetterDetail } from "./schema/dead_letter.ts";
 export type { ShownReport as Explanation } from "./schema/explain.ts";

@@ -1,6 +1,7 @@
-/** Dead letters and redrives: what selects them, what is said of them. The types are those of src/control/api.ts. */
+/** Dead letters and redrives: what selects them, what is said of them. The types are those of src/control/api.ts and src/model/redrive.ts. */
 import { z } from "@hono/zod-openapi";
 import type * as report from "../../src/control/api.ts";
+import type * as redrive from "../../src/model/redrive.ts";
 import { Name, Pattern } from "../../src/model/schema/scalars.ts";
 import { parseDurationMs } from "../../src/model/units.ts";
 
@@ -131,7 +132,7 @@ export const DeadLetterDetail: z.ZodType<ShownLetter> = z
   })
   .meta({ id: "DeadLetterDetail" });
 
-export const RedriveReport: z.ZodType<report.RedriveReport> = z
+export const RedriveReport: z.ZodType<redrive.RedriveReport> = z
   .object({
     id: z.string(),
     tenant: z.string(),

@@ -2,6 +2,7 @@
 import type { DesiredState } from "../model/desired.ts";
 import type { LintReport } from "../model/finding.ts";
 import type { KeyInfo, KeyKind } from "../model/keys.ts";
+import type { RedriveReport } from "../model/redrive.ts";
 import type { DiffReport, DiffRequest, ShadowReport } from "./compare_api.ts";
 import type { ResourceRef, ResourceType, ResourceValue, ResourceValues, Versioned } from "./resource.ts";
 
@@ -229,31 +230,6 @@ export interface RedriveRequest {
   readonly dryRun: boolean;
   /** Dead letters a second. */
   readonly rate: number;
-}
-
-export interface RedriveReport {
-  readonly id: string;
-  readonly tenant: string;
-  readonly state: "running" | "done" | "canceled" | "failed";
-  readonly dryRun: boolean;
-  readonly rate: number;
-  readonly startedAt: string;
-  readonly endedAt: string | null;
-  /** Dead letters dealt with: forwarded, dropped or kept. */
-  readonly done: number;
-  readonly forwarded: number;
-  readonly dropped: number;
-  readonly kept: number;
-  /** The first of each outcome. */
-  readonly samples: readonly {
-    readonly sequence: number;
-    readonly subject: string;
-    readonly policy: string;
-    readonly outcome: "forward" | "drop" | "keep";
-    readonly reason: string | null;
-    readonly error: string | null;
-  }[];
-  readonly error: string | null;
 }
 
 /** The dead letters of the tenants. */

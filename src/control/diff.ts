@@ -1,12 +1,12 @@
 /** What a candidate would have done with events that are stored: nothing is published, nothing is changed. */
 import type { JetStreamManager } from "@nats-io/jetstream";
 import { LeafmeshError } from "../model/errors.ts";
+import type { EventScan } from "../model/event_scan.ts";
 import { formatDurationMs } from "../model/units.ts";
 import { Comparison } from "../policy/compare.ts";
 import type { Candidacy } from "./candidate.ts";
 import type { DiffReport, DiffRequest, Place } from "./compare_api.ts";
 import { placeOf, showComparison, versionsOf } from "./compare_show.ts";
-import type { EventScan } from "./event_scan.ts";
 import { apiTime } from "./observe.ts";
 
 /** Events of one diff at most. */

@@ -6,13 +6,13 @@
 import type { JetStreamManager } from "@nats-io/jetstream";
 import type { DesiredState } from "../model/desired.ts";
 import { errorText, LeafmeshError } from "../model/errors.ts";
+import type { EventScan } from "../model/event_scan.ts";
 import type { Rule } from "../model/schema/policy.ts";
 import { sleep } from "../nats/wait.ts";
 import { Comparison } from "../policy/compare.ts";
 import { type Candidacy, type CompileOptionsOf, candidacy } from "./candidate.ts";
 import type { Place, ShadowReport } from "./compare_api.ts";
 import { placeOf, showComparison, versionsOf } from "./compare_show.ts";
-import type { EventScan } from "./event_scan.ts";
 
 /** Shadows of a site that run; the others wait. */
 export const MOST_SHADOWS = 16;

@@ -11,7 +11,7 @@ import {
 } from "@nats-io/jetstream";
 import { type NatsConnection, nuid } from "@nats-io/transport-node";
 import { LeafmeshError } from "../model/errors.ts";
-import type { MeshEvent } from "../model/event.ts";
+import type { EventScanEnd, EventScanRequest } from "../model/event_scan.ts";
 import { originOf, scanConsumer, tenantSubjectOf } from "../model/names.ts";
 import { nanos } from "../model/units.ts";
 import type { RawMessage } from "../nats/raw.ts";
@@ -19,27 +19,10 @@ import { sleep } from "../nats/wait.ts";
 import { newDelivery, readAckSubject } from "./ack_subject.ts";
 import { PullReader } from "./pull_reader.ts";
 
-export interface ScanOptions {
+export interface ScanOptions extends EventScanRequest {
   readonly nc: NatsConnection;
   readonly jsm: JetStreamManager;
-  readonly stream: string;
-  /** Pattern of stored subjects, for example `berlin.acme.>`. */
-  readonly filter: string;
-  /** Where to begin: a sequence, or the first event stored since a time. */
-  readonly start: { readonly sequence: number } | { readonly timeMs: number };
-  /** Last sequence to look at; `null`: go on until aborted. */
-  readonly end: number | null;
-  /** Called for each event, in order, with the number of those behind it. Bytes are only valid during the call. */
-  readonly onEvent: (event: MeshEvent, pending: number) => void;
-  /** Called between slices; `false` ends the scan. */
-  readonly onSlice: () => boolean;
-  /** Events a second, and share of the thread's time (above 0, below 1), at most. */
-  readonly pace: () => { readonly perSecond: number; readonly share: number };
-  readonly signal: AbortSignal;
 }
-
-/** `end`: reached it; `aborted`: by the signal; `stopped`: by `onSlice`. */
-export type ScanEnd = "end" | "aborted" | "stopped";
 
 const BATCH = 500;
 const BATCH_BYTES = 1024 * 1024;
@@ -52,7 +35,7 @@ const DECODER = new TextDecoder();
  * Looks at the events of a stream from `start` to `end`. What retention drops meanwhile is not seen.
  * @throws LeafmeshError `server_failed` when the stream is not read any more; what the server says when it cannot be
  */
-export async function scanEvents(options: ScanOptions): Promise<ScanEnd> {
+export async function scanEvents(options: ScanOptions): Promise<EventScanEnd> {
   const { jsm, stream, end, signal } = options;
   const name = scanConsumer(nuid.next());
   const info = await jsm.consumers.add(stream, consumerConfig(name, options));
@@ -123,7 +106,7 @@ class Scan {
     this.#queue = [];
   }
 
-  async run(): Promise<ScanEnd> {
+  async run(): Promise<EventScanEnd> {
     const { signal, pace, onSlice } = this.#options;
     for (;;) {
       if (signal.aborted) return "aborted";

@@ -6,6 +6,7 @@
 import type { JetStreamManager } from "@nats-io/jetstream";
 import { nuid } from "@nats-io/transport-node";
 import { errorText, LeafmeshError } from "../model/errors.ts";
+import type { RedriveReport, RedriveSample } from "../model/redrive.ts";
 import { sleep } from "../nats/wait.ts";
 import {
   type DeadLetterDetail,
@@ -24,36 +25,6 @@ export interface RedriveRequest {
   readonly dryRun: boolean;
   /** Dead letters a second, at most. */
   readonly rate: number;
-}
-
-/** What has become of one dead letter, or would. */
-export interface RedriveSample {
-  readonly sequence: number;
-  readonly subject: string;
-  readonly policy: string;
-  readonly outcome: "forward" | "drop" | "keep";
-  /** Why it is dropped or kept. */
-  readonly reason: string | null;
-  readonly error: string | null;
-}
-
-export interface RedriveReport {
-  readonly id: string;
-  readonly tenant: string;
-  readonly state: "running" | "done" | "canceled" | "failed";
-  readonly dryRun: boolean;
-  readonly rate: number;
-  readonly startedAt: string;
-  readonly endedAt: string | null;
-  /** Dead letters that are dealt with: forwarded, dropped or kept. */
-  readonly done: number;
-  readonly forwarded: number;
-  readonly dropped: number;
-  readonly kept: number;
-  /** The first of each outcome. */
-  readonly samples: readonly RedriveSample[];
-  /** Why it has failed. */
-  readonly error: string | null;
 }
 
 export interface RedriveJobsOptions {

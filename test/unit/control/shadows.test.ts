@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import type { JetStreamManager } from "@nats-io/jetstream";
-import type { EventScanRequest } from "../../../src/control/event_scan.ts";
 import { Shadows, type WantedShadow } from "../../../src/control/shadows.ts";
 import { desiredTenant } from "../../../src/model/desired.ts";
+import type { EventScanRequest } from "../../../src/model/event_scan.ts";
 import type { Rule } from "../../../src/model/schema/policy.ts";
 import { waitFor } from "../../support/wait_for.ts";
 

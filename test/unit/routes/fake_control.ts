@@ -6,7 +6,6 @@ import type {
   ExplainPeer,
   ExplainRequest,
   LinkReport,
-  RedriveReport,
 } from "../../../src/control/api.ts";
 import type { DiffRequest } from "../../../src/control/compare_api.ts";
 import { lintText } from "../../../src/control/lint.ts";
@@ -20,6 +19,7 @@ import {
   type Versioned,
 } from "../../../src/control/resource.ts";
 import { LeafmeshError } from "../../../src/model/errors.ts";
+import type { RedriveReport } from "../../../src/model/redrive.ts";
 import { diffReport, shadowReport } from "./compared.ts";
 
 const LETTER = {

@@ -1,5 +1,5 @@
 /** What the control plane asks of the data plane to look at events: in order, at a rate that disturbs nobody. */
-import type { MeshEvent } from "../model/event.ts";
+import type { MeshEvent } from "./event.ts";
 
 export interface EventScanRequest {
   readonly stream: string;
@@ -18,5 +18,8 @@ export interface EventScanRequest {
   readonly signal: AbortSignal;
 }
 
-/** `end`: all was looked at; `aborted`: by the signal; `stopped`: by `onSlice`. @throws when the stream cannot be read */
-export type EventScan = (request: EventScanRequest) => Promise<"end" | "aborted" | "stopped">;
+/** `end`: all was looked at; `aborted`: by the signal; `stopped`: by `onSlice`. */
+export type EventScanEnd = "end" | "aborted" | "stopped";
+
+/** @throws when the stream cannot be read */
+export type EventScan = (request: EventScanRequest) => Promise<EventScanEnd>;
