@@ -89,7 +89,7 @@ describe("checkConfig()", () => {
     const { path } = await findServer();
     const file = join(folder.path, "nats.conf");
     const seed = new TextDecoder().decode(createSigningKey().seed());
-    const broken = `${seed.slice(0, -1)}${seed.endsWith("A") ? "B" : "A"}`;
+    const broken = `${seed.slice(0, 20)}${seed[20] === "A" ? "B" : "A"}${seed.slice(21)}`;
     await writeFile(file, `leafnodes {\n remotes [ { url: "nats-leaf://h:1", nkey: "${broken}" } ]\n}\n`);
     const error = await failure(checkConfig(path, file));
     expect(error.code).toBe("server_config_refused");
