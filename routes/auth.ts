@@ -1,13 +1,14 @@
 /** The bearer token in front of everything that shows or changes the site. */
 import type { MiddlewareHandler } from "hono";
 import { LeafmeshError } from "../src/model/errors.ts";
-import type { ApiOptions } from "./options.ts";
+import { BOOTSTRAP } from "../src/model/principal.ts";
+import type { ApiEnv, ApiOptions } from "./options.ts";
 
 /** How operations that need the token say so in the OpenAPI document. */
 export const BEARER = [{ bearer: [] as string[] }];
 
-/** Lets a request through that carries the token. @throws LeafmeshError `unauthorized` */
-export function requireToken({ token, log }: ApiOptions): MiddlewareHandler {
+/** Lets a request through that carries the token, and says who asks (`principal`). @throws LeafmeshError `unauthorized` */
+export function requireToken({ token, log }: ApiOptions): MiddlewareHandler<ApiEnv> {
   return async (c, next) => {
     const candidate = /^Bearer +([^\s]+)$/i.exec(c.req.header("authorization") ?? "")?.[1];
     if (candidate === undefined) {
@@ -20,6 +21,7 @@ export function requireToken({ token, log }: ApiOptions): MiddlewareHandler {
         "The token is wrong: it stands in keys/api.token of the data folder",
       );
     }
+    c.set("principal", BOOTSTRAP);
     await next();
   };
 }

@@ -15,7 +15,7 @@ import { addImports } from "./imports.ts";
 import { addKeys } from "./keys.ts";
 import { addLint } from "./lint.ts";
 import { addOpenApi } from "./openapi.ts";
-import type { Api, ApiOptions } from "./options.ts";
+import type { Api, ApiEnv, ApiOptions } from "./options.ts";
 import { addPeers } from "./peers.ts";
 import { addPlan } from "./plan.ts";
 import { addNotFound, errorWriter } from "./problem.ts";
@@ -35,7 +35,7 @@ const MAX_BODY_BYTES = 1024 * 1024;
  * Everything under `/v1`, and `/metrics` unless `openMetrics`, wants the bearer token.
  */
 export function createApi(options: ApiOptions): Api {
-  const app: Api = new OpenAPIHono();
+  const app: Api = new OpenAPIHono<ApiEnv>();
   app.onError(errorWriter(options));
   // No HSTS: this server speaks plain HTTP, on loopback or behind a proxy that has its own.
   app.use(secureHeaders({ strictTransportSecurity: false }), async (c, next) => {

@@ -1,6 +1,7 @@
 /** What the API is built from. */
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Control } from "../src/control/api.ts";
+import type { Principal } from "../src/model/principal.ts";
 
 /** Where the API tells what it did: one call a line. Never a token, never a body. */
 export interface ApiLog {
@@ -20,4 +21,16 @@ export interface ApiOptions {
   readonly openMetrics?: boolean;
 }
 
-export type Api = OpenAPIHono;
+/** What goes with a request: who asks, and from where. */
+export interface ApiEnv {
+  Variables: {
+    /** Who asks. Absent where no token is wanted, and where it was refused. */
+    principal?: Principal;
+  };
+  Bindings: {
+    /** Address of the client, without its port; absent in tests without a port. */
+    address?: string;
+  };
+}
+
+export type Api = OpenAPIHono<ApiEnv>;

@@ -4,7 +4,13 @@ export interface ServeOptions {
   readonly hostname: string;
   /** 0 means any free one. */
   readonly port: number;
-  readonly fetch: (request: Request) => Response | Promise<Response>;
+  readonly fetch: (request: Request, client: HttpClient) => Response | Promise<Response>;
+}
+
+/** Who has sent a request. */
+export interface HttpClient {
+  /** Without its port; empty when the connection is gone already. */
+  readonly address: string;
 }
 
 export interface HttpServer extends AsyncDisposable {

@@ -9,8 +9,14 @@ interface BunServe {
     hostname: string;
     port: number;
     idleTimeout: number;
-    fetch: (request: Request) => Response | Promise<Response>;
-  }): { readonly port?: number; stop(closeActiveConnections?: boolean): Promise<void> };
+    fetch: (request: Request, server: BunServer) => Response | Promise<Response>;
+  }): BunServer;
+}
+
+interface BunServer {
+  readonly port?: number;
+  stop(closeActiveConnections?: boolean): Promise<void>;
+  requestIP(request: Request): { readonly address: string } | null;
 }
 
 export function listen(options: ServeOptions): Listener {
@@ -19,7 +25,7 @@ export function listen(options: ServeOptions): Listener {
     hostname: options.hostname,
     port: options.port,
     idleTimeout: IDLE_SECONDS,
-    fetch: (request) => options.fetch(request),
+    fetch: (request, server) => options.fetch(request, { address: server.requestIP(request)?.address ?? "" }),
   });
   return {
     port: server.port ?? options.port,

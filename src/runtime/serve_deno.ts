@@ -4,16 +4,20 @@ import type { Listener, ServeOptions } from "./serve.ts";
 interface DenoServe {
   serve(
     options: { hostname: string; port: number; onListen: () => void },
-    handler: (request: Request) => Promise<Response>,
+    handler: (request: Request, info: DenoInfo) => Promise<Response>,
   ): { readonly addr: { readonly port: number }; shutdown(): Promise<void> };
+}
+
+interface DenoInfo {
+  readonly remoteAddr: { readonly hostname?: string };
 }
 
 export function listen(options: ServeOptions): Listener {
   const { Deno } = globalThis as unknown as { readonly Deno: DenoServe };
   const cut = new AbortController();
   const { hostname, port } = options;
-  const server = Deno.serve({ hostname, port, onListen: () => {} }, async (request) => {
-    const response = await options.fetch(request);
+  const server = Deno.serve({ hostname, port, onListen: () => {} }, async (request, info) => {
+    const response = await options.fetch(request, { address: info.remoteAddr.hostname ?? "" });
     if (response.body === null) return response;
     // Deno either lets all requests end or cuts off all at once; ending the bodies gives us one after the other.
     return new Response(response.body.pipeThrough(endedBy(cut.signal)), response);

@@ -181,7 +181,11 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
 
   const api = createApi({ control, token: token.check, version: VERSION, log: apiLog(log) });
   const { host: hostname, port } = parseAddress(file.api?.listen ?? DEFAULT_API);
-  const serving = await serve({ hostname, port, fetch: (request) => api.fetch(request) });
+  const serving = await serve({
+    hostname,
+    port,
+    fetch: (request, { address }) => api.fetch(request, { address }),
+  });
   if (serving.type !== "serving") {
     const what =
       serving.type === "in_use" ? "is in use" : `cannot be listened at: ${errorText(serving.cause)}`;

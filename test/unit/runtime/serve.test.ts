@@ -14,6 +14,12 @@ describe("serve()", () => {
     expect(await answer.text()).toBe("you ask /a");
   });
 
+  test("says where a request comes from", async () => {
+    await using server = await start((_, { address }) => new Response(address));
+    const answer = await fetch(`http://127.0.0.1:${server.port}/`);
+    expect(await answer.text()).toBe("127.0.0.1");
+  });
+
   test("says whether an address is in use or cannot be used at all", async () => {
     await using server = await start(() => new Response());
     const options = { port: server.port, fetch: () => new Response() };
