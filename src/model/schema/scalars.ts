@@ -1,5 +1,6 @@
 /** The scalar values of configuration documents, each with a message that says what was expected. */
 import { z } from "zod";
+import { caProblem } from "../certificate.ts";
 import { nameProblem } from "../names.ts";
 import { patternProblem } from "../subject.ts";
 import { formatBytes, parseBytes, parseDurationMs } from "../units.ts";
@@ -59,6 +60,12 @@ export const PublicKey = z
     context.addIssue({ code: "custom", message });
   })
   .meta({ example: "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4" });
+
+/** Certificates of a peer's CA, PEM. What is given is never repeated: it may be a key. */
+export const CaCertificates = z.string().superRefine((text, context) => {
+  const problem = caProblem(text);
+  if (problem !== null) context.addIssue({ code: "custom", message: `the CA ${problem}` });
+});
 
 /** Name of a header field, or with `*` at its end a class of them. */
 export const HeaderPattern = checked((text) =>

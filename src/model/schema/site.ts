@@ -1,7 +1,7 @@
 /** The site file (`site.yaml`). */
 import { z } from "zod";
 import { ForbidList, SensitiveList } from "./guards.ts";
-import { Address, duration, Name, PublicKey } from "./scalars.ts";
+import { Address, CaCertificates, duration, Name, PublicKey } from "./scalars.ts";
 import { TenantDocument } from "./tenant.ts";
 
 const LeafUrl = z
@@ -19,6 +19,10 @@ export const Peer = z
     key: PublicKey.meta({
       description: "The peer's site key, as `leafmesh init` or `status` prints it there",
     }),
+    ca: CaCertificates.optional().meta({
+      description:
+        "The peer's CA, as `leafmesh ca show` prints it there: PEM, while it rotates both. Needed where links are `tls`",
+    }),
   })
   .meta({ id: "Peer" });
 export type Peer = z.infer<typeof Peer>;
@@ -28,6 +32,13 @@ export const ServerSettings = z
     mode: z.enum(["embedded", "external"]).optional(),
     listen: Address.optional().meta({ description: "Where apps connect; default 127.0.0.1:4222" }),
     leaf: Address.optional().meta({ description: "Where peers connect; default 127.0.0.1:7422" }),
+    links: z.enum(["tls", "plain"]).optional().meta({
+      description:
+        "tls: links speak TLS from the first byte, and each end checks the other's certificate. plain (default): neither, for private networks",
+    }),
+    advertise: Address.optional().meta({
+      description: "What peers dial, in the certificate of the links and in invitations; default: `leaf`",
+    }),
     sync: z
       .union([z.literal("always"), duration({ minMs: 100 })])
       .optional()
