@@ -78,6 +78,19 @@ export class MeshSite {
     return this.#process?.pid ?? 0;
   }
 
+  /** Whether the sidecar's process is there. */
+  get running(): boolean {
+    const child = this.#process;
+    return child !== null && child.exitCode === null && child.signalCode === null;
+  }
+
+  /** The key of the tenant's user. */
+  appKey(tenant: string): SigningKey {
+    const key = this.#apps.get(tenant);
+    if (key === undefined) throw new Error(`no app key for ${tenant}`);
+    return key;
+  }
+
   /** Ends the sidecar with a signal and waits until it is gone. */
   async end(signal: "SIGKILL" | "SIGTERM"): Promise<void> {
     const child = this.#process;
@@ -99,8 +112,7 @@ export class MeshSite {
 
   /** A client as an app of the tenant. */
   async app(tenant: string): Promise<NatsConnection> {
-    const key = this.#apps.get(tenant);
-    if (key === undefined) throw new Error(`no app key for ${tenant}`);
+    const key = this.appKey(tenant);
     const nc = await connect({
       servers: this.file.server?.listen ?? "",
       authenticator: nkeyAuthenticator(() => key.seed()),
