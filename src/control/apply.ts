@@ -8,7 +8,7 @@ import { isGone, VIEW_AFTER } from "./observe.ts";
 import { noteVersion, positionAt, sequenceAfter, sequenceAt, sequenceOfVersion } from "./position.ts";
 import type { ExportPlan } from "./routes.ts";
 import type { OldRoute, Start, Step } from "./step.ts";
-import { CUT, switchPosition } from "./switch.ts";
+import { CUT, restToTake, switchPosition } from "./switch.ts";
 
 /** A consumer that must not deliver is paused until then: until it is resumed. */
 export const FOREVER = new Date("2200-01-01T00:00:00Z");
@@ -291,15 +291,24 @@ async function viewAfter(mesh: JetStreamManager, plan: ExportPlan): Promise<numb
 /** Moves a peer from one stream of the same events to another: nothing lost, nothing repeated. */
 async function switchRoute(
   context: ApplyContext,
-  { route, from, spec, paused, version }: Extract<Step, { type: "switch-route" }>,
+  { route, from, drain, spec, paused, version }: Extract<Step, { type: "switch-route" }>,
 ): Promise<void> {
   const { mesh } = context;
   const tenant = route.export.tenant.name;
+  const ask = () =>
+    context.peerPosition(route.peer, tenant, from.stream).catch((error: unknown) => {
+      if (error instanceof LeafmeshError && error.code === "peer_unreachable")
+        throw new Waiting(error.message);
+      throw error;
+    });
+  if (drain) {
+    const rest = await restToTake(mesh, from, async () => (await ask()).sequence);
+    if (rest !== null) throw new Waiting(`${route.peer} has not all of its old route yet: ${rest}`);
+    const { paused: drained } = await mesh.consumers.info(from.stream, from.consumer);
+    if (!drained) await pauseConsumer(mesh, from.stream, from.consumer);
+  }
   context.poke(route.peer);
-  const peer = await context.peerPosition(route.peer, tenant, from.stream).catch((error: unknown) => {
-    if (error instanceof LeafmeshError && error.code === "peer_unreachable") throw new Waiting(error.message);
-    throw error;
-  });
+  const peer = await ask();
   if (peer.attached) throw new Waiting(`${route.peer} still takes events from ${from.stream}`);
   const position = await switchPosition(mesh, from, peer.sequence);
   const plan = route.export;

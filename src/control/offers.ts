@@ -1,22 +1,28 @@
 /** What this site offers to a peer now: the routes that stand. */
+import { parseStreamName } from "../model/names.ts";
 import type { Offer } from "./agreement.ts";
 import type { Planned } from "./reconcile.ts";
 
-/** The routes to a peer whose consumer is there. A route that is being moved is withdrawn, so that the peer detaches. */
+/**
+ * The routes to a peer whose consumer is there. A route that is being moved stays as it was while the peer takes the rest of
+ * its old stream; then it is withdrawn, so that the peer detaches.
+ */
 export function offersTo(peer: string, { plan, observed }: Planned): Offer[] {
   return plan.out.flatMap((route) => {
     const { tenant, origin, policy, stream, route: compiled } = route.export;
     if (route.peer !== peer || route.hold !== null) return [];
-    if (!observed.mesh.get(stream)?.consumers.has(peer)) return [];
-    return [
-      {
-        tenant: tenant.name,
-        origin,
-        policy: policy.name,
-        kind: compiled.type,
-        stream,
-        subjects: [...route.subjects],
-      },
-    ];
+    const common = { tenant: tenant.name, origin, subjects: [...route.subjects] };
+    if (observed.mesh.get(stream)?.consumers.has(peer)) {
+      return [{ ...common, policy: policy.name, kind: compiled.type, stream }];
+    }
+    const drained = plan.steps.find(
+      (step) => step.type === "switch-route" && step.route === route && step.drain,
+    );
+    if (drained?.type !== "switch-route") return [];
+    const { from } = drained;
+    const old = observed.mesh.get(from.stream)?.consumers.get(from.consumer);
+    const name = parseStreamName(from.stream);
+    if (old === undefined || old.paused || name?.type !== "view") return [];
+    return [{ ...common, policy: name.policy, kind: "view", stream: from.stream }];
   });
 }

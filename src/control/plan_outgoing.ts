@@ -1,14 +1,15 @@
 /** Steps for the consumers that peers source from: make, narrow, hold, release, and move when a policy changes. */
 import type { ConsumerInfo } from "@nats-io/jetstream";
-import { parseStreamName, peerConsumer } from "../model/names.ts";
+import { parseStreamName, peerConsumer, viewSubject } from "../model/names.ts";
 import { intersectSets } from "../model/subject.ts";
 import { UNKNOWN_PEER } from "./agreement.ts";
-import { peerConsumerSpec } from "./assets.ts";
+import { type ConsumerSpec, peerConsumerSpec } from "./assets.ts";
 import { consumerDifferences, filtersOfConsumer } from "./differences.ts";
 import { type ObservedStream, type ObservedStreams, VIEW_SOURCE } from "./observe.ts";
 import type { PlanInput } from "./plan.ts";
 import type { OutRoute } from "./routes.ts";
 import type { OldRoute, Start, Step } from "./step.ts";
+import { keepsNames } from "./view_renames.ts";
 
 /** The steps of one route, by phase. */
 export interface Outgoing {
@@ -54,19 +55,68 @@ export function planOutgoing(input: PlanInput, route: OutRoute, wanted: Readonly
     };
   }
   const old = findOld(input.observed.mesh, route, wanted);
-  if (old !== null) {
-    const { info, ...from } = old;
-    return {
-      ...none,
-      old: from,
-      pauses: pause(info, from.stream, `the route moves to ${stream}`),
-      switches: [
-        { type: "switch-route", route, from, spec, paused: !agreed, version: input.versionOf(route.export) },
-      ],
-    };
-  }
+  if (old !== null) return { ...none, ...planMove(input, route, { ...old, spec, agreed }) };
   const start = startOf(input, route, observed === undefined);
   return { ...none, steps: [{ type: "create-consumer", stream, spec, start, paused: !agreed }] };
+}
+
+/** Moves a peer from the stream that it sources from now to another one of the same events. */
+function planMove(
+  input: PlanInput,
+  route: OutRoute,
+  move: Old & { readonly spec: ConsumerSpec; readonly agreed: boolean },
+): Pick<Outgoing, "old" | "pauses" | "steps" | "switches"> {
+  const { info, spec, agreed, ...from } = move;
+  const rest = restFor(input, route, move);
+  const version = input.versionOf(route.export);
+  const paused = !agreed;
+  const switches: Step[] = [
+    { type: "switch-route", route, from, drain: rest !== null, spec, paused, version },
+  ];
+  if (rest === null) {
+    return {
+      old: from,
+      pauses: pause(info, from.stream, `the route moves to ${route.export.stream}`),
+      steps: [],
+      switches,
+    };
+  }
+  const narrowed = { durable_name: info.name, filter_subjects: rest };
+  const changed = consumerDifferences(narrowed, info.config);
+  return {
+    old: from,
+    pauses: [
+      ...(route.hold === null ? [] : pause(info, from.stream, route.hold)),
+      ...(changed.length === 0
+        ? []
+        : [{ type: "update-consumer", stream: from.stream, spec: narrowed, changed } as const]),
+    ],
+    steps:
+      agreed && info.paused && info.num_pending > 0
+        ? [{ type: "resume-consumer", stream: from.stream, consumer: info.name }]
+        : [],
+    switches,
+  };
+}
+
+/**
+ * What a peer is still to have of its old stream before it moves, as filters of the old consumer; `null`: nothing.
+ *
+ * A view may hold what its source holds no more at that place: a dead letter that was decided again. By position it would be
+ * skipped. A native route lets its subjects pass whole, so nothing of them that is in a view is too much for the peer; of other
+ * subjects nothing crosses any more. A policy that needs a view may be stricter than the one that filled the old one: there
+ * the old one must not run on.
+ */
+function restFor(input: PlanInput, route: OutRoute, { info, stream, source }: Old): string[] | null {
+  const name = parseStreamName(stream);
+  const view = input.observed.mesh.get(stream);
+  if (route.export.route.type !== "native" || stream === source || name?.type !== "view") return null;
+  // Which event has which name is not known of them.
+  if (view === undefined || !keepsNames(view)) return null;
+  const { site } = input.desired;
+  const allowed = route.subjects.map((pattern) => viewSubject(site, name.policy, pattern));
+  const rest = intersectSets(allowed, filtersOfConsumer(info.config));
+  return rest.length === 0 ? null : rest;
 }
 
 /** Where a peer begins that has nothing of a route yet. A view may hold what was decided by other rules than today's. */
@@ -88,12 +138,11 @@ function pause(consumer: ConsumerInfo, stream: string, why: string): Step[] {
   return consumer.paused ? [] : [{ type: "pause-consumer", stream, consumer: consumer.name, why }];
 }
 
+/** What a peer moves away from. */
+type Old = OldRoute & { readonly info: ConsumerInfo };
+
 /** The stream of the same events that the peer sources from and that no route wants any more. */
-function findOld(
-  streams: ObservedStreams,
-  route: OutRoute,
-  wanted: ReadonlySet<string>,
-): (OldRoute & { readonly info: ConsumerInfo }) | null {
+function findOld(streams: ObservedStreams, route: OutRoute, wanted: ReadonlySet<string>): Old | null {
   const name = peerConsumer(route.peer);
   for (const [stream, observed] of streams) {
     const info = observed.consumers.get(name);

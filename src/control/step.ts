@@ -81,6 +81,8 @@ export type Step =
       readonly type: "switch-route";
       readonly route: OutRoute;
       readonly from: OldRoute;
+      /** The peer first takes what is left for it in the old stream. */
+      readonly drain: boolean;
       readonly spec: ConsumerSpec;
       readonly paused: boolean;
       /** Of the policy: a view's events that another version decided are not for this peer. */
@@ -183,7 +185,7 @@ export function describeStep(step: Step): StepReport {
     case "switch-route":
       return report(
         `MESH/${step.route.export.stream}/${step.route.peer}`,
-        `switch ${step.route.peer} from ${step.from.stream} to ${step.route.export.stream}, at the position that it has stored`,
+        `switch ${step.route.peer} from ${step.from.stream} to ${step.route.export.stream}, ${step.drain ? `when it has taken the rest of ${step.from.stream}` : "at the position that it has stored"}`,
       );
     case "delete-consumer":
       return report(

@@ -31,6 +31,25 @@ export async function switchPosition(mesh: JetStreamManager, old: OldRoute, stor
   return Math.max(position, decided);
 }
 
+/**
+ * What a peer has still to take of its old stream before it moves; `null` when it has all that its consumer is to give it. Nobody
+ * writes to that stream any more.
+ * @param stored asks the peer for the last sequence of the stream that it has stored
+ */
+export async function restToTake(
+  mesh: JetStreamManager,
+  old: OldRoute,
+  stored: () => Promise<number>,
+): Promise<string | null> {
+  const { num_pending, delivered, ack_floor } = await mesh.consumers.info(old.stream, old.consumer);
+  if (num_pending > 0) return `${num_pending} events of ${old.stream} are still to be taken`;
+  if (ack_floor.stream_seq >= delivered.stream_seq) return null;
+  const { state } = await mesh.streams.info(old.stream);
+  const has = await stored();
+  if (has >= delivered.stream_seq && has <= state.last_seq) return null;
+  return `events of ${old.stream} are on their way`;
+}
+
 /** Last position that the worker of an old view has decided; 0 when its consumer is gone. */
 async function decidedBy(mesh: JetStreamManager, old: OldRoute): Promise<number> {
   const name = parseStreamName(old.stream);

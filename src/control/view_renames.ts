@@ -42,6 +42,11 @@ function heldBy(plan: ExportPlan, view: ObservedStream | undefined): Renames {
   }
 }
 
+/** Whether a view never held an event under another name than its own. */
+export function keepsNames(view: ObservedStream): boolean {
+  return view.info.config.metadata?.[VIEW_RENAMES] === undefined;
+}
+
 function renames(all: Renames): boolean {
   return all.some(([, rewrite]) => rewrite !== null);
 }

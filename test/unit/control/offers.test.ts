@@ -48,6 +48,16 @@ describe("offersTo()", () => {
     expect(offers(server, "austin", ORDERS, new Map([["austin", accepting(["acme.other"])]]))).toEqual([]);
   });
 
+  test("offers a view that turns native until the peer has taken the rest of it", () => {
+    const server = new FakeServer();
+    server.apply(state(REDACTED), AUSTIN);
+    expect(offers(server, "austin", ORDERS)).toMatchObject([{ kind: "view", stream: "view_acme_orders" }]);
+    server.consumer("view_acme_orders", "austin").paused = true;
+    expect(offers(server, "austin", ORDERS)).toEqual([]);
+    server.apply(state(ORDERS), AUSTIN);
+    expect(offers(server, "austin", ORDERS)).toMatchObject([{ kind: "native", stream: "out_acme" }]);
+  });
+
   test("withdraws a route that moves until it stands on its new stream", () => {
     const server = new FakeServer();
     server.apply(state(ORDERS), AUSTIN);

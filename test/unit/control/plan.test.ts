@@ -202,13 +202,58 @@ describe("planSteps() when a policy changes", () => {
   test("goes back from the view to the native route, and removes the view when nobody moves away from it any more", () => {
     const server = settled(acme({ exports: [REDACTED] }), AUSTIN);
     const steps = server.apply(acme({ exports: [ORDERS] }), AUSTIN);
-    expect(types(steps)).toEqual(["stop-view", "pause-consumer", "switch-route"]);
-    expect(steps.at(-1)).toMatchObject({ from: { stream: "view_acme_orders", source: "out_acme" } });
+    expect(types(steps)).toEqual(["stop-view", "switch-route"]);
+    expect(steps.at(-1)).toMatchObject({
+      from: { stream: "view_acme_orders", source: "out_acme" },
+      drain: true,
+    });
     expect(texts(server.apply(acme({ exports: [ORDERS] }), AUSTIN))).toEqual([
       "delete consumer out_acme/view_orders: view view_acme_orders goes",
       "delete stream MESH/view_acme_orders: no export needs this view",
     ]);
     expect(server.plan(acme({ exports: [ORDERS] }), AUSTIN).steps).toEqual([]);
+  });
+
+  const moved = (from: ExportPolicy, to: ExportPolicy, change: (server: FakeServer) => void = () => {}) => {
+    const server = settled(acme({ exports: [from] }), AUSTIN);
+    change(server);
+    return server.apply(acme({ exports: [to] }), AUSTIN);
+  };
+
+  test("has a peer take no more of a view that it leaves than the native policy lets pass", () => {
+    const narrower = { ...ORDERS, rules: [{ subjects: ["acme.orders.eu"] }] };
+    const steps = moved(REDACTED, narrower);
+    expect(types(steps)).toEqual(["stop-view", "update-consumer", "switch-route"]);
+    expect(steps[1]).toMatchObject({ spec: { filter_subjects: ["berlin~orders.acme.orders.eu"] } });
+  });
+
+  test("has a peer take nothing more of a view of which the native policy lets nothing pass", () => {
+    const other = { ...ORDERS, rules: [{ subjects: ["acme.catalog.>"] }] };
+    const steps = moved(REDACTED, other);
+    expect(types(steps)).toEqual(["stop-view", "pause-consumer", "switch-route"]);
+    expect(steps[2]).toMatchObject({ drain: false });
+  });
+
+  test("has a peer take nothing more of a view that it leaves for another one, or whose events have other names", () => {
+    const renamed = { ...REDACTED, name: "others" };
+    expect(moved(REDACTED, renamed).filter(({ type }) => /pause|switch/.test(type))).toMatchObject([
+      { type: "pause-consumer" },
+      { type: "switch-route", drain: false },
+    ]);
+    const rewritten = { ...ORDERS, rules: [{ subjects: ["acme.orders.*"], rewrite: "acme.o.*" }] };
+    expect(moved(rewritten, ORDERS).filter(({ type }) => /pause|switch/.test(type))).toMatchObject([
+      { type: "pause-consumer" },
+      { type: "switch-route", drain: false },
+    ]);
+  });
+
+  test("lets a peer go on that was held and has not taken the rest of its view yet", () => {
+    const held = (left: number) => (server: FakeServer) => {
+      const consumer = server.consumer("view_acme_orders", "austin");
+      Object.assign(consumer, { paused: true, num_pending: left });
+    };
+    expect(types(moved(REDACTED, ORDERS, held(3)))).toEqual(["stop-view", "resume-consumer", "switch-route"]);
+    expect(types(moved(REDACTED, ORDERS, held(0)))).toEqual(["stop-view", "switch-route"]);
   });
 
   test("narrows a filter before the new configuration and before anything is resumed", () => {

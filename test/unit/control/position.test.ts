@@ -5,7 +5,7 @@ import { importPosition } from "../../../src/control/import_position.ts";
 import { observeMesh } from "../../../src/control/observe.ts";
 import { positionAt, sequenceAfter, sequenceAt } from "../../../src/control/position.ts";
 import { planExports, planInRoutes } from "../../../src/control/routes.ts";
-import { CUT, switchPosition } from "../../../src/control/switch.ts";
+import { CUT, restToTake, switchPosition } from "../../../src/control/switch.ts";
 import { POSITION_HEADER } from "../../../src/model/names.ts";
 import { waitFor } from "../../support/wait_for.ts";
 import { berlin } from "./fake_server.ts";
@@ -146,6 +146,38 @@ describe("sequenceAfter()", () => {
     expect(await after(2)).toBe(2);
     expect([3, 4, 5, 6]).toContain((await after(4)) ?? -1);
     expect(await after(7)).toBe(7);
+  });
+});
+
+describe("restToTake()", () => {
+  const old = { stream: VIEW, consumer: "austin", source: OUT };
+  const rest = (stored: number) => restToTake(server.jsm, old, async () => stored);
+
+  test("is nothing when the peer has all that its filters let pass, acknowledged or by its own word", async () => {
+    await publish(6);
+    await fillView(1, 2, 3);
+    await server.jsm.consumers.add(VIEW, { durable_name: "austin", ack_policy: "all" } as never);
+    expect(await rest(0)).toContain("3 events of view_acme_orders are still to be taken");
+    const consumer = await server.js.consumers.get(VIEW, "austin");
+    const taken = [await consumer.next(), await consumer.next(), await consumer.next()];
+    expect(await rest(2)).toContain("on their way");
+    expect(await rest(3)).toBeNull();
+    // Such a peer speaks of an earlier view of this name.
+    expect(await rest(4)).toContain("on their way");
+    taken[2]?.ack();
+    await waitFor(async () => (await rest(0)) === null, { what: "the acknowledgement" });
+  });
+
+  test("counts nothing that the filters do not let pass any more", async () => {
+    await publish(6);
+    await fillView(1, 2, 3);
+    const filter_subjects = ["berlin~orders.acme.catalog.>"];
+    await server.jsm.consumers.add(VIEW, {
+      durable_name: "austin",
+      ack_policy: "all",
+      filter_subjects,
+    } as never);
+    expect(await rest(0)).toBeNull();
   });
 });
 

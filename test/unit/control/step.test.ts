@@ -110,9 +110,14 @@ const cases: [Step, string, string][] = [
     "attach out_acme of mesh.austin.API to in_acme again: it is silent",
   ],
   [
-    { type: "switch-route", route, from: OLD, spec: CONSUMER, paused: false, version: "v1" },
+    { type: "switch-route", route, from: OLD, drain: false, spec: CONSUMER, paused: false, version: "v1" },
     "MESH/view_acme_orders/austin",
     "switch austin from out_acme to view_acme_orders, at the position that it has stored",
+  ],
+  [
+    { type: "switch-route", route, from: OLD, drain: true, spec: CONSUMER, paused: false, version: "v1" },
+    "MESH/view_acme_orders/austin",
+    "switch austin from out_acme to view_acme_orders, when it has taken the rest of out_acme",
   ],
   [
     { type: "delete-consumer", stream: "out_acme", consumer: "austin", why: "austin is not a peer" },
