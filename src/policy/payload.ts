@@ -69,9 +69,6 @@ export const NO_EDITOR: Editor = {
   name: () => FAULT.brokenText,
 };
 
-/** Member names that the engine of conditions would take for a part of JavaScript. */
-const SPECIAL_NAMES = new Set(["constructor", "__proto__", "prototype"]);
-
 /**
  * Parses payloads for conditions. An object with two members of one name is refused: receivers differ in which one they
  * take, so a condition on it proves nothing. Integers too large for a double become `bigint` where 64 bits hold them; a number
@@ -106,19 +103,14 @@ export class PayloadParser {
     const read = this.read(data);
     if (read.type === "failed") return read;
     const { text } = read;
-    const holder = { value: JSON.parse(text) as unknown };
-    let seen = inspect(holder);
+    const value = JSON.parse(text) as unknown;
+    const seen = inspect(value);
     if (seen.members !== read.members) {
       return failed("predicate_failed", "An object of the payload has two members of one name");
     }
-    if (seen.hasLarge) {
-      holder.value = JSON.parse(
-        text,
-        exactInteger as (this: unknown, key: string, value: unknown) => unknown,
-      );
-      seen = inspect(holder);
-    }
-    return { type: "ok", value: holder.value };
+    if (!seen.hasLarge) return { type: "ok", value };
+    const reviver = exactInteger as (this: unknown, key: string, value: unknown) => unknown;
+    return { type: "ok", value: JSON.parse(text, reviver) };
   }
 }
 
@@ -137,33 +129,24 @@ function isLarge(value: number): boolean {
   return !Number.isFinite(value) || (Number.isInteger(value) && !Number.isSafeInteger(value));
 }
 
-/** Walks over a parsed value without recursion; objects with a special member name are replaced by maps. */
-function inspect(holder: { value: unknown }): { members: number; hasLarge: boolean } {
+/** Counts the members of all objects of a parsed value, without recursion, and looks for large numbers. */
+function inspect(root: unknown): { members: number; hasLarge: boolean } {
   let members = 0;
   let hasLarge = false;
-  const open: object[] = [];
-  const visit = (value: unknown): unknown => {
+  const open = [root];
+  while (open.length > 0) {
+    const value = open.pop();
     if (typeof value === "number") hasLarge ||= isLarge(value);
-    if (typeof value !== "object" || value === null) return value;
-    let entered = value;
-    if (!Array.isArray(value) && !(value instanceof Map)) {
-      const names = Object.keys(value);
-      members += names.length;
-      if (names.some((name) => SPECIAL_NAMES.has(name))) entered = new Map(Object.entries(value));
+    if (typeof value !== "object" || value === null) continue;
+    if (Array.isArray(value)) {
+      for (const one of value) if (typeof one === "object" || typeof one === "number") open.push(one);
+      continue;
     }
-    open.push(entered);
-    return entered;
-  };
-  holder.value = visit(holder.value);
-  for (let next = open.pop(); next !== undefined; next = open.pop()) {
-    if (Array.isArray(next)) for (let i = 0; i < next.length; i++) next[i] = visit(next[i]);
-    else if (next instanceof Map) for (const [name, value] of next) next.set(name, visit(value));
-    else {
-      const object = next as Record<string, unknown>;
-      for (const name of Object.keys(object)) {
-        const value = object[name];
-        if (typeof value === "object" || typeof value === "number") object[name] = visit(value);
-      }
+    const names = Object.keys(value);
+    members += names.length;
+    for (const name of names) {
+      const one = (value as Readonly<Record<string, unknown>>)[name];
+      if (typeof one === "object" || typeof one === "number") open.push(one);
     }
   }
   return { members, hasLarge };

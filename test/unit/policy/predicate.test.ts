@@ -62,7 +62,24 @@ describe("a condition", () => {
     expect(evaluate('data.constructor.name == "x"', { data })).toMatchObject({ value: true });
     expect(evaluate("data.list[0].constructor == 1", { data })).toMatchObject({ value: true });
     expect(evaluate("has(data.admin)", { data })).toMatchObject({ value: false });
+    expect(evaluate('data["__proto__"].admin', { data })).toMatchObject({ value: true });
+    expect(evaluate("data == data && size(data) == 3", { data })).toMatchObject({ value: true });
+    const large = `{"__proto__":{"__proto__":9007199254740993},"id":9007199254740993}`;
+    expect(evaluate('data["__proto__"]["__proto__"] == data.id', { data: large })).toMatchObject({
+      value: true,
+    });
   });
+
+  test.each(["constructor", "__proto__", "prototype", "toString", "name"])(
+    "whatever a member is called, '%s' too, a key of another type is no key of JSON",
+    (name) => {
+      const data = `{"${name}":1}`;
+      expect(evaluate("1 in data", { data })).toMatchObject({ type: "failed" });
+      expect(evaluate("data[1] == 1", { data })).toMatchObject({ type: "failed" });
+      expect(evaluate(`"${name}" in data && data["${name}"] == 1`, { data })).toMatchObject({ value: true });
+      expect(evaluate('"other" in data', { data })).toMatchObject({ value: false });
+    },
+  );
 
   test.each([
     ["data.missing == 1", {}, "predicate_failed", "no_such_key"],
