@@ -133,20 +133,18 @@ function isLarge(value: number): boolean {
 function inspect(root: unknown): { members: number; hasLarge: boolean } {
   let members = 0;
   let hasLarge = false;
-  const open = [root];
-  while (open.length > 0) {
-    const value = open.pop();
+  const open: object[] = [];
+  const visit = (value: unknown): void => {
     if (typeof value === "number") hasLarge ||= isLarge(value);
-    if (typeof value !== "object" || value === null) continue;
-    if (Array.isArray(value)) {
-      for (const one of value) if (typeof one === "object" || typeof one === "number") open.push(one);
-      continue;
-    }
-    const names = Object.keys(value);
-    members += names.length;
-    for (const name of names) {
-      const one = (value as Readonly<Record<string, unknown>>)[name];
-      if (typeof one === "object" || typeof one === "number") open.push(one);
+    else if (typeof value === "object" && value !== null) open.push(value);
+  };
+  visit(root);
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    if (Array.isArray(next)) for (const value of next) visit(value);
+    else {
+      const names = Object.keys(next);
+      members += names.length;
+      for (const name of names) visit((next as Readonly<Record<string, unknown>>)[name]);
     }
   }
   return { members, hasLarge };

@@ -87,6 +87,7 @@ describe("the cost of a condition", () => {
         error: "Condition failed: too_expensive",
       });
     },
+    30_000,
   );
 
   test("is not outweighed by the other side of a disjunction", () => {
