@@ -20,6 +20,7 @@ import {
 } from "./schema/compare.ts";
 import { ExportParams, jsonBody, WriteHeaders } from "./schema/request.ts";
 import { jsonResponse, removeResponses, writeResponses } from "./schema/response.ts";
+import { requirePayloads } from "./visible.ts";
 
 const DEFAULT_LAST = 10_000;
 const DEFAULT_DEADLINE = "60s";
@@ -100,9 +101,11 @@ export function addCompare(app: Api, options: ApiOptions): void {
     get,
     async (c) => {
       const { tenant, name } = c.req.valid("param");
+      const samples = c.req.valid("query").samples === "true";
+      if (samples) requirePayloads(c);
       const found = control.state.get({ type: "shadow", tenant, name });
       if (found === null) requireExport(options, tenant, name);
-      const report = await control.shadow(tenant, name, c.req.valid("query").samples === "true");
+      const report = await control.shadow(tenant, name, samples);
       if (found !== null) c.header("ETag", etag(found.revision));
       const { compared } = report;
       const document =

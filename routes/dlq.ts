@@ -1,14 +1,16 @@
 /** `/v1/tenants/{tenant}/dlq`: events that a policy could not decide. They never left the site. */
 import { createRoute, z } from "@hono/zod-openapi";
+import type { Context } from "hono";
 import { BEARER } from "./auth.ts";
 import { refuseInvalid } from "./check.ts";
 import { requireTenant } from "./documents.ts";
-import type { Api, ApiOptions } from "./options.ts";
+import type { Api, ApiEnv, ApiOptions } from "./options.ts";
 import { payloadFields } from "./payload.ts";
 import { problemResponse } from "./problem.ts";
 import { DeadLetter, DeadLetterDetail, DropBody, FilterFields, filterOf } from "./schema/dead_letter.ts";
 import { jsonBody, TenantParams, wholeNumber } from "./schema/request.ts";
 import { jsonResponse } from "./schema/response.ts";
+import { requirePayloads, seesPayloads } from "./visible.ts";
 
 const DEFAULT_LIMIT = 100;
 
@@ -99,6 +101,11 @@ const drop = createRoute({
   },
 });
 
+/** Headers are the publisher's, as the payload is: a policy may have dropped them. */
+function visibleLetter<T extends { readonly headers: object }>(c: Context<ApiEnv>, letter: T): T {
+  return seesPayloads(c) ? letter : { ...letter, headers: {} };
+}
+
 export function addDeadLetters(app: Api, { control }: ApiOptions): void {
   app.openapi(
     list,
@@ -107,7 +114,7 @@ export function addDeadLetters(app: Api, { control }: ApiOptions): void {
       const { after = 0, limit = DEFAULT_LIMIT, ...filter } = c.req.valid("query");
       requireTenant(control, tenant);
       const { letters, next } = await control.deadLetters.list(tenant, { after, limit, ...filterOf(filter) });
-      return c.json({ items: letters, next }, 200);
+      return c.json({ items: letters.map((letter) => visibleLetter(c, letter)), next }, 200);
     },
     refuseInvalid(list.request),
   );
@@ -127,11 +134,14 @@ export function addDeadLetters(app: Api, { control }: ApiOptions): void {
     async (c) => {
       const { tenant, sequence } = c.req.valid("param");
       requireTenant(control, tenant);
-      // The one place where raw data leaves by the API: a role that may see it is asked for here, once there are roles.
-      const { payload, ...letter } = await control.deadLetters.show(tenant, sequence, {
-        payload: c.req.valid("query").payload === "true",
-      });
-      return c.json({ ...letter, ...(payload === null ? {} : payloadFields("payload", payload)) }, 200);
+      // The one place where raw data leaves by the API.
+      const asked = c.req.valid("query").payload === "true";
+      if (asked) requirePayloads(c);
+      const { payload, ...letter } = await control.deadLetters.show(tenant, sequence, { payload: asked });
+      return c.json(
+        { ...visibleLetter(c, letter), ...(payload === null ? {} : payloadFields("payload", payload)) },
+        200,
+      );
     },
     refuseInvalid(show.request),
   );

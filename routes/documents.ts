@@ -11,6 +11,7 @@ import { LeafmeshError } from "../src/model/errors.ts";
 import type { AppliedHeader } from "./answers.ts";
 import type { ApiOptions } from "./options.ts";
 import { etag, expectedRevision, isNotModified } from "./precondition.ts";
+import { noTenant } from "./visible.ts";
 
 /** Answers with a document and its ETag, or 304 when the client has it. @throws LeafmeshError `not_found` */
 export function readDocument<R extends ResourceRef>(
@@ -75,7 +76,7 @@ export async function removeDocument(c: Context, options: ApiOptions, ref: Resou
 
 /** @throws LeafmeshError `not_found` */
 export function requireTenant(control: ApiOptions["control"], tenant: string): void {
-  if (control.state.get({ type: "tenant", tenant }) === null) throw missing({ type: "tenant", tenant });
+  if (control.state.get({ type: "tenant", tenant }) === null) throw noTenant(tenant);
 }
 
 /**

@@ -14,6 +14,7 @@ import { problemResponse } from "./problem.ts";
 import { ExplainBody, ExplainResponse, type ShownReport } from "./schema/explain.ts";
 import { jsonBody, TenantParams } from "./schema/request.ts";
 import { jsonResponse } from "./schema/response.ts";
+import { requireVisible } from "./visible.ts";
 
 const common = {
   method: "post" as const,
@@ -48,7 +49,9 @@ export function addExplain(app: Api, { control }: ApiOptions): void {
     explain,
     async (c) => {
       const body = c.req.valid("json");
-      return c.json(await run(tenantOf(body.subject), body), 200);
+      const tenant = tenantOf(body.subject);
+      requireVisible(c, tenant);
+      return c.json(await run(tenant, body), 200);
     },
     refuseInvalid(explain.request),
   );

@@ -1,5 +1,6 @@
 /** `/healthz`, `/readyz` and `/metrics`: for those who watch the sidecar. */
 import { createRoute, z } from "@hono/zod-openapi";
+import type { Principal } from "../src/model/principal.ts";
 import { BEARER } from "./auth.ts";
 import type { Api, ApiOptions } from "./options.ts";
 import { problemResponse } from "./problem.ts";
@@ -25,11 +26,20 @@ const readyz = createRoute({
   responses: { 200: jsonResponse(Ready, "Ready"), 503: jsonResponse(Ready, "Not ready, and why") },
 });
 
+function maySeeSite(principal: Principal | undefined): boolean {
+  return principal !== undefined && principal.role !== "tenant-admin";
+}
+
 export function addHealth(app: Api, { control, openMetrics }: ApiOptions): void {
   app.openapi(healthz, (c) => c.json({ ok: true as const }, 200));
   app.openapi(readyz, async (c) => {
     const { ready, reasons } = await control.ready();
-    return c.json({ ready, reasons }, ready ? 200 : 503);
+    // Reasons name streams, and with them tenants.
+    const told =
+      maySeeSite(c.get("principal")) || reasons.length === 0
+        ? reasons
+        : ["the reasons are told with a token"];
+    return c.json({ ready, reasons: told }, ready ? 200 : 503);
   });
   const metrics = createRoute({
     method: "get",

@@ -7,6 +7,7 @@ import { problemResponse } from "./problem.ts";
 import { LintBody, LintReport } from "./schema/lint.ts";
 import { jsonBody } from "./schema/request.ts";
 import { jsonResponse } from "./schema/response.ts";
+import { onlyTenant } from "./visible.ts";
 
 const common = { path: "/v1/lint", tags: ["lint"], security: BEARER };
 const responses = { 200: jsonResponse(LintReport, "What was found"), default: problemResponse };
@@ -28,7 +29,7 @@ const candidate = createRoute({
 });
 
 export function addLint(app: Api, { control }: ApiOptions): void {
-  app.openapi(running, (c) => c.json(control.lint(), 200));
+  app.openapi(running, (c) => c.json(control.lint(undefined, onlyTenant(c) ?? undefined), 200));
   app.openapi(
     candidate,
     (c) => {

@@ -1,11 +1,10 @@
 /** The HTTP API of a sidecar. Each resource is one file; this one puts in front what they all share. */
 import { OpenAPIHono } from "@hono/zod-openapi";
 import type { MiddlewareHandler } from "hono";
-import { bodyLimit } from "hono/body-limit";
 import { secureHeaders } from "hono/secure-headers";
 import { LeafmeshError } from "../src/model/errors.ts";
 import type { VersionHeader } from "./answers.ts";
-import { requireToken } from "./auth.ts";
+import { requireAccess } from "./auth.ts";
 import { addCompare } from "./compare.ts";
 import { addDeadLetters } from "./dlq.ts";
 import { addExplain } from "./explain.ts";
@@ -13,6 +12,9 @@ import { addExports } from "./exports.ts";
 import { addHealth } from "./health.ts";
 import { addImports } from "./imports.ts";
 import { addKeys } from "./keys.ts";
+import { readBody } from "./limits/body.ts";
+import { Gate } from "./limits/gate.ts";
+import { requireHead } from "./limits/head.ts";
 import { addLint } from "./lint.ts";
 import { addOpenApi } from "./openapi.ts";
 import type { Api, ApiEnv, ApiOptions } from "./options.ts";
@@ -23,39 +25,37 @@ import { addRedrives } from "./redrives.ts";
 import { addSchemas } from "./schemas.ts";
 import { addLinks, addSite } from "./site.ts";
 import { addTenants } from "./tenants.ts";
+import { addTokens } from "./tokens.ts";
 
 export type { Api, ApiLog, ApiOptions } from "./options.ts";
-
-/** Largest body of a request. */
-const MAX_BODY_BYTES = 1024 * 1024;
 
 /**
  * Builds the API. Serve its `fetch`; in tests call its `request`.
  *
- * Everything under `/v1`, and `/metrics` unless `openMetrics`, wants the bearer token.
+ * Everything but what `authorization.ts` calls open wants a bearer token, and that its role may do it.
  */
 export function createApi(options: ApiOptions): Api {
   const app: Api = new OpenAPIHono<ApiEnv>();
   app.onError(errorWriter(options));
-  // No HSTS: this server speaks plain HTTP, on loopback or behind a proxy that has its own.
-  app.use(secureHeaders({ strictTransportSecurity: false }), async (c, next) => {
+  const headers = secureHeaders({
+    // Without TLS this server speaks plain HTTP, on loopback or behind a proxy that has its own.
+    strictTransportSecurity: options.tls === true,
+    xFrameOptions: "DENY",
+    contentSecurityPolicy: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] },
+    // The page has a policy of its own.
+    overwrite: false,
+  });
+  app.use(headers, async (c, next) => {
     c.header("Cache-Control", "no-store");
     c.header("Leafmesh-Version" satisfies VersionHeader, options.version);
     await next();
   });
+  app.use(requireHead(options));
   logChanges(app, options);
-  const guard = requireToken(options);
-  app.use("/v1/*", guard);
-  if (options.openMetrics !== true) app.use("/metrics", guard);
-  app.use(
-    bodyLimit({
-      maxSize: MAX_BODY_BYTES,
-      onError: () => {
-        throw new LeafmeshError("too_large", `The body is larger than ${MAX_BODY_BYTES} bytes`);
-      },
-    }),
-  );
+  app.use(requireAccess(app, options, new Gate(options.limits)));
+  app.use(readBody(options.limits));
   app.use("/v1/*", requireBody);
+  addTokens(app, options);
   addSite(app, options);
   addPeers(app, options);
   addTenants(app, options);

@@ -5,6 +5,7 @@ import type { Api, ApiOptions } from "./options.ts";
 import { problemResponse } from "./problem.ts";
 import { ApplyReport, PlanReport } from "./schema/report.ts";
 import { jsonResponse } from "./schema/response.ts";
+import { visiblePlan } from "./visible.ts";
 
 const plan = createRoute({
   method: "get",
@@ -29,6 +30,6 @@ const apply = createRoute({
 });
 
 export function addPlan(app: Api, { control }: ApiOptions): void {
-  app.openapi(plan, async (c) => c.json(await control.plan(), 200));
+  app.openapi(plan, async (c) => c.json(visiblePlan(c, await control.plan()), 200));
   app.openapi(apply, async (c) => c.json(await control.apply(), 200));
 }

@@ -4,7 +4,8 @@ import type { Context, ErrorHandler } from "hono";
 import { HTTPException } from "hono/http-exception";
 import { type ErrorCode, errorText, errorTitle, httpStatus, LeafmeshError } from "../src/model/errors.ts";
 import { withoutSecrets } from "../src/model/secrets.ts";
-import type { Api, ApiOptions } from "./options.ts";
+import type { Api, ApiEnv, ApiOptions } from "./options.ts";
+import { visibleError } from "./visible.ts";
 
 /** A problem document. `code` is stable: branch on it, never on text. */
 export const ProblemDocument = z
@@ -34,7 +35,7 @@ export const problemResponse = {
   content: { "application/problem+json": { schema: ProblemDocument } },
 } as const;
 
-type ProblemStatus = ReturnType<typeof httpStatus> | 405 | 415;
+type ProblemStatus = ReturnType<typeof httpStatus> | 405 | 414 | 415 | 431;
 
 /** Writes a problem document. Headers that the handler has set, such as ETag, stay. */
 export function writeProblem(
@@ -55,11 +56,11 @@ export function writeProblem(
 }
 
 /** Turns anything thrown into a problem document; what was not foreseen is logged and not shown. */
-export function errorWriter({ log }: ApiOptions): ErrorHandler {
+export function errorWriter({ log }: ApiOptions): ErrorHandler<ApiEnv> {
   return (thrown, c) => {
     if (thrown instanceof LeafmeshError) {
       if (httpStatus(thrown.code) >= 500) logFailure(log, c, thrown.code, thrown);
-      return writeProblem(c, thrown);
+      return writeProblem(c, visibleError(c, thrown));
     }
     if (thrown instanceof HTTPException && thrown.status < 500) {
       const [code, text, status] = refused(thrown, c);

@@ -5,6 +5,7 @@ import type { Api, ApiOptions } from "./options.ts";
 import { problemResponse } from "./problem.ts";
 import { LinkReport, SiteReport } from "./schema/report.ts";
 import { jsonResponse } from "./schema/response.ts";
+import { visibleLinks } from "./visible.ts";
 
 const site = createRoute({
   method: "get",
@@ -37,5 +38,5 @@ const links = createRoute({
 });
 
 export function addLinks(app: Api, { control }: ApiOptions): void {
-  app.openapi(links, async (c) => c.json({ items: await control.links() }, 200));
+  app.openapi(links, async (c) => c.json({ items: visibleLinks(c, await control.links()) }, 200));
 }

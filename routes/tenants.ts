@@ -1,9 +1,10 @@
 /** `/v1/tenants`: who uses the site, with which limits. */
 import { createRoute } from "@hono/zod-openapi";
+import type { Context } from "hono";
 import { BEARER } from "./auth.ts";
 import { refuseInvalid } from "./check.ts";
 import { listDocuments, readDocument, removeDocument, requireSame, writeDocument } from "./documents.ts";
-import type { Api, ApiOptions } from "./options.ts";
+import type { Api, ApiEnv, ApiOptions } from "./options.ts";
 import {
   jsonBody,
   ReadHeaders,
@@ -13,6 +14,7 @@ import {
   WriteHeaders,
 } from "./schema/request.ts";
 import { listResponses, readResponses, removeResponses, writeResponses } from "./schema/response.ts";
+import { onlyTenant, requireOwnFields } from "./visible.ts";
 
 const path = "/v1/tenants/{tenant}";
 const common = { tags: ["tenants"], security: BEARER };
@@ -53,9 +55,14 @@ const remove = createRoute({
   responses: removeResponses,
 });
 
+function visibleTenants(c: Context<ApiEnv>, options: ApiOptions) {
+  const only = onlyTenant(c);
+  return listDocuments(options, "tenant").filter(({ ref }) => only === null || ref.tenant === only);
+}
+
 export function addTenants(app: Api, options: ApiOptions): void {
   app.openapi(list, (c) => {
-    const items = listDocuments(options, "tenant").map(({ ref, value, ...item }) => ({
+    const items = visibleTenants(c, options).map(({ ref, value, ...item }) => ({
       ...item,
       value: { tenant: ref.tenant, ...value },
     }));
@@ -75,6 +82,7 @@ export function addTenants(app: Api, options: ApiOptions): void {
       const { tenant } = c.req.valid("param");
       const { tenant: named, ...settings } = c.req.valid("json");
       requireSame("tenant", tenant, named);
+      requireOwnFields(c, options.control.state.get({ type: "tenant", tenant })?.value, settings);
       const status = await writeDocument(c, options, { type: "tenant", tenant }, settings);
       return c.json({ tenant, ...settings }, status);
     },

@@ -262,8 +262,11 @@ export interface Control {
   plan(): Promise<PlanReport>;
   /** Runs the plan now and waits until nothing differs or a step fails. */
   apply(): Promise<ApplyReport>;
-  /** Lints the text of a site file, or without one the state that is in force, whose findings have no lines. */
-  lint(candidate?: { readonly name: string; readonly text: string }): LintReport;
+  /**
+   * Lints the text of a site file, or without one the state that is in force, whose findings have no lines: all of it, or
+   * what one tenant has there, as if no other were.
+   */
+  lint(candidate?: { readonly name: string; readonly text: string }, tenant?: string): LintReport;
   links(): Promise<readonly LinkReport[]>;
   explain(tenant: string, request: ExplainRequest): Promise<ExplainReport>;
   /** What other rules would have done with stored events. Nothing is published or changed. */

@@ -4,7 +4,7 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import type { DesiredState, DesiredTenant } from "../model/desired.ts";
 import { LeafmeshError } from "../model/errors.ts";
 import type { EventScan } from "../model/event_scan.ts";
-import type { LintReport } from "../model/finding.ts";
+import { type LintReport, lintReport } from "../model/finding.ts";
 import type { KeyInfo, KeyKind } from "../model/keys.ts";
 import { siteApiPrefix, siteApiReset, tenantAccount } from "../model/names.ts";
 import type { ExportPolicy } from "../model/schema/policy.ts";
@@ -171,10 +171,15 @@ export class SiteControl implements Control, AsyncDisposable {
     return report;
   }
 
-  lint(candidate?: LintFile): LintReport {
+  lint(candidate?: LintFile, tenant?: string): LintReport {
     if (candidate !== undefined) return lintText(candidate);
     const { site, guards = {} } = this.#options;
-    return lintSite({ site, ...this.state.documents(), ...guards }, site);
+    const documents = this.state.documents();
+    if (tenant === undefined) return lintSite({ site, ...documents, ...guards }, site);
+    const tenants = documents.tenants.filter((one) => one.tenant === tenant);
+    const { findings } = lintSite({ site, ...documents, tenants, ...guards }, site);
+    const own = findings.filter(({ path }) => path.startsWith("tenants["));
+    return lintReport([site], own);
   }
 
   async links(): Promise<readonly LinkReport[]> {

@@ -168,6 +168,8 @@ export const stateKey = {
   importFrom: (tenant: string, peer: string, origin: string) => `import.${tenant}.${peer}.${origin}`,
   schema: (tenant: string, name: string) => `schema.${tenant}.${name}`,
   peer: (peer: string) => `peer.${peer}`,
+  /** A token of the API; `id` may be `*`. */
+  token: (id: string) => `token.${id}`,
   /** What a peer said last that it accepts from us. */
   accepted: (peer: string) => `accepted.${peer}`,
   /** The dead letters that are on their way into a view. */

@@ -19,3 +19,26 @@ export interface Principal {
 
 /** The one of `keys/api.token`, who may do all. */
 export const BOOTSTRAP: Principal = { name: "bootstrap", type: "bootstrap", role: "operator" };
+
+/** What a token stands for, as long as it holds. */
+export interface Grant {
+  readonly principal: Principal;
+  /** Aborted at once when the token is revoked or has expired: what is open for it ends. */
+  readonly signal: AbortSignal;
+}
+
+/** A token of the API as it is listed: all but the token itself. Times are RFC 3339. */
+export interface TokenInfo {
+  /** Stands in the token, and names it in the API. */
+  readonly id: string;
+  /** No two tokens have the same. */
+  readonly name: string;
+  readonly role: Role;
+  readonly tenant: string | null;
+  readonly createdAt: string;
+  /** Name of the principal that has made it. */
+  readonly createdBy: string;
+  readonly expiresAt: string;
+  /** To within an hour; `null`: never. */
+  readonly lastUsed: string | null;
+}

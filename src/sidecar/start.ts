@@ -2,7 +2,9 @@
 import { join, resolve } from "node:path";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { createApi } from "../../routes/mod.ts";
-import { loadApiToken } from "../control/api_token.ts";
+import { Authenticator } from "../control/access/authenticator.ts";
+import { loadBootstrapToken } from "../control/access/bootstrap.ts";
+import { TokenStore } from "../control/access/token_store.ts";
 import { checkState, requireAllowed } from "../control/check_state.ts";
 import { loadRemembered, rememberState } from "../control/remembered.ts";
 import { SiteControl } from "../control/site_control.ts";
@@ -69,7 +71,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   const path = resolve(options.base, file.data ?? join("leafmesh-data", site));
   const folder = stack.use(await DataFolder.open(path));
   const keys = await loadSiteKeys(folder.path);
-  const token = await loadApiToken(folder.path, tokenSetting(file, options.base), options.env);
+  const token = await loadBootstrapToken(folder.path, tokenSetting(file, options.base), options.env);
   const before = await loadRemembered(folder.path);
   const remembered = before ?? { state: desiredOfFile(file), retired: [] };
   if (remembered.state.site !== site) {
@@ -176,10 +178,30 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
       log: (level, message) => log(level, "control", message),
     }),
   );
-  changed = () => control.changed();
+  const tokens = stack.use(
+    await TokenStore.open({ js, now: Date.now, log: (message) => log("info", "api", message) }),
+  );
+  const tenantNames = () => state.desired().state.tenants.map(({ name }) => name);
+  await tokens.keepTenants(tenantNames());
+  changed = () => {
+    void tokens.keepTenants(tenantNames());
+    control.changed();
+  };
   await control.apply();
 
-  const api = createApi({ control, token: token.check, version: VERSION, log: apiLog(log) });
+  const authenticator = new Authenticator(token, tokens, null);
+  const api = createApi({
+    control,
+    authenticate: (candidate) => authenticator.authenticate(candidate),
+    tokens: {
+      list: () => tokens.list(),
+      add: (request) => tokens.add(request),
+      revoke: (id) => tokens.revoke(id),
+      rotateBootstrap: () => token.rotate(),
+    },
+    version: VERSION,
+    log: apiLog(log),
+  });
   const { host: hostname, port } = parseAddress(file.api?.listen ?? DEFAULT_API);
   const serving = await serve({
     hostname,
@@ -216,5 +238,5 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
 
 function tokenSetting(file: SiteFile, base: string) {
   const setting = file.api?.token;
-  return setting !== undefined && "file" in setting ? { file: resolve(base, setting.file) } : setting;
+  return typeof setting === "object" && "file" in setting ? { file: resolve(base, setting.file) } : setting;
 }

@@ -97,11 +97,15 @@ export const ApiSettings = z
   .strictObject({
     listen: Address.optional().meta({ description: "Default 127.0.0.1:7480" }),
     token: z
-      .union([z.strictObject({ file: z.string().min(1) }), z.strictObject({ env: z.string().min(1) })])
+      .union([
+        z.strictObject({ file: z.string().min(1) }),
+        z.strictObject({ env: z.string().min(1) }),
+        z.literal("off"),
+      ])
       .optional()
       .meta({
         description:
-          "Where the admin token is read from; default: made on first start, kept in the data folder",
+          "Where the bootstrap token, an operator's, is read from; default: made on first start, kept in the data folder; off: there is none",
       }),
   })
   .meta({ id: "ApiSettings" });

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { LeafmeshError } from "../../../src/model/errors.ts";
 import { problemOf, TOKEN, testApi } from "./api_support.ts";
+import { ROLE_TOKENS } from "./fake_tokens.ts";
 
 describe("the bearer token", () => {
   test.each(["/v1/site", "/v1/tenants", "/v1/no-such", "/v1", "/metrics"])(
@@ -39,7 +40,9 @@ describe("the bearer token", () => {
       headers: { authorization: "Bearer secret-candidate" },
     });
     expect(`${await response.text()} ${logged.join()}`).not.toContain("secret-candidate");
-    expect(logged).toEqual(['warn token refused {"method":"PUT","path":"/v1/tenants/acme"}']);
+    expect(logged).toEqual([
+      'warn token refused {"method":"PUT","path":"/v1/tenants/acme","why":"wrong","from":""}',
+    ]);
   });
 });
 
@@ -113,7 +116,10 @@ describe("answers", () => {
       origin: "https://evil.example",
     });
     expect(headers.get("x-content-type-options")).toBe("nosniff");
-    expect(headers.get("x-frame-options")).toBe("SAMEORIGIN");
+    expect(headers.get("x-frame-options")).toBe("DENY");
+    expect(headers.get("content-security-policy")).toBe("default-src 'none'; frame-ancestors 'none'");
+    expect(headers.get("referrer-policy")).toBe("no-referrer");
+    expect(headers.get("strict-transport-security")).toBeNull();
     expect(headers.get("cache-control")).toBe("no-store");
     expect(headers.get("access-control-allow-origin")).toBeNull();
   });
@@ -162,12 +168,19 @@ describe("the log", () => {
 });
 
 describe("/readyz", () => {
-  test("is 503 with the reasons when the site is not ready", async () => {
-    const { app, control } = testApi();
+  test("is 503 when the site is not ready, and tells why with a token of the whole site", async () => {
+    const { app, call, control } = testApi();
     control.isReady = false;
     const response = await app.request("/readyz");
     expect(response.status).toBe(503);
-    expect(await response.json()).toEqual({ ready: false, reasons: ["nats-server is down"] });
+    const hidden = { ready: false, reasons: ["the reasons are told with a token"] };
+    expect(await response.json()).toEqual(hidden);
+    expect(await (await call("GET", "/readyz")).json()).toEqual({
+      ready: false,
+      reasons: ["nats-server is down"],
+    });
+    const authorization = `Bearer ${ROLE_TOKENS.acme}`;
+    expect(await (await call("GET", "/readyz", undefined, { authorization })).json()).toEqual(hidden);
   });
 });
 

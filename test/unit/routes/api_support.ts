@@ -1,20 +1,25 @@
 /** The API with a control in memory, called without a port. */
-import { type ApiLog, createApi } from "../../../routes/mod.ts";
+import { type ApiLog, type ApiOptions, createApi } from "../../../routes/mod.ts";
 import { createFakeControl, type FakeControl } from "./fake_control.ts";
+import { createFakeTokens, type FakeTokens } from "./fake_tokens.ts";
 
 export const TOKEN = "the-token";
 
 export interface TestApi {
   readonly app: ReturnType<typeof createApi>;
   readonly control: FakeControl;
+  readonly tokens: FakeTokens;
   /** Lines that the API logged. */
   readonly logged: string[];
   /** Calls with the token, and a JSON body where there is one. */
   call(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Response>;
 }
 
-export function testApi(options: { readonly openMetrics?: boolean } = {}): TestApi {
+export function testApi(
+  options: Partial<Pick<ApiOptions, "openMetrics" | "limits" | "knowsHost" | "tls">> = {},
+): TestApi {
   const control = createFakeControl();
+  const tokens = createFakeTokens(TOKEN);
   const logged: string[] = [];
   const write =
     (level: string): ApiLog["info"] =>
@@ -23,7 +28,8 @@ export function testApi(options: { readonly openMetrics?: boolean } = {}): TestA
   const log: ApiLog = { info: write("info"), warn: write("warn"), error: write("error") };
   const app = createApi({
     control,
-    token: (candidate) => candidate === TOKEN,
+    authenticate: async (candidate) => tokens.authenticate(candidate),
+    tokens,
     version: "0.1.0",
     log,
     ...options,
@@ -31,6 +37,7 @@ export function testApi(options: { readonly openMetrics?: boolean } = {}): TestA
   return {
     app,
     control,
+    tokens,
     logged,
     async call(method, path, body, headers = {}) {
       const all: Record<string, string> = { authorization: `Bearer ${TOKEN}`, ...headers };

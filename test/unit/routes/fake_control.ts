@@ -217,8 +217,8 @@ export function createFakeControl(): FakeControl {
       if (fake.applied instanceof LeafmeshError) throw fake.applied;
       return fake.applied;
     },
-    lint(candidate) {
-      calls.push(`lint ${candidate?.name ?? "the state"}`);
+    lint(candidate, tenant) {
+      calls.push(`lint ${candidate?.name ?? "the state"}${tenant === undefined ? "" : ` of ${tenant}`}`);
       return lintText(candidate ?? { name: "berlin", text: "site: berlin" });
     },
     links: async () => fake.linked,
