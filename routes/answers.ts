@@ -1,5 +1,6 @@
 /** The types of the API's answers, for its clients. */
 import type { DeadLetter, LinkReport } from "../src/control/api.ts";
+import type { AuditRecord, ChainHead } from "../src/model/audit.ts";
 import type { KeyInfo } from "../src/model/keys.ts";
 
 export type {
@@ -10,6 +11,7 @@ export type {
   RouteReport,
   SiteReport,
 } from "../src/control/api.ts";
+export type { AuditRecord } from "../src/model/audit.ts";
 export type { LintReport } from "../src/model/finding.ts";
 export type { RedriveReport } from "../src/model/redrive.ts";
 export type { ComparisonDocument, DiffDocument, OutputDocument, ShadowDocument } from "./schema/compare.ts";
@@ -33,6 +35,13 @@ export interface DeadLetterPage {
   readonly items: readonly DeadLetter[];
   /** What to send as `after` for more; `null` at the end. */
   readonly next: number | null;
+}
+
+/** Records of the audit trail, and where the trail stands. */
+export interface AuditPage {
+  readonly items: readonly AuditRecord[];
+  readonly next: number | null;
+  readonly head: ChainHead;
 }
 
 /** How many dead letters a drop has removed, or would. */

@@ -40,6 +40,9 @@ export const ACCESS: Readonly<Record<string, Access>> = {
   deleteToken: site("operator"),
   rotateBootstrap: site("operator"),
 
+  listAudit: site("operator", "auditor"),
+  exportAudit: site("operator", "auditor"),
+
   getSite: filtered(...ALL),
   listLinks: filtered(...ALL),
   getPlan: filtered(...ALL),

@@ -4,6 +4,8 @@ import type { MiddlewareHandler } from "hono";
 import { secureHeaders } from "hono/secure-headers";
 import { LeafmeshError } from "../src/model/errors.ts";
 import type { VersionHeader } from "./answers.ts";
+import { addAudit } from "./audit.ts";
+import { tellChanges, tellDenials } from "./audited.ts";
 import { requireAccess } from "./auth.ts";
 import { addCompare } from "./compare.ts";
 import { addDeadLetters } from "./dlq.ts";
@@ -52,9 +54,11 @@ export function createApi(options: ApiOptions): Api {
   });
   app.use(requireHead(options));
   logChanges(app, options);
+  app.use(tellDenials(options));
   app.use(requireAccess(app, options, new Gate(options.limits)));
   app.use(readBody(options.limits));
   app.use("/v1/*", requireBody);
+  app.use("/v1/*", tellChanges(options));
   addTokens(app, options);
   addSite(app, options);
   addPeers(app, options);
@@ -70,6 +74,7 @@ export function createApi(options: ApiOptions): Api {
   addExplain(app, options);
   addRedrives(app, options);
   addDeadLetters(app, options);
+  addAudit(app, options);
   addHealth(app, options);
   addOpenApi(app, options);
   addNotFound(app);

@@ -40,6 +40,11 @@ export class ApiClient {
     return (await (await this.#call("GET", path)).json()) as T;
   }
 
+  /** What is no JSON, as its text. */
+  async text(path: string): Promise<string> {
+    return await (await this.#call("GET", path, { timeoutMs: APPLY_TIMEOUT_MS })).text();
+  }
+
   /** A document with its ETag. */
   async read<T>(path: string): Promise<Read<T>> {
     const response = await this.#call("GET", path);

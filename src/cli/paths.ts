@@ -26,6 +26,8 @@ export const paths = {
   /** `origin` names a transit import. */
   import: (tenant: string, peer: string, origin?: string) =>
     `/v1/tenants/${part(tenant)}/imports/${part(peer)}${origin === undefined ? "" : `?origin=${part(origin)}`}`,
+  audit: (query: string) => `/v1/audit${query === "" ? "" : `?${query}`}`,
+  auditExport: (query: string) => `/v1/audit/export${query === "" ? "" : `?${query}`}`,
   peers: "/v1/peers",
   peer: (peer: string) => `/v1/peers/${part(peer)}`,
   deadLetters: (tenant: string, query: string) =>

@@ -3,6 +3,7 @@ import type { DesiredState } from "../model/desired.ts";
 import type { LintReport } from "../model/finding.ts";
 import type { KeyInfo, KeyKind } from "../model/keys.ts";
 import type { RedriveReport } from "../model/redrive.ts";
+import type { AuditApi } from "./audit/audit_api.ts";
 import type { DiffReport, DiffRequest, ShadowReport } from "./compare_api.ts";
 import type { ResourceRef, ResourceType, ResourceValue, ResourceValues, Versioned } from "./resource.ts";
 
@@ -278,6 +279,8 @@ export interface Control {
   /** Makes a new key that takes the place of the active one; policies that use it change with it. */
   rotateKey(tenant: string, kind: KeyKind): Promise<KeyInfo>;
   readonly deadLetters: DeadLetters;
+  /** The audit trail. */
+  readonly audit: AuditApi;
   /** Whether the site does its work: server up, state applied. */
   ready(): Promise<{ readonly ready: boolean; readonly reasons: readonly string[] }>;
   /** Prometheus text. */

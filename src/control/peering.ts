@@ -31,6 +31,8 @@ export interface PeeringHost {
   position(peer: string, tenant: string, stream: string): Promise<PeerPosition>;
   /** Something that a peer said has changed what must be done. */
   changed(peer: string): void;
+  /** A message that was not what the peer may say was refused. */
+  refused(peer: string, verb: string, why: string): void;
 }
 
 /** What is known of one peer, and the last thing that went wrong with it. */
@@ -140,8 +142,10 @@ export class Peering implements AsyncDisposable {
       state.why = null;
     } catch (error) {
       state.why = errorText(error);
-      if (error instanceof LeafmeshError && error.code === "peer_refused")
+      if (error instanceof LeafmeshError && error.code === "peer_refused") {
+        if (state.knowledge.verified !== "no") this.#host.refused(peer.name, "answer", error.message);
         this.#learn(peer, state, { verified: "no" });
+      }
     }
   }
 
@@ -192,6 +196,7 @@ export class Peering implements AsyncDisposable {
         state.why = error.message;
         this.#learn(peer, state, { verified: "no" });
       }
+      this.#host.refused(peer.name, verb, errorText(error));
       reply(nonceOf(request) ?? nonce, { error: `${site} refused: ${errorText(error)}` });
     }
   }

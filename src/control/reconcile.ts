@@ -26,6 +26,8 @@ export interface ReconcilerOptions {
   readonly silent: (observed: Observed) => PlanInput["silent"];
   readonly versionOf: (plan: ExportPlan) => string;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
+  /** After each step that was made. */
+  readonly applied?: (step: StepReport) => void;
   /** After each plan: what may be offered to peers has perhaps changed. */
   readonly onPlan?: (planned: Planned) => void;
 }
@@ -164,6 +166,7 @@ export class Reconciler implements AsyncDisposable {
       try {
         await applyStep(this.#options.context, step);
         applied.push(report);
+        this.#options.applied?.(report);
         this.#options.log("info", report.text);
       } catch (error) {
         failed.push({ ...report, error: errorText(error), waiting: error instanceof Waiting });

@@ -2,7 +2,7 @@
 import type { JetStreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
 import type { DesiredState, DesiredTenant } from "../model/desired.ts";
-import { LeafmeshError } from "../model/errors.ts";
+import { errorText, LeafmeshError } from "../model/errors.ts";
 import type { EventScan } from "../model/event_scan.ts";
 import { type LintReport, lintReport } from "../model/finding.ts";
 import type { KeyInfo, KeyKind } from "../model/keys.ts";
@@ -22,9 +22,11 @@ import type {
   LinkReport,
   PlanReport,
   SiteReport,
+  StepReport,
   ViewReport,
 } from "./api.ts";
 import type { ViewRunner } from "./apply.ts";
+import type { Audit } from "./audit/audit.ts";
 import { candidacy } from "./candidate.ts";
 import type { DiffReport, DiffRequest, ShadowReport } from "./compare_api.ts";
 import { Differ } from "./diff.ts";
@@ -66,6 +68,7 @@ export interface SiteControlOptions {
   readonly renderMetrics: (control: SiteControl) => Promise<string>;
   readonly scan: EventScan;
   readonly tenantKeys: TenantKeys;
+  readonly audit: Audit;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
 }
 
@@ -94,6 +97,14 @@ export class SiteControl implements Control, AsyncDisposable {
         return await importPosition(mesh, await observeMesh(mesh), imports, { peer, tenant, stream });
       },
       changed: () => this.#reconciler.trigger(),
+      refused: (peer, verb, why) =>
+        options.audit.denied({
+          who: { type: "peer", name: peer },
+          from: `link ${peer}`,
+          operation: `rpc ${verb}`,
+          target: site,
+          result: why,
+        }),
     });
     this.#reconciler = new Reconciler({
       state: options.state,
@@ -104,6 +115,7 @@ export class SiteControl implements Control, AsyncDisposable {
       strangers: () => options.server.strangers(this.#desired()),
       versionOf: options.versionOf,
       log,
+      applied: (step) => this.#tellStep(step),
       context: {
         site,
         mesh,
@@ -245,6 +257,10 @@ export class SiteControl implements Control, AsyncDisposable {
     return this.#options.deadLetters;
   }
 
+  get audit(): Audit {
+    return this.#options.audit;
+  }
+
   async ready(): Promise<{ readonly ready: boolean; readonly reasons: readonly string[] }> {
     const reasons: string[] = [];
     const health = await this.#options.system
@@ -305,6 +321,14 @@ export class SiteControl implements Control, AsyncDisposable {
       }),
     );
     return { mesh: await observeMesh(this.#options.mesh), logs };
+  }
+
+  /** Tells the trail of steps that close, remove or open; not of those that only adjust. They are made whether or not it hears. */
+  #tellStep({ type, target, text }: StepReport): void {
+    if (!/^(?:delete|remove|kick|configure)/.test(type)) return;
+    this.#options.audit
+      .event(`reconcile.${type}`, target, { result: text })
+      .catch((error: unknown) => this.#options.log("error", errorText(error)));
   }
 
   /** Pokes the peers whose offers have changed with this plan. */

@@ -59,11 +59,20 @@ export type CheckState = (
   peers: readonly Peer[],
 ) => readonly Problem[];
 
+/** Tells a change of a document where changes are told, and makes it. @throws when it cannot be told: nothing is changed then */
+export type TellChange = <T>(
+  target: string,
+  change: { readonly before: unknown; readonly after: unknown },
+  work: () => Promise<T>,
+) => Promise<T>;
+const UNTOLD: TellChange = async (_target, _change, work) => await work();
+
 export class KvStateStore implements StateStore, AsyncDisposable {
   readonly #site: string;
   readonly #kv: KV;
   readonly #check: CheckState;
   readonly #onChange: () => void;
+  readonly #tell: TellChange;
   #documents: Documents = new Map();
   /** Last revision of what was removed here: what the watch still tells of it is late. */
   readonly #removed = new Map<string, number>();
@@ -74,7 +83,8 @@ export class KvStateStore implements StateStore, AsyncDisposable {
   #stop: (() => void) | null = null;
   #writes: Promise<unknown> = Promise.resolve();
 
-  private constructor(site: string, kv: KV, check: CheckState, onChange: () => void) {
+  private constructor(site: string, kv: KV, check: CheckState, onChange: () => void, tell: TellChange) {
+    this.#tell = tell;
     this.#site = site;
     this.#kv = kv;
     this.#check = check;
@@ -93,9 +103,11 @@ export class KvStateStore implements StateStore, AsyncDisposable {
     readonly seed: SiteFile | null;
     readonly check: CheckState;
     readonly onChange: () => void;
+    /** Default: changes are told nowhere. */
+    readonly tell?: TellChange;
   }): Promise<KvStateStore> {
     const kv = await new Kvm(options.js).create(STATE_BUCKET, { history: HISTORY });
-    const store = new KvStateStore(options.site, kv, options.check, options.onChange);
+    const store = new KvStateStore(options.site, kv, options.check, options.onChange, options.tell ?? UNTOLD);
     const mark = await kv.get(stateKey.site);
     if (mark === null) {
       if (options.seed === null) throw stateIsGone(options.site);
@@ -158,9 +170,11 @@ export class KvStateStore implements StateStore, AsyncDisposable {
       const current = this.#unreadable.get(key)?.revision ?? this.#documents.get(key)?.document.revision;
       const text = JSON.stringify(value);
       try {
-        const revision = await this.#kv.put(key, text, {
-          previousSeq: current ?? (await this.#lastRevision(key)),
-        });
+        const before = this.#documents.get(key)?.document.value ?? null;
+        const previousSeq = current ?? (await this.#lastRevision(key));
+        const revision = await this.#tell(resourceLabel(ref), { before, after: value }, () =>
+          this.#kv.put(key, text, { previousSeq }),
+        );
         const entry = await this.#kv.get(key, { revision });
         this.#take(key, ref, value, revision, entry?.created ?? new Date());
         return revision;
@@ -196,7 +210,11 @@ export class KvStateStore implements StateStore, AsyncDisposable {
       for (const key of keys.sort((left, right) =>
         left === resourceKey(ref) ? 1 : right === resourceKey(ref) ? -1 : 0,
       )) {
-        await this.#kv.delete(key);
+        const there = this.#documents.get(key);
+        if (there !== undefined) {
+          const change = { before: there.document.value, after: null };
+          await this.#tell(resourceLabel(there.ref), change, () => this.#kv.delete(key));
+        }
         this.#removed.set(key, this.#revisionOf(key));
         this.#documents.delete(key);
       }
@@ -303,7 +321,10 @@ export class KvStateStore implements StateStore, AsyncDisposable {
       throw new LeafmeshError("config_invalid", "The site file is not valid", { problems });
     }
     const put = async (ref: ResourceRef, value: unknown) => {
-      await this.#kv.put(resourceKey(ref), JSON.stringify(value));
+      const text = JSON.stringify(value);
+      await this.#tell(resourceLabel(ref), { before: null, after: value }, () =>
+        this.#kv.put(resourceKey(ref), text),
+      );
     };
     for (const peer of file.peers ?? []) await put({ type: "peer", peer: peer.name }, peer);
     for (const { tenant, schemas, exports, imports, ...settings } of file.tenants ?? []) {

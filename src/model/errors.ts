@@ -17,6 +17,7 @@ const CODES = {
   unauthorized: { status: 401, exit: 3, title: "Token is missing or wrong" },
   forbidden: { status: 403, exit: 3, title: "Not allowed" },
   not_found: { status: 404, exit: 4, title: "No such resource" },
+  audit_unavailable: { status: 503, exit: 6, title: "The audit trail cannot be written" },
   conflict: { status: 409, exit: 5, title: "Resource is in conflict" },
   precondition_failed: { status: 412, exit: 5, title: "Resource has changed since it was read" },
   precondition_required: { status: 428, exit: 5, title: "If-Match is required" },

@@ -51,6 +51,9 @@ export const dlqStream = (tenant: string): string => `dlq_${tenant}`;
 /** The tenant's log, a stream of its own account. */
 export const logStream = (tenant: string): string => tenant;
 export const STATE_BUCKET = "leafmesh_state";
+/** The audit trail. No tenant's stream has such a name, and no site one in capitals. */
+export const AUDIT_STREAM = "leafmesh_audit";
+export const AUDIT_SUBJECT = "AUDIT.record";
 
 export type StreamName =
   | { readonly type: "out" | "in" | "quiet" | "dlq"; readonly tenant: string }
@@ -174,4 +177,6 @@ export const stateKey = {
   accepted: (peer: string) => `accepted.${peer}`,
   /** The dead letters that are on their way into a view. */
   redrive: (tenant: string, policy: string) => `redrive.${tenant}.${policy}`,
+  /** An erasure, ours or one that a peer has asked for. */
+  erasure: (id: string) => `erasure.${id}`,
 } as const;

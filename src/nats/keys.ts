@@ -2,9 +2,11 @@
  * The keys of a site. Each is an Ed25519 user nkey whose seed stands in a file of mode 0600 under `<data>/keys/`, a
  * folder of mode 0700. Seeds leave this module only towards nats-server and the client library, never in a message.
  */
+import type { KeyObject } from "node:crypto";
 import { join } from "node:path";
-import { createUser, fromPublic, fromSeed, type KeyPair } from "@nats-io/nkeys";
+import { createUser, fromSeed, type KeyPair } from "@nats-io/nkeys";
 import { LeafmeshError } from "../model/errors.ts";
+import { privateKeyOf, signEd25519, verifyEd25519 } from "../model/nkey.ts";
 import { prepareFolder, readSecretFile, writeSecretFile } from "./files.ts";
 
 /** A key pair that signs. Printed or serialized it shows its public key alone. */
@@ -12,15 +14,17 @@ export class SigningKey {
   /** Public nkey, `U…`, safe to show. */
   readonly publicKey: string;
   readonly #pair: KeyPair;
+  readonly #private: KeyObject;
 
   constructor(pair: KeyPair) {
     this.#pair = pair;
+    this.#private = privateKeyOf(new TextDecoder().decode(pair.getSeed()));
     this.publicKey = pair.getPublicKey();
   }
 
   /** The 64-byte Ed25519 signature of `bytes`. */
   sign(bytes: Uint8Array): Uint8Array {
-    return this.#pair.sign(bytes);
+    return signEd25519(this.#private, bytes);
   }
 
   /** The seed in nkey form (`SU…` as bytes): for the client's authenticator and the leaf credential only. */
@@ -101,11 +105,7 @@ export function signingKeyOf(seed: Uint8Array): SigningKey {
 
 /** Whether `signature` is what the owner of `publicKey` made of `bytes`. A broken key or signature is a plain no. */
 export function verifySignature(publicKey: string, bytes: Uint8Array, signature: Uint8Array): boolean {
-  try {
-    return fromPublic(publicKey).verify(bytes, signature);
-  } catch {
-    return false;
-  }
+  return verifyEd25519(publicKey, bytes, signature);
 }
 
 function parseSeed(stored: Uint8Array, path: string): SigningKey {

@@ -50,6 +50,15 @@ export interface SiteNumbers {
   /** Dead letters kept, by tenant. */
   readonly deadLetters: ReadonlyMap<string, number>;
   readonly shadows: readonly ShadowNumbers[];
+  readonly audit: AuditNumbers;
+}
+
+/** What is counted of the audit trail. */
+export interface AuditNumbers {
+  readonly records: number;
+  readonly denials: number;
+  readonly droppedDenials: number;
+  readonly untoldResults: number;
 }
 
 const OUTCOMES = ["forwarded", "redacted", "denied", "quarantined", "redriven", "limited"] as const;
@@ -71,6 +80,7 @@ export async function renderMetrics(numbers: SiteNumbers): Promise<string> {
   const letters = gauge("dead_letters", "Dead letters kept", ["site", "tenant"]);
   for (const [tenant, count] of numbers.deadLetters) letters.set({ site, tenant }, count);
   renderShadows(gauge, site, numbers.shadows);
+  renderAudit(gauge, site, numbers.audit);
 
   const connected = gauge("link_connected", "1 when the leaf link stands", LINK);
   const verified = gauge("link_verified", "1 when the peer has proved its key", LINK);
@@ -123,6 +133,23 @@ export async function renderMetrics(numbers: SiteNumbers): Promise<string> {
     }
   }
   return await registry.metrics();
+}
+
+function renderAudit(
+  gauge: (name: string, help: string, labelNames: readonly string[]) => Gauge,
+  site: string,
+  audit: AuditNumbers,
+): void {
+  const help = {
+    audit_records: "Number of the last record of the audit trail; it never falls",
+    audit_denials: "Refusals since the sidecar started",
+    audit_denials_dropped: "Refusals that are not in the audit trail, because there were too many",
+    audit_results_untold: "Changes whose end could not be written to the audit trail",
+  };
+  gauge("audit_records", help.audit_records, ["site"]).set({ site }, audit.records);
+  gauge("audit_denials", help.audit_denials, ["site"]).set({ site }, audit.denials);
+  gauge("audit_denials_dropped", help.audit_denials_dropped, ["site"]).set({ site }, audit.droppedDenials);
+  gauge("audit_results_untold", help.audit_results_untold, ["site"]).set({ site }, audit.untoldResults);
 }
 
 function renderShadows(

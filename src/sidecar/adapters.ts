@@ -77,6 +77,7 @@ export async function siteMetrics(control: SiteControl, mesh: JetStreamManager):
     links: await control.links(),
     deadLetters,
     shadows: control.shadowNumbers(),
+    audit: control.audit.numbers(),
   });
 }
 

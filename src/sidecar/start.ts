@@ -5,6 +5,7 @@ import { createApi } from "../../routes/mod.ts";
 import { Authenticator } from "../control/access/authenticator.ts";
 import { loadBootstrapToken } from "../control/access/bootstrap.ts";
 import { TokenStore } from "../control/access/token_store.ts";
+import { Audit } from "../control/audit/audit.ts";
 import { checkState, requireAllowed } from "../control/check_state.ts";
 import { loadRemembered, rememberState } from "../control/remembered.ts";
 import { SiteControl } from "../control/site_control.ts";
@@ -17,6 +18,7 @@ import { ViewWorkers } from "../flow/view_runner.ts";
 import { errorText, LeafmeshError } from "../model/errors.ts";
 import { tenantApiPrefix } from "../model/names.ts";
 import type { SiteFile } from "../model/schema/site.ts";
+import { parseBytes, parseDurationMs } from "../model/units.ts";
 import { formatAddress, localAddress, parseAddress } from "../nats/addresses.ts";
 import { DataFolder } from "../nats/data_folder.ts";
 import { loadSiteKeys, publicKeys } from "../nats/keys.ts";
@@ -103,6 +105,24 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     jetstreamManager(nc, { apiPrefix: tenantApiPrefix(tenant), checkAPI: false });
   const tenantKeys = new TenantKeys(folder.path);
 
+  const audit = stack.use(
+    await Audit.open({
+      site,
+      js,
+      jsm: mesh,
+      key: () => keys.site,
+      dataFolder: folder.path,
+      maxAgeMs: parseDurationMs(file.audit?.maxAge ?? "400d") ?? 0,
+      maxBytes: parseBytes(file.audit?.maxBytes ?? "256MiB") ?? 0,
+      now: () => new Date(),
+      log: (level, message) => log(level, "audit", message),
+    }),
+  );
+  await audit.event("sidecar.start", `site ${site}`, {
+    after: { version: VERSION, runtime: runtimeName(), server: server.version, key: keys.site.publicKey },
+  });
+  stack.defer(() => audit.event("sidecar.stop", `site ${site}`).catch(() => undefined));
+
   // The state tells of changes before the control plane that hears them is there.
   let changed = () => {};
   const state = stack.use(
@@ -112,6 +132,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
       seed: before === null ? file : null,
       check: (name, tenants, peers) => checkState(name, tenants, peers, publicKeys(keys), file),
       onChange: () => changed(),
+      tell: (target, change, work) => audit.document(target, change, work),
     }),
   );
   requireAllowed(state.desired().state, file);
@@ -175,6 +196,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
       renderMetrics: (site) => siteMetrics(site, mesh),
       scan: (request) => scanEvents({ nc, jsm: mesh, ...request }),
       tenantKeys,
+      audit,
       log: (level, message) => log(level, "control", message),
     }),
   );

@@ -12,7 +12,7 @@ import { LINT_CODES } from "../../src/model/lint_codes.ts";
 import { Forbid, Sensitive } from "../../src/model/schema/guards.ts";
 import { ExportPolicy, ImportPolicy, Redaction, Rule } from "../../src/model/schema/policy.ts";
 import { PolicyTest, PolicyTestFile, TestExpectation } from "../../src/model/schema/policy_test.ts";
-import { ApiSettings, Peer, ServerSettings, SiteFile } from "../../src/model/schema/site.ts";
+import { ApiSettings, AuditSettings, Peer, ServerSettings, SiteFile } from "../../src/model/schema/site.ts";
 import {
   Dedupe,
   TenantDocument,
@@ -33,6 +33,7 @@ const FILES = [
   "ARCHITECTURE.md",
   "CONTRIBUTING.md",
   "CHANGELOG.md",
+  "docs/audit.md",
   "docs/configuration.md",
   "docs/dead-letters.md",
   "docs/trying-policies.md",
@@ -208,6 +209,7 @@ describe("docs/configuration.md", () => {
     SiteFile,
     ServerSettings,
     ApiSettings,
+    AuditSettings,
     Peer,
     TenantUser,
     TenantLimits,

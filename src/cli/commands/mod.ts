@@ -1,6 +1,7 @@
 /** Every command, in the order of the overview. */
 import type { Command } from "../command.ts";
 import { APPLY, PLAN } from "./apply.ts";
+import { AUDIT_EXPORT, AUDIT_LIST, AUDIT_VERIFY } from "./audit.ts";
 import { DLQ_DROP, DLQ_LIST, DLQ_REDRIVE, DLQ_SHOW } from "./dlq.ts";
 import { EXPLAIN } from "./explain.ts";
 import { EXPORT_LIST, EXPORT_PUT, EXPORT_REMOVE, EXPORT_SHOW } from "./export.ts";
@@ -57,5 +58,8 @@ export const COMMANDS: readonly Command[] = [
   DLQ_SHOW,
   DLQ_DROP,
   DLQ_REDRIVE,
+  AUDIT_LIST,
+  AUDIT_EXPORT,
+  AUDIT_VERIFY,
   VERSION,
 ];

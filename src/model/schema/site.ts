@@ -1,7 +1,7 @@
 /** The site file (`site.yaml`). */
 import { z } from "zod";
 import { ForbidList, SensitiveList } from "./guards.ts";
-import { Address, CaCertificates, duration, Name, PublicKey } from "./scalars.ts";
+import { Address, CaCertificates, duration, Name, PublicKey, size } from "./scalars.ts";
 import { TenantDocument } from "./tenant.ts";
 
 const LeafUrl = z
@@ -110,6 +110,18 @@ export const ApiSettings = z
   })
   .meta({ id: "ApiSettings" });
 
+export const AuditSettings = z
+  .strictObject({
+    maxAge: duration({ minMs: 24 * 3_600_000 })
+      .optional()
+      .meta({ description: "How long records are kept; default 400d" }),
+    maxBytes: size(1024 ** 2)
+      .optional()
+      .meta({ description: "How much of them is kept, the oldest go first; default 256MiB" }),
+  })
+  .meta({ id: "AuditSettings" });
+export type AuditSettings = z.infer<typeof AuditSettings>;
+
 export const SiteFile = z
   .strictObject({
     site: Name,
@@ -120,6 +132,7 @@ export const SiteFile = z
       .meta({ description: "Data folder, relative to the site file; default leafmesh-data/<site>" }),
     server: ServerSettings.optional(),
     api: ApiSettings.optional(),
+    audit: AuditSettings.optional(),
     peers: z.array(Peer).optional(),
     tenants: z.array(TenantDocument).optional(),
     forbid: ForbidList.optional().meta({

@@ -27,6 +27,7 @@ const ROUTE: RouteNumbers = {
     reasons: { payload_not_json: 1 },
   },
 };
+const AUDIT = { records: 7, denials: 3, droppedDenials: 1, untoldResults: 0 };
 const LINK: LinkNumbers = { peer: "austin", connected: true, verified: "yes", rttMs: 1.5, routes: [ROUTE] };
 
 async function lines(
@@ -35,7 +36,8 @@ async function lines(
   shadows: readonly ShadowNumbers[] = [],
 ): Promise<string[]> {
   const deadLetters = new Map([["acme", 7]]);
-  const text = await renderMetrics({ site: "berlin", ready, revision: 9, links, deadLetters, shadows });
+  const numbers = { site: "berlin", ready, revision: 9, links, deadLetters, shadows, audit: AUDIT };
+  const text = await renderMetrics(numbers);
   return text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
 }
 
@@ -55,6 +57,8 @@ describe("renderMetrics()", () => {
     expect(value(series, "state_revision")).toBe("9");
     expect(value(series, "dead_letters", 'tenant="acme"')).toBe("7");
     expect(value(await lines([], false), "ready")).toBe("0");
+    expect(value(series, "audit_records")).toBe("7");
+    expect(value(series, "audit_denials_dropped")).toBe("1");
   });
 
   test("gives a link's state, and its round trip in seconds", async () => {
@@ -129,6 +133,7 @@ describe("renderMetrics()", () => {
       revision: 1,
       links: [LINK],
       shadows: [],
+      audit: AUDIT,
       deadLetters: new Map(),
     });
     const named = new Set([...text.matchAll(/^(leafmesh_\w+)\{/gm)].map((found) => found[1]));

@@ -7,6 +7,8 @@ import type {
   ExplainRequest,
   LinkReport,
 } from "../../../src/control/api.ts";
+import type { Change } from "../../../src/control/audit/audit_api.ts";
+import type { Denial } from "../../../src/control/audit/denials.ts";
 import type { DiffRequest } from "../../../src/control/compare_api.ts";
 import { lintText } from "../../../src/control/lint.ts";
 import {
@@ -106,6 +108,11 @@ interface Stored {
 }
 
 export interface FakeControl extends Control {
+  /** What was told to the audit trail. */
+  readonly changes: { readonly change: Change; result: string | null }[];
+  readonly denials: Denial[];
+  /** Whether the audit trail takes records. */
+  auditable: boolean;
   /** What was asked of it, for example `put tenant acme expecting null`. */
   readonly calls: string[];
   /** Runs before the next write: a place for somebody else's. */
@@ -135,8 +142,35 @@ export function createFakeControl(): FakeControl {
     throw new LeafmeshError("precondition_failed", `${resourceLabel(ref)} has revision ${current}`);
   };
   const sorted = () => [...documents].sort(([a], [b]) => a.localeCompare(b)).map(([, stored]) => stored);
+  const changes: FakeControl["changes"] = [];
+  const denials: Denial[] = [];
   const fake: FakeControl = {
     calls,
+    changes,
+    denials,
+    auditable: true,
+    audit: {
+      head: { seq: 7, hash: "0".repeat(64) },
+      numbers: () => ({ records: 7, denials: 0, droppedDenials: 0, untoldResults: 0 }),
+      async change(change, work, result = () => "ok") {
+        if (!fake.auditable)
+          throw new LeafmeshError("audit_unavailable", "The audit trail cannot be written");
+        const told = { change, result: null as string | null };
+        changes.push(told);
+        const done = await work();
+        told.result = result(done);
+        return done;
+      },
+      denied: (denial) => void denials.push(denial),
+      list: async (query) => {
+        calls.push(`audit ${JSON.stringify(query)}`);
+        return { records: [], next: null };
+      },
+      async *export() {
+        yield '{"seq":1}';
+        yield '{"seq":2}';
+      },
+    },
     beforeWrite: null,
     applied: { revision: 1, applied: [], failed: [], converged: true },
     explained: null,
