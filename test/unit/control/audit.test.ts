@@ -58,10 +58,8 @@ describe("AuditTrail", () => {
   test("chains what two writers add at once, each record once", async () => {
     await using it = await world();
     await using left = await AuditTrail.open(it.options);
-    await using right = await AuditTrail.open({
-      ...it.options,
-      dataFolder: join(it.options.dataFolder, ".."),
-    });
+    await using other = await tempFolder();
+    await using right = await AuditTrail.open({ ...it.options, dataFolder: other.path });
     await Promise.all(
       Array.from({ length: 40 }, (_, i) =>
         (i % 2 === 0 ? left : right).append({ ...ENTRY, target: `thing ${i}` }),
