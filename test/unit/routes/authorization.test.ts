@@ -19,6 +19,8 @@ const EXPECTED: Readonly<Record<string, string>> = {
   createToken: "o",
   deleteToken: "o",
   rotateBootstrap: "o",
+  listAudit: "oa",
+  exportAudit: "oa",
   getSite: "otxva",
   listLinks: "otxva",
   getPlan: "otxva",
