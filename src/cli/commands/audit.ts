@@ -14,7 +14,7 @@ const RANGE_FLAGS = {
 export const AUDIT_LIST: Command = {
   name: "audit list",
   args: [],
-  about: "records of the audit trail, oldest first: changes, refusals, what the site did by itself",
+  about: "records of the audit trail, oldest first: changes, refusals, events",
   flags: {
     ...RANGE_FLAGS,
     who: { value: "NAME", about: "only what this one asked for or was refused" },
