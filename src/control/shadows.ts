@@ -8,6 +8,7 @@ import type { DesiredState } from "../model/desired.ts";
 import { errorText, LeafmeshError } from "../model/errors.ts";
 import type { EventScan } from "../model/event_scan.ts";
 import type { Rule } from "../model/schema/policy.ts";
+import type { ShadowNumbers } from "../model/shadow.ts";
 import { sleep } from "../nats/wait.ts";
 import { Comparison } from "../policy/compare.ts";
 import { type Candidacy, type CompileOptionsOf, candidacy } from "./candidate.ts";
@@ -37,16 +38,6 @@ export interface ShadowsOptions {
   readonly wanted: () => readonly WantedShadow[];
   readonly optionsOf: CompileOptionsOf;
   readonly log: (level: "info" | "warn", message: string) => void;
-}
-
-/** What a shadow has counted, for metrics. */
-export interface ShadowNumbers {
-  readonly tenant: string;
-  readonly policy: string;
-  readonly events: number;
-  readonly skipped: number;
-  /** By `forward → drop` and the like; `output`: both forward, and not the same. */
-  readonly changes: ReadonlyMap<string, number>;
 }
 
 export class Shadows implements AsyncDisposable {

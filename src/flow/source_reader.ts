@@ -15,25 +15,12 @@ import { type NatsConnection, NoRespondersError, nuid, RequestError } from "@nat
 import { readerSubject } from "../model/names.ts";
 import { nanos } from "../model/units.ts";
 import { consumerResetSubject, resetConsumer } from "../nats/consumer_reset.ts";
-import type { ViewPosition, ViewStreams } from "./view_position.ts";
+import type { ViewStreams } from "./view_position.ts";
 
 /** A session's consumer goes by itself when its worker has died; a live one is heard every five seconds. */
 const INACTIVE_MS = 20_000;
 const REQUEST_TIMEOUT_MS = 5_000;
 const ANSWER_TIMEOUT_MS = 1_000;
-
-/** A backlog from which on it is worth it, and the share of the source that the filters must pass. */
-const WIDE_LEAST = 5_000;
-const WIDE_SHARE = 0.75;
-
-/**
- * Whether a session reads its source without filters and skips by itself what they do not pass. That costs the server about a
- * third less for each event that a wildcard passes; it pays while few are skipped.
- */
-export function readsWide({ filters, recorded, pending, end, firstSequence }: ViewPosition): boolean {
-  const all = end - Math.max(recorded, firstSequence - 1);
-  return filters.length > 0 && pending >= WIDE_LEAST && pending >= all * WIDE_SHARE;
-}
 
 /** Creates a session's consumer. @param options.filters what it delivers; all when empty @returns its name */
 export async function createReader(

@@ -19,6 +19,8 @@ export interface ViewPosition {
   readonly sourceEpoch: string;
   /** Subjects of the source that the view is for; all when empty. */
   readonly filters: readonly string[];
+  /** How many different subjects the source holds. */
+  readonly subjects: number;
   /** Sequences after the position that the source does not hold any more: what its retention dropped, or less. */
   readonly missed: number;
   /** Position that the durable consumer has on record. */
@@ -72,6 +74,7 @@ export async function readViewPosition(jsm: JetStreamManager, streams: ViewStrea
     sourceWindowMs: (source.config.duplicate_window ?? 0) / 1e6,
     sourceEpoch: Math.floor(Date.parse(source.created)).toString(36),
     filters: filtersOf(consumer.config),
+    subjects: source.state.num_subjects ?? 0,
     recorded: consumer.ack_floor.stream_seq,
     pending: consumer.num_pending,
     firstSequence: source.state.first_seq,

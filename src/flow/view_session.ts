@@ -2,65 +2,29 @@
  * One attempt at moving events from a source into a view: from a position that was read to the first thing that goes
  * wrong. It retries nothing; the worker starts the next session from what the view then holds.
  */
-import type { NatsConnection } from "@nats-io/transport-node";
-import { errorText } from "../model/errors.ts";
 import type { MeshEvent } from "../model/event.ts";
 import { storedSubject } from "../model/names.ts";
 import { FencedWriter, messageSize } from "../nats/fenced_writer.ts";
-import type { WriteFailure } from "../nats/publish_ack.ts";
 import { type Delivery, newDelivery, readAckSubject } from "./ack_subject.ts";
-import { type DeadLetterEntry, writeDeadLetter } from "./dead_letter_writer.ts";
+import type { DeadLetterEntry } from "./dead_letter_writer.ts";
+import { DeadLettersInFlight } from "./dead_letters_in_flight.ts";
 import type { DeliveredMessage } from "./delivered.ts";
 import { type Decided, type Decider, EventDecider, keep, type Taken } from "./event_decider.ts";
+import { Fifo } from "./fifo.ts";
 import { IdGuard } from "./id_guard.ts";
-import { type FlowCounts, Ledger, OUTCOME } from "./ledger.ts";
+import { Ledger, OUTCOME, type Outcome } from "./ledger.ts";
 import { PullReader } from "./pull_reader.ts";
-import type { Quotas } from "./quota.ts";
 import { QuotaGate } from "./quota_gate.ts";
 import { type RedriveItem, type RedriveLetter, type Redriven, RedriveQueue } from "./redrive_queue.ts";
 import { knownSubject, SubjectCache } from "./subject_cache.ts";
 import { ViewMessageBuilder } from "./view_message.ts";
-import type { ViewPosition, ViewStreams } from "./view_position.ts";
-
-/** Why a session has ended. */
-export type SessionEnd =
-  | { readonly type: "stopped" }
-  | { readonly type: "ingest"; readonly failure: WriteFailure }
-  | { readonly type: "dead_letter"; readonly message: string }
-  /** The source is not read any more, or a delivery was lost. */
-  | { readonly type: "reader"; readonly message: string };
-
-export interface SessionOptions extends ViewStreams {
-  readonly nc: NatsConnection;
-  readonly site: string;
-  readonly tenant: string;
-  readonly policy: string;
-  readonly start: ViewPosition;
-  /** The session's own consumer of the source stream, which delivers what follows the position. */
-  readonly reader: string;
-  /** Patterns of stored subjects when the reader delivers others too: those are skipped. */
-  readonly wanted: readonly string[];
-  readonly decider: () => Decider;
-  /** What may pass now; it outlives the session. */
-  readonly quotas: Quotas;
-  readonly counts: FlowCounts;
-  /** Messages of one pull request; twice as many wait in memory at most. */
-  readonly pullBatch: number;
-  /** Bytes of one pull request; twice as many wait in memory at most. */
-  readonly pullBytes: number;
-  /** Reading stood still behind this sequence of the source, and went on with this one. */
-  readonly onResumed: (after: number, next: number) => void;
-  /** Something was dealt with. */
-  readonly onProgress: (position: number) => void;
-  readonly onEnd: (end: SessionEnd) => void;
-}
+import type { SessionEnd, SessionOptions } from "./view_session_options.ts";
 
 const LEDGER = 16_384;
-const DEAD_LETTERS_AT_ONCE = 64;
-const DEAD_LETTER_TIMEOUT_MS = 5_000;
 const SETTLE_EVENTS = 1_000;
 const SETTLE_MS = 20;
-const TEXT = new TextDecoder();
+
+/** Reads, decides and writes until something ends it; `onEnd` says what, once. */
 export class ViewSession {
   readonly #options: SessionOptions;
   readonly #ledger: Ledger;
@@ -74,8 +38,7 @@ export class ViewSession {
   readonly #gate: QuotaGate;
   readonly #subjects: SubjectCache;
   /** Delivered and not yet decided. */
-  #queue: DeliveredMessage[] = [];
-  #queueAt = 0;
+  readonly #queue = new Fifo<DeliveredMessage>();
   /** The head of the queue, decided but not yet passed on. */
   #held: { readonly taken: Taken; readonly decided: Decided; readonly by: Decider } | null = null;
   #decidedPosition: number;
@@ -84,13 +47,12 @@ export class ViewSession {
   /** Events that were delivered, and those of them that were not wanted. */
   #consumerSequence = 0;
   #skipped = 0;
-  #deadLetters = 0;
+  readonly #deadLetters: DeadLettersInFlight;
   /** Dropped since the ledger was gone through. */
   #dropped = 0;
   #settleTimer: ReturnType<typeof setTimeout> | undefined;
   #ended = false;
   #stopping = false;
-  #whenQuiet: Array<() => void> = [];
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -122,6 +84,7 @@ export class ViewSession {
       builder: this.#builder,
       maxMsgBytes: Math.min(start.maxMsgBytes, maxPayload) - FencedWriter.overheadBytes,
     });
+    this.#deadLetters = new DeadLettersInFlight(nc, (message) => this.#end({ type: "dead_letter", message }));
     this.#ingest = new FencedWriter({
       nc,
       lastSequence: start.lastSequence,
@@ -136,7 +99,7 @@ export class ViewSession {
       batch: options.pullBatch,
       // A request that the largest message does not fit into would never be answered.
       maxBytes: Math.max(options.pullBytes, maxPayload + 64 * 1024),
-      buffered: () => this.#queue.length - this.#queueAt,
+      buffered: () => this.#queue.length,
       onMessage: (message, resumed) => this.#take(message, resumed),
       onEnd: (message) => this.#end({ type: "reader", message }),
     });
@@ -147,9 +110,9 @@ export class ViewSession {
     return this.#decidedPosition;
   }
 
-  /** Events that were delivered, and those of them that were not wanted. */
-  get delivered(): { readonly all: number; readonly skipped: number } {
-    return { all: this.#consumerSequence, skipped: this.#skipped };
+  /** Wanted events that were read, and the source sequence up to which all were looked at, by the server or here. */
+  get read(): { readonly wanted: number; readonly sequence: number } {
+    return { wanted: this.#consumerSequence - this.#skipped, sequence: this.#readSequence };
   }
 
   /** Last sequence of the view when the session began. */
@@ -192,8 +155,7 @@ export class ViewSession {
   }
 
   get #lastTaken(): number {
-    const last = this.#queue.at(-1);
-    return last === undefined ? this.#readSequence : last.streamSequence;
+    return this.#queue.last?.streamSequence ?? this.#readSequence;
   }
 
   /** The limit that the session waits for, and how long it has so far; `null` when it does not. */
@@ -203,7 +165,7 @@ export class ViewSession {
 
   /** Events that were read and not passed on. */
   get waiting(): number {
-    return this.#queue.length - this.#queueAt + (this.#held === null ? 0 : 1);
+    return this.#queue.length + (this.#held === null ? 0 : 1);
   }
 
   /** Looks again at what waits. */
@@ -217,13 +179,10 @@ export class ViewSession {
     this.#stopping = true;
     this.#redrives.stop();
     this.#reader.stop();
-    this.#queue = [];
-    this.#queueAt = 0;
+    this.#queue.clear();
     this.#held = null;
     await this.#ingest.drain();
-    if (this.#deadLetters > 0 && !this.#ended) {
-      await new Promise<void>((resolve) => this.#whenQuiet.push(resolve));
-    }
+    if (!this.#ended) await this.#deadLetters.none();
     this.#end({ type: "stopped" });
   }
 
@@ -241,14 +200,10 @@ export class ViewSession {
     this.#ingest.close();
     clearTimeout(this.#settleTimer);
     this.#gate.close();
-    this.#queue = [];
+    this.#queue.clear();
     this.#held = null;
-    this.#quiet();
+    this.#deadLetters.release();
     this.#options.onEnd(end);
-  }
-
-  #quiet(): void {
-    for (const resolve of this.#whenQuiet.splice(0)) resolve();
   }
 
   #take(message: DeliveredMessage, resumed: boolean): void {
@@ -264,7 +219,7 @@ export class ViewSession {
     while (!this.#ended && !this.#ledger.full) {
       if (this.#redrives.waiting) {
         // As for any event: a position that follows would hide a dead letter that is not stored yet.
-        if (this.#deadLetters > 0 || !this.#ingest.ready) break;
+        if (this.#deadLetters.any || !this.#ingest.ready) break;
         this.#redrive(this.#redrives.take());
         continue;
       }
@@ -276,19 +231,11 @@ export class ViewSession {
         this.#held = null;
         continue;
       }
-      const message = this.#queue[this.#queueAt];
-      if (message === undefined) break;
       // Deciding waits until the outcome can be passed on: a new policy then takes effect as early as it can.
       if (!this.#ingest.ready) break;
-      this.#queueAt++;
+      const message = this.#queue.shift();
+      if (message === undefined) break;
       this.#decide(message);
-    }
-    if (this.#queueAt === this.#queue.length) {
-      this.#queue.length = 0;
-      this.#queueAt = 0;
-    } else if (this.#queueAt > 4096) {
-      this.#queue = this.#queue.slice(this.#queueAt);
-      this.#queueAt = 0;
     }
     if (!this.#ended) this.#reader.refill();
   }
@@ -297,7 +244,7 @@ export class ViewSession {
     const delivery = this.#delivery;
     const { bytes, replyFrom, replyTo } = message;
     if (!readAckSubject(bytes, delivery, replyFrom, replyTo)) {
-      const text = TEXT.decode(bytes.subarray(replyFrom, replyTo));
+      const text = new TextDecoder().decode(bytes.subarray(replyFrom, replyTo));
       this.#end({ type: "reader", message: `Unknown acknowledgement subject '${text}'` });
       return;
     }
@@ -337,21 +284,18 @@ export class ViewSession {
     switch (decided.type) {
       case "forward": {
         // A later position in the view would hide a dead letter that is not stored yet.
-        if (this.#deadLetters > 0 || !this.#ingest.ready) return false;
+        if (this.#deadLetters.any || !this.#ingest.ready) return false;
         const admission = this.#gate.admit(decided.rule, messageSize(decided.message));
         if (admission === "wait") return false;
         if (admission === "drop") return this.#pass(event, { type: "drop", outcome: OUTCOME.limited });
-        this.#ingest.append(decided.message);
-        const ordinal = this.#ingest.appended;
-        if (decided.message.idHash !== null) this.#guard.sent(decided.message.idHash, event.timeMs, ordinal);
-        this.#ledger.push(sequence, OUTCOME.forwarded, ordinal, decided.redactions);
+        this.#send(decided, sequence, event.timeMs, OUTCOME.forwarded);
         break;
       }
       case "drop":
         this.#ledger.push(sequence, decided.outcome, 0, 0);
         break;
       case "quarantine": {
-        if (this.#deadLetters >= DEAD_LETTERS_AT_ONCE) return false;
+        if (this.#deadLetters.full) return false;
         const entry = this.#ledger.push(sequence, OUTCOME.quarantined, "waiting", 0);
         this.#putAside(decided.entry, entry);
         break;
@@ -365,6 +309,20 @@ export class ViewSession {
     this.#decidedPosition = sequence;
     if (decided.type === "drop") this.#settleSoon();
     return true;
+  }
+
+  /** Writes an event to the view. @returns its number among the session's messages */
+  #send(
+    { message, redactions }: Extract<Decided, { type: "forward" }>,
+    at: number,
+    timeMs: number,
+    outcome: Outcome,
+  ): number {
+    this.#ingest.append(message);
+    const ordinal = this.#ingest.appended;
+    if (message.idHash !== null) this.#guard.sent(message.idHash, timeMs, ordinal);
+    this.#ledger.push(at, outcome, ordinal, redactions);
+    return ordinal;
   }
 
   /** Called only when an event could be forwarded. */
@@ -386,11 +344,7 @@ export class ViewSession {
           this.#redrives.putBack(item, waitMs);
           break;
         }
-        this.#ingest.append(decided.message);
-        const ordinal = this.#ingest.appended;
-        if (decided.message.idHash !== null) this.#guard.sent(decided.message.idHash, event.timeMs, ordinal);
-        this.#ledger.push(position, OUTCOME.redriven, ordinal, decided.redactions);
-        this.#redrives.sent(item, ordinal);
+        this.#redrives.sent(item, this.#send(decided, position, event.timeMs, OUTCOME.redriven));
         break;
       }
       case "drop":
@@ -410,23 +364,14 @@ export class ViewSession {
   }
 
   #putAside(letter: DeadLetterEntry, entry: number): void {
-    this.#deadLetters++;
-    writeDeadLetter(this.#options.nc, letter, { timeoutMs: DEAD_LETTER_TIMEOUT_MS }).then(
-      () => {
-        this.#deadLetters--;
-        this.#ledger.settle(entry);
-        if (this.#ended) return;
-        const { reasons } = this.#options.counts;
-        reasons[letter.reason] = (reasons[letter.reason] ?? 0) + 1;
-        this.#settle();
-        if (this.#deadLetters === 0) this.#quiet();
-        this.#pump();
-      },
-      (error: unknown) => {
-        this.#deadLetters--;
-        this.#end({ type: "dead_letter", message: errorText(error) });
-      },
-    );
+    this.#deadLetters.put(letter, () => {
+      this.#ledger.settle(entry);
+      if (this.#ended) return;
+      const { reasons } = this.#options.counts;
+      reasons[letter.reason] = (reasons[letter.reason] ?? 0) + 1;
+      this.#settle();
+      this.#pump();
+    });
   }
 
   #stored(ordinal: number): void {

@@ -2,11 +2,13 @@
  * Keeps a view filled: one session after the other, each from the position that the view itself holds, with back-off in
  * between and a word about why.
  */
+import type { StreamState } from "@nats-io/jetstream";
 import { errorText } from "../model/errors.ts";
 import type { Decision, MeshEvent } from "../model/event.ts";
 import { outStream, viewConsumer, viewStream } from "../model/names.ts";
 import { sleep } from "../nats/wait.ts";
 import { Backoff, watchConnection } from "./backoff.ts";
+import { Contention } from "./contention.ts";
 import type { Decider } from "./event_decider.ts";
 import { singleLine } from "./header_block.ts";
 import { newFlowCounts } from "./ledger.ts";
@@ -14,28 +16,21 @@ import { Progress } from "./progress.ts";
 import { NO_QUOTAS, Quotas } from "./quota.ts";
 import type { Redriven } from "./redrive_queue.ts";
 import { RetentionGaps } from "./retention_gaps.ts";
-import {
-  answerFor,
-  createReader,
-  filtersOf,
-  otherReader,
-  readsWide,
-  recordPosition,
-} from "./source_reader.ts";
+import { answerFor, createReader, filtersOf, recordPosition } from "./source_reader.ts";
 import type { View, ViewOptions, ViewState, ViewStats } from "./view.ts";
 import { readViewPosition, type ViewPosition, type ViewStreams } from "./view_position.ts";
 import { ViewRedriver } from "./view_redriver.ts";
-import { type SessionEnd, ViewSession } from "./view_session.ts";
+import { ViewSession } from "./view_session.ts";
+import type { SessionEnd } from "./view_session_options.ts";
+import { startsWide, turnsWide } from "./wide_reading.ts";
 
 export type { View, ViewOptions, ViewState, ViewStats } from "./view.ts";
 
 /** How often a change of the durable consumer's filters is looked for. */
 const FILTERS_MS = 2_000;
-/** Events between two of these looks that may be skipped, whatever their share. */
-const MOST_SKIPPED = 1_000;
+/** Where fewer events went by between two of these looks, it does not matter how they were read. */
+const LEAST_READ = 1_000;
 const STOP_TIMEOUT_MS = 10_000;
-/** A worker that is fenced out twice within this time looks whether it is alone. */
-const CONTENTION_MS = 120_000;
 /** Longer than the view's duplicate window and the server's delay in purging it. */
 const DUPLICATE_PAUSE_MS = 300;
 
@@ -70,18 +65,18 @@ class ViewWorker {
   /** Source sequence up to which `missed` counts. */
   #missedUpTo = 0;
   #session: ViewSession | null = null;
-  /** The session that has ended and has no successor yet; `null` where it is not known what it wrote. */
-  #ended: ViewSession | null = null;
-  /** What the running one had read at the last look. */
-  #delivered = { all: 0, skipped: 0 } as ViewSession["delivered"];
+  /** What the running session had read at the last look, and whether it reads without filters. */
+  #read = { wanted: 0, sequence: 0 } as ViewSession["read"];
+  #wide = false;
+  /** How the next session is to read; `null`: as its backlog is. */
+  #turnedWide: boolean | null = null;
   readonly #gaps: RetentionGaps;
   readonly #redriver: ViewRedriver;
   /** Why it cannot settle, as it was logged last. */
   #unsettled = "";
   /** Filters of the running session's reader. */
   #filters: string | null = null;
-  #contentions = 0;
-  #contendedAt = 0;
+  readonly #contention: Contention;
   #running: Promise<void> = Promise.resolve();
   #stopped: Promise<number> | null = null;
 
@@ -103,6 +98,7 @@ class ViewWorker {
       session: () => this.#session,
       why: () => `is ${this.#state}${this.#lastError === null ? "" : `: ${this.#lastError}`}`,
     });
+    this.#contention = new Contention(nc, jsm, this.#streams, this.#abort.signal);
     this.#gaps = new RetentionGaps({
       firstSequence: () => this.#firstSequence(),
       onMissed: (position, missed) => this.#miss({ position, missed }),
@@ -203,19 +199,20 @@ class ViewWorker {
   /** One session, from reading the position to its end. */
   async #attempt(): Promise<SessionEnd> {
     const { nc, jsm, log } = this.#options;
-    if (this.#contentions > 1 && (await this.#otherIsLive())) {
-      this.#ended = null;
+    if (await this.#contention.mustStandBy()) {
       const message = "another worker fills this view";
       return { type: "ingest", failure: { type: "fenced", message } };
     }
     const start = await readViewPosition(jsm, this.#streams);
     if (start.note !== null) log?.(start.note);
-    this.#ended?.confirm(start.lastSequence, start.fromView);
+    this.#contention.confirm(start.lastSequence, start.fromView);
     this.#miss(start);
-    const wanted = readsWide(start) ? start.filters : [];
+    this.#wide = start.filters.length > 0 && (this.#turnedWide ?? startsWide(start));
+    this.#turnedWide = null;
+    const wanted = this.#wide ? start.filters : [];
     const reader = await createReader(jsm, this.#streams, {
       after: start.position,
-      filters: wanted.length > 0 ? [] : start.filters,
+      filters: this.#wide ? [] : start.filters,
     });
     const progress = new Progress(start.recorded, {
       record: (position) => recordPosition(nc, this.#streams, position),
@@ -276,20 +273,20 @@ class ViewWorker {
           progress.moved(position);
         },
         onEnd: (end) => {
-          this.#ended = this.#session;
+          this.#contention.ended(this.#session);
           this.#session = null;
           resolve(end);
         },
       });
-      this.#ended = null;
+      this.#contention.ended(null);
       this.#filters = JSON.stringify(start.filters);
-      this.#delivered = { all: 0, skipped: 0 };
+      this.#read = this.#session.read;
       this.#state = "running";
       this.#settleRedrives();
     });
   }
 
-  /** Starts the session anew when the durable consumer has other filters, or the reader delivers much that is not wanted. */
+  /** Starts the session anew when the durable consumer has other filters, or another way of reading costs less. */
   async #checkFilters(): Promise<void> {
     const { jsm } = this.#options;
     const { sourceStream, consumer } = this.#streams;
@@ -300,8 +297,12 @@ class ViewWorker {
       const { config } = await jsm.consumers.info(sourceStream, consumer);
       if (session !== this.#session) return;
       await this.#checkStanding(session);
-      if (JSON.stringify(filtersOf(config)) !== this.#filters || this.#skipsMuch(session))
-        await session.stop();
+      const filters = filtersOf(config);
+      if (JSON.stringify(filters) === this.#filters) {
+        if (!(await this.#readsBadly(session, filters))) return;
+        this.#turnedWide = !this.#wide;
+      }
+      await session.stop();
     } catch {
       // The session meets what is wrong by itself.
     }
@@ -317,16 +318,22 @@ class ViewWorker {
   }
 
   async #firstSequence(): Promise<number> {
-    const { state } = await this.#options.jsm.streams.info(this.#streams.sourceStream);
-    return state.first_seq;
+    return (await this.#source()).first_seq;
   }
 
-  /** Whether most of what came since the last look was not wanted. */
-  #skipsMuch({ delivered }: ViewSession): boolean {
-    const all = delivered.all - this.#delivered.all;
-    const skipped = delivered.skipped - this.#delivered.skipped;
-    this.#delivered = delivered;
-    return skipped > MOST_SKIPPED && skipped > all / 2;
+  async #source(): Promise<StreamState> {
+    return (await this.#options.jsm.streams.info(this.#streams.sourceStream)).state;
+  }
+
+  /** Whether the share of wanted events has become one that another way of reading is better for. */
+  async #readsBadly(session: ViewSession, filters: readonly string[]): Promise<boolean> {
+    const { read } = session;
+    const all = read.sequence - this.#read.sequence;
+    const wanted = read.wanted - this.#read.wanted;
+    if (all < LEAST_READ) return false;
+    this.#read = read;
+    const { num_subjects: subjects = 0 } = await this.#source();
+    return session === this.#session && turnsWide(this.#wide, wanted / all, { filters, subjects });
   }
 
   #settleRedrives(): void {
@@ -362,7 +369,7 @@ class ViewWorker {
       case "ingest":
         switch (end.failure.type) {
           case "fenced":
-            if (!(await this.#otherWrote())) {
+            if (!(await this.#contention.otherWrote())) {
               this.#fault("stalled", `View has not stored an event: ${end.failure.message}`);
               return this.#backoff.nextMs();
             }
@@ -381,45 +388,12 @@ class ViewWorker {
     }
   }
 
-  /**
-   * Whether somebody else has written to the view since the last session's own messages. If not, the server has refused one of
-   * those; the first one of the next session is told why.
-   */
-  async #otherWrote(): Promise<boolean> {
-    const ended = this.#ended;
-    if (ended === null) return true;
-    const { lastSequence, fromView } = await readViewPosition(this.#options.jsm, this.#streams);
-    const known = lastSequence - ended.viewStart <= ended.stored;
-    // Another worker's message of the same event is at the same place, and looks the same.
-    if (!known && (await otherReader(this.#options.nc, this.#options.jsm, this.#streams)) !== "none") {
-      this.#ended = null;
-      return true;
-    }
-    return !ended.confirm(lastSequence, fromView);
-  }
-
-  /** The first time it may be our own past, a late frame of a lost connection: only then is the pause short. */
   #contended(message: string): number {
-    const now = performance.now();
-    this.#contentions = now - this.#contendedAt < CONTENTION_MS ? this.#contentions + 1 : 1;
-    this.#contendedAt = now;
-    if (this.#contentions === 1) {
+    if (this.#contention.met()) {
       this.#fault("starting", message);
       return DUPLICATE_PAUSE_MS;
     }
     this.#fault("standby", `Another worker fills this view: ${message}`);
     return this.#backoff.nextMs() + DUPLICATE_PAUSE_MS;
-  }
-
-  /** Whether someone else waits for events of the source, or writes to the view. Our own session is over. */
-  async #otherIsLive(): Promise<boolean> {
-    const { nc, jsm } = this.#options;
-    const before = await jsm.streams.info(this.#streams.viewStream);
-    if ((await otherReader(nc, jsm, this.#streams)) === "none") return false;
-    await sleep(500, this.#abort.signal);
-    const after = await jsm.streams.info(this.#streams.viewStream);
-    if (after.state.last_seq !== before.state.last_seq) return true;
-    // One that waits for a limit asks for nothing for long.
-    return (await otherReader(nc, jsm, this.#streams)) !== "none";
   }
 }

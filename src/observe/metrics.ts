@@ -1,5 +1,6 @@
 /** The sidecar's numbers as Prometheus text. Set from reports at each scrape: nothing is counted twice. */
 import { Gauge, Registry } from "prom-client";
+import type { ShadowNumbers } from "../model/shadow.ts";
 
 /** What is measured of a route to or from a peer. */
 export interface RouteNumbers {
@@ -30,16 +31,6 @@ export interface LinkNumbers {
   readonly verified: string;
   readonly rttMs: number | null;
   readonly routes: readonly RouteNumbers[];
-}
-
-/** What a shadow has counted. */
-export interface ShadowNumbers {
-  readonly tenant: string;
-  readonly policy: string;
-  readonly events: number;
-  readonly skipped: number;
-  /** Events by how the shadow would treat them otherwise. */
-  readonly changes: ReadonlyMap<string, number>;
 }
 
 export interface SiteNumbers {

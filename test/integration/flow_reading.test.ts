@@ -72,6 +72,60 @@ test("a backlog that is nearly all wanted is read without filters, and with them
   expect(view.stats().lastError).toBeNull();
 }, 60_000);
 
+test("several filters, and a backlog that turns out to be wanted, are read without filters while the session runs", async () => {
+  await using server = await TestServer.start();
+  const nc = await server.connect();
+  const jsm = await jetstreamManager(nc);
+  await createStreams(jsm);
+  const info = await jsm.consumers.info(outStream(TENANT), CONSUMER);
+  const filter = (...patterns: string[]) =>
+    jsm.consumers.update(outStream(TENANT), CONSUMER, {
+      ...(info.config as ConsumerConfig),
+      filter_subjects: patterns.map((pattern) => storedSubject(SITE, `${TENANT}.${pattern}`)),
+    });
+  let next = 0;
+  const orders: number[] = [];
+  const publish = (count: number, kind: "extra" | "orders") =>
+    publishAll(
+      nc,
+      Array.from({ length: count }, () => {
+        const n = next++;
+        if (kind === "orders") orders.push(n);
+        return { subject: `${TENANT}.${kind}.${n % 3}`, data: `${n}` };
+      }),
+    );
+  await filter("orders.>");
+  await publish(6_000, "extra");
+  await using view = startView({
+    nc,
+    jsm,
+    site: SITE,
+    tenant: TENANT,
+    policy: POLICY,
+    decide: forwardAll,
+    version: "v1",
+  });
+  await until(async () => (await filtersOf(jsm))?.length === 1, "a reader with a filter");
+  await until(async () => {
+    await publish(2_000, "orders");
+    return (await filtersOf(jsm))?.length === 0;
+  }, "a reader without one");
+  await until(async () => {
+    await publish(4_000, "extra");
+    return (await filtersOf(jsm))?.length === 1;
+  }, "a reader with a filter again");
+  // How much of it is wanted is not known of several filters: they cost most.
+  await filter("orders.0", "orders.1", "orders.2");
+  await publish(10, "orders");
+  await until(() => view.stats().forwarded === orders.length, "all orders");
+  await publish(2_000, "orders");
+  await until(async () => (await filtersOf(jsm))?.length === 0, "a reader without several filters");
+  await publish(10, "orders");
+  await until(() => view.stats().forwarded === orders.length, "the last orders");
+  expect((await readView(jsm)).map((one) => Number(one.data))).toEqual(orders);
+  expect(view.stats()).toMatchObject({ lastError: null, noRule: 0, missed: 0 });
+}, 90_000);
+
 test("a view that is full says so, does not blame another worker, and goes on when there is room", async () => {
   await using server = await TestServer.start();
   const nc = await server.connect();

@@ -1,10 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import {
-  type LinkNumbers,
-  type RouteNumbers,
-  renderMetrics,
-  type ShadowNumbers,
-} from "../../../src/observe/metrics.ts";
+import type { ShadowNumbers } from "../../../src/model/shadow.ts";
+import { type LinkNumbers, type RouteNumbers, renderMetrics } from "../../../src/observe/metrics.ts";
 
 const ROUTE: RouteNumbers = {
   direction: "out",
