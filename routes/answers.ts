@@ -1,5 +1,6 @@
 /** The types of the API's answers, for its clients. */
 import type { DeadLetter, LinkReport } from "../src/control/api.ts";
+import type { InvitationReport } from "../src/control/join_api.ts";
 import type { AuditRecord, ChainHead } from "../src/model/audit.ts";
 import type { KeyInfo } from "../src/model/keys.ts";
 
@@ -11,6 +12,13 @@ export type {
   RouteReport,
   SiteReport,
 } from "../src/control/api.ts";
+export type {
+  InvitationReport,
+  Invited,
+  JoinPreview,
+  JoinReport,
+  RevokeReport,
+} from "../src/control/join_api.ts";
 export type { AuditRecord } from "../src/model/audit.ts";
 export type { LintReport } from "../src/model/finding.ts";
 export type { RedriveReport } from "../src/model/redrive.ts";
@@ -25,6 +33,10 @@ export interface DocumentList<T> {
 
 export interface LinkList {
   readonly items: readonly LinkReport[];
+}
+
+export interface InvitationList {
+  readonly items: readonly InvitationReport[];
 }
 
 export interface TenantKeyList {

@@ -55,6 +55,12 @@ export const ACCESS: Readonly<Record<string, Access>> = {
   getPeer: site(...WHOLE_SITE),
   putPeer: site("operator"),
   deletePeer: site("operator"),
+  revokePeer: site("operator"),
+  listInvitations: site(...WHOLE_SITE),
+  createInvitation: site("operator"),
+  deleteInvitation: site("operator"),
+  // Its preview only reads, but what is shown to it is a secret of another site.
+  join: site("operator"),
 
   listTenants: filtered(...ALL),
   getTenant: tenant(...ALL),

@@ -97,6 +97,10 @@ function labelOf(ref: ResourceRef): string {
   switch (ref.type) {
     case "peer":
       return `peer '${ref.peer}'`;
+    case "invitation":
+      return `invitation '${ref.id}'`;
+    case "revocation":
+      return `revocation of key '${ref.key}'`;
     case "tenant":
       return `tenant '${ref.tenant}'`;
     case "schema":

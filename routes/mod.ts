@@ -13,6 +13,7 @@ import { addExplain } from "./explain.ts";
 import { addExports } from "./exports.ts";
 import { addHealth } from "./health.ts";
 import { addImports } from "./imports.ts";
+import { addInvitations } from "./invitations.ts";
 import { addKeys } from "./keys.ts";
 import { readBody } from "./limits/body.ts";
 import { Gate } from "./limits/gate.ts";
@@ -62,6 +63,7 @@ export function createApi(options: ApiOptions): Api {
   addTokens(app, options);
   addSite(app, options);
   addPeers(app, options);
+  addInvitations(app, options);
   addTenants(app, options);
   addKeys(app, options);
   addSchemas(app, options);

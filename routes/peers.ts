@@ -1,14 +1,28 @@
 /** `/v1/peers`: the sites that this one has a link with. */
-import { createRoute } from "@hono/zod-openapi";
+import { createRoute, z } from "@hono/zod-openapi";
 import { Peer } from "../src/model/schema/site.ts";
 import { BEARER } from "./auth.ts";
 import { refuseInvalid } from "./check.ts";
 import { listDocuments, readDocument, removeDocument, requireSame, writeDocument } from "./documents.ts";
 import type { Api, ApiOptions } from "./options.ts";
+import { problemResponse } from "./problem.ts";
+import { RevokeReport } from "./schema/join.ts";
 import { jsonBody, PeerBody, PeerParams, ReadHeaders, WaitQuery, WriteHeaders } from "./schema/request.ts";
-import { listResponses, readResponses, removeResponses, writeResponses } from "./schema/response.ts";
+import {
+  jsonResponse,
+  listResponses,
+  readResponses,
+  removeResponses,
+  writeResponses,
+} from "./schema/response.ts";
 
 const path = "/v1/peers/{peer}";
+const ForceQuery = WaitQuery.extend({
+  force: z
+    .enum(["true", "false"])
+    .optional()
+    .meta({ description: "Even if the key was revoked: it is forgiven" }),
+});
 const common = { tags: ["peers"], security: BEARER };
 
 const list = createRoute({
@@ -34,7 +48,7 @@ const put = createRoute({
   path,
   operationId: "putPeer",
   summary: "Links with a site, or changes how",
-  request: { params: PeerParams, query: WaitQuery, headers: WriteHeaders, body: jsonBody(PeerBody) },
+  request: { params: PeerParams, query: ForceQuery, headers: WriteHeaders, body: jsonBody(PeerBody) },
   responses: writeResponses(Peer),
 });
 const remove = createRoute({
@@ -45,6 +59,16 @@ const remove = createRoute({
   summary: "Cuts the link with a peer",
   request: { params: PeerParams, query: WaitQuery, headers: WriteHeaders },
   responses: removeResponses,
+});
+
+const revoke = createRoute({
+  ...common,
+  method: "post",
+  path: `${path}/revoke`,
+  operationId: "revokePeer",
+  summary: "Cuts the link with a peer at once and remembers its key, so that it cannot come back unseen",
+  request: { params: PeerParams },
+  responses: { 200: jsonResponse(RevokeReport, "The link is cut"), default: problemResponse },
 });
 
 export function addPeers(app: Api, options: ApiOptions): void {
@@ -64,9 +88,18 @@ export function addPeers(app: Api, options: ApiOptions): void {
       const peer = c.req.valid("json");
       requireSame("name", ref.peer, peer.name);
       const value = { ...peer, name: ref.peer };
+      if (c.req.valid("query").force === "true") await options.control.membership.forgive(peer.key);
       return c.json(value, await writeDocument(c, options, ref, value));
     },
     refuseInvalid(put.request),
+  );
+  app.openapi(
+    revoke,
+    async (c) => {
+      const { peer } = c.req.valid("param");
+      return c.json(await options.control.membership.revoke(peer, c.get("principal")?.name), 200);
+    },
+    refuseInvalid(revoke.request),
   );
   app.openapi(
     remove,

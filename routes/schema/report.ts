@@ -92,6 +92,7 @@ export const LinkReport: z.ZodType<report.LinkReport> = z
     connected: z.boolean(),
     verified: z.enum(["yes", "no", "unknown"]).meta({ description: "The peer proved its key" }),
     rttMs: z.number().nullable(),
+    revoked: z.string().nullable().meta({ description: "When the peer's key was revoked, RFC 3339" }),
     why: z.string().nullable(),
     routes: z.array(RouteReport),
   })

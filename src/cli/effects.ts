@@ -2,6 +2,7 @@
 import { mkdir, readdir, readFile, unlink, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import process from "node:process";
+import { createInterface } from "node:readline/promises";
 import { createUser } from "@nats-io/nkeys";
 import { errorText, LeafmeshError } from "../model/errors.ts";
 import { loadSidecar, type SidecarModule } from "./up.ts";
@@ -17,6 +18,8 @@ export interface Effects {
   readonly removeFile: (path: string) => Promise<void>;
   /** Names in a folder; none when it is not there. */
   readonly listFolder: (path: string) => Promise<readonly string[]>;
+  /** Asks on the terminal; `null` where there is none. */
+  readonly ask: (question: string) => Promise<string | null>;
   readonly env: (name: string) => string | undefined;
   readonly now: () => Date;
   /** A new key pair of a user. */
@@ -60,6 +63,15 @@ export function systemEffects(): Effects {
         return (await readdir(path)).sort();
       } catch {
         return [];
+      }
+    },
+    ask: async (question) => {
+      if (!process.stdin.isTTY) return null;
+      const terminal = createInterface({ input: process.stdin, output: process.stderr });
+      try {
+        return await terminal.question(question);
+      } finally {
+        terminal.close();
       }
     },
     env: (name) => process.env[name],

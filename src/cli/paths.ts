@@ -30,6 +30,10 @@ export const paths = {
   auditExport: (query: string) => `/v1/audit/export${query === "" ? "" : `?${query}`}`,
   peers: "/v1/peers",
   peer: (peer: string) => `/v1/peers/${part(peer)}`,
+  revokePeer: (peer: string) => `/v1/peers/${part(peer)}/revoke`,
+  invitations: "/v1/invitations",
+  invitation: (id: string) => `/v1/invitations/${part(id)}`,
+  joins: "/v1/joins",
   deadLetters: (tenant: string, query: string) =>
     `/v1/tenants/${part(tenant)}/dlq${query === "" ? "" : `?${query}`}`,
   deadLetter: (tenant: string, sequence: number, query: string) =>

@@ -5,6 +5,15 @@ import type { KeyInfo, KeyKind } from "../model/keys.ts";
 import type { RedriveReport } from "../model/redrive.ts";
 import type { AuditApi } from "./audit/audit_api.ts";
 import type { DiffReport, DiffRequest, ShadowReport } from "./compare_api.ts";
+import type {
+  InvitationReport,
+  Invited,
+  InviteRequest,
+  JoinPreview,
+  JoinReport,
+  JoinRequest,
+  RevokeReport,
+} from "./join_api.ts";
 import type { ResourceRef, ResourceType, ResourceValue, ResourceValues, Versioned } from "./resource.ts";
 
 /** The desired state, one document at a time. Every write validates the whole state that would result. */
@@ -129,6 +138,8 @@ export interface LinkReport {
   /** The peer proved its key: `yes`, `no` (refused, see `why`), `unknown` (not asked yet). */
   readonly verified: "yes" | "no" | "unknown";
   readonly rttMs: number | null;
+  /** When the peer's key was revoked, RFC 3339; `null` when it was not. */
+  readonly revoked: string | null;
   readonly why: string | null;
   readonly routes: readonly RouteReport[];
 }
@@ -256,6 +267,24 @@ export interface DeadLetters {
   cancelRedrive(tenant: string, id: string): RedriveReport;
 }
 
+/** Who becomes a peer by invitation, and who is one no more. */
+export interface MembershipApi {
+  /** Makes an invitation of a site. @throws {LeafmeshError} `conflict`, `request_invalid`, `too_large` */
+  invite(request: InviteRequest): Promise<Invited>;
+  /** Invitations that are open or were lately, the newest first. */
+  invitations(): readonly InvitationReport[];
+  /** Closes an invitation at once. @throws {LeafmeshError} `not_found`, `conflict` */
+  revokeInvitation(id: string): Promise<void>;
+  /** What joining would trust; changes nothing. @throws {LeafmeshError} `invitation_…`, `peer_revoked`, `conflict` */
+  preview(request: JoinRequest): JoinPreview;
+  /** Joins the site that an invitation is of. @throws as {@link preview}, and `peer_unreachable`, `peer_refused` */
+  join(request: JoinRequest, signal?: AbortSignal): Promise<JoinReport>;
+  /** Cuts the link with a peer at once and remembers its key. @throws {LeafmeshError} `not_found` */
+  revoke(peer: string, by?: string): Promise<RevokeReport>;
+  /** Takes back that a key was revoked. */
+  forgive(key: string): Promise<void>;
+}
+
 /** Everything the HTTP routes may call. */
 export interface Control {
   readonly state: StateStore;
@@ -278,6 +307,7 @@ export interface Control {
   keys(tenant: string): Promise<readonly KeyInfo[]>;
   /** Makes a new key that takes the place of the active one; policies that use it change with it. */
   rotateKey(tenant: string, kind: KeyKind): Promise<KeyInfo>;
+  readonly membership: MembershipApi;
   readonly deadLetters: DeadLetters;
   /** The audit trail. */
   readonly audit: AuditApi;

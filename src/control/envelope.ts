@@ -13,6 +13,8 @@ const Message = z.strictObject({
   to: Name,
   /** Chosen by the asker and repeated in the answer: an old answer cannot be played again. */
   nonce: z.string().min(16).max(64),
+  /** When it was signed, milliseconds since 1970 by the sender's clock. */
+  at: z.int().nonnegative(),
   /** The request's verb, or `answer`. */
   verb: z.string().min(1).max(32),
   body: z.unknown(),

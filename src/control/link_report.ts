@@ -1,5 +1,6 @@
 /** For each link and each route: connected, active, lag, last event, and why it does not flow. Pure. */
 import type { ConsumerInfo, StreamInfo } from "@nats-io/jetstream";
+import type { RevokedPeer } from "../model/desired.ts";
 import { inStream, mirrorStream, siteApiPrefix } from "../model/names.ts";
 import type { Peer } from "../model/schema/site.ts";
 import type { LeafStatus } from "../nats/system_api.ts";
@@ -40,6 +41,7 @@ export function reportLinks(input: LinkInput): LinkReport[] {
       connected,
       verified: knowledge.verified,
       rttMs: leaf.type === "up" ? leaf.rttMs : null,
+      revoked: null,
       why: whyLink(peer, connected, knowledge, input.why(peer.name)),
       routes: [
         ...input.plan.out
@@ -51,6 +53,21 @@ export function reportLinks(input: LinkInput): LinkReport[] {
       ],
     };
   });
+}
+
+/** A link that was cut because its peer's key was revoked. */
+export function revokedLink({ name, key, at }: RevokedPeer, connected: boolean): LinkReport {
+  return {
+    peer: name,
+    direction: "accept",
+    address: null,
+    connected,
+    verified: "no",
+    rttMs: null,
+    revoked: at,
+    why: `revoked at ${at}, with key ${key}`,
+    routes: [],
+  };
 }
 
 function whyLink(

@@ -9,15 +9,20 @@ import type { SigningKey } from "../nats/keys.ts";
 import { Accepted, Offer, type PeerKnowledge, type Peers, UNKNOWN_PEER } from "./agreement.ts";
 import type { PeerPosition } from "./apply.ts";
 import { openMessage, sealMessage } from "./envelope.ts";
+import { RequestGuard } from "./request_guard.ts";
 
 /** Asked again at this pace, and at once when either side changes. */
 const SYNC_EVERY_MS = 2000;
 const ANSWER_WITHIN_MS = 2000;
 
+/** A position is looked up on the server: it costs more than what is known already. */
+const POSITION_UNITS = 2;
+
 const SyncBody = z.strictObject({ accepted: z.array(Accepted) });
 const SyncAnswer = z.strictObject({ offers: z.array(Offer).nullable() });
 const PositionBody = z.strictObject({ tenant: z.string(), stream: z.string() });
 const PositionAnswer = z.strictObject({ attached: z.boolean(), sequence: z.number().int().nonnegative() });
+const NO_NONCE = "0".repeat(32);
 const Refusal = z.strictObject({ error: z.string() });
 
 /** What this site answers to its peers. */
@@ -53,6 +58,7 @@ export class Peering implements AsyncDisposable {
   readonly #states = new Map<string, PeerState>();
   readonly #subscription: Subscription;
   readonly #timer: ReturnType<typeof setInterval>;
+  readonly #guard = new RequestGuard(Date.now);
 
   constructor(nc: NatsConnection, key: SigningKey, host: PeeringHost) {
     this.#nc = nc;
@@ -78,7 +84,9 @@ export class Peering implements AsyncDisposable {
 
   /** Asks every peer for its offers, and tells it what we accept. */
   syncAll(): void {
-    for (const peer of this.#host.peers()) void this.#sync(peer);
+    const peers = this.#host.peers();
+    this.#guard.keep(new Set(peers.map(({ name }) => name)));
+    for (const peer of peers) void this.#sync(peer);
   }
 
   /** Tells a peer to ask again: what we offer or accept has changed. */
@@ -158,7 +166,8 @@ export class Peering implements AsyncDisposable {
   async #request(peer: Peer, verb: string, body: unknown): Promise<unknown> {
     const nonce = randomBytes(16).toString("hex");
     const { site } = this.#host;
-    const sealed = sealMessage({ version: 1, from: site, to: peer.name, nonce, verb, body }, this.#key);
+    const message = { version: 1 as const, from: site, to: peer.name, nonce, at: Date.now(), verb, body };
+    const sealed = sealMessage(message, this.#key);
     let answer: Msg;
     try {
       answer = await this.#nc.request(rpcSubject(peer.name, site, verb), sealed, {
@@ -179,46 +188,96 @@ export class Peering implements AsyncDisposable {
     const [, , , from, verb] = request.subject.split(".");
     const peer = this.#host.peers().find((one) => one.name === from);
     if (peer === undefined || verb === undefined) return;
+    const { name } = peer;
+    const units = verb === "position" ? POSITION_UNITS : 1;
+    const admission = this.#guard.admit(name, request.data.length, units);
+    if (admission !== "yes") {
+      if (!this.#guard.mayAnswer(name, admission)) return;
+      const why = admission === "too_large" ? "the request is too large" : "too many requests";
+      // Without a look at it: its nonce is not known.
+      this.#reply(request, peer, NO_NONCE, { error: `${this.#host.site} refused: ${why}` });
+      return;
+    }
+    try {
+      await this.#answerAdmitted(request, peer, verb);
+    } finally {
+      this.#guard.done(name);
+    }
+  }
+
+  #reply(request: Msg, peer: Peer, nonce: string, body: unknown): void {
     const { site } = this.#host;
-    const reply = (nonce: string, body: unknown) =>
-      request.respond(
-        sealMessage({ version: 1, from: site, to: peer.name, nonce, verb: "answer", body }, this.#key),
-      );
-    let nonce = "0".repeat(32);
+    const answer = {
+      version: 1 as const,
+      from: site,
+      to: peer.name,
+      nonce,
+      at: Date.now(),
+      verb: "answer",
+      body,
+    };
+    request.respond(sealMessage(answer, this.#key));
+  }
+
+  async #answerAdmitted(request: Msg, peer: Peer, verb: string): Promise<void> {
+    const { site } = this.#host;
+    let nonce = NO_NONCE;
     try {
       const sender = `the site that speaks as ${peer.name}`;
       const message = openMessage(request.string(), { from: peer.name, to: site, key: peer.key, sender });
       nonce = message.nonce;
-      reply(nonce, await this.#handle(peer, verb, message.body));
+      // A signature is for one verb: a request must not be asked again as another one.
+      if (message.verb !== verb) throw new LeafmeshError("request_invalid", "it was signed for another verb");
+      const stale = this.#guard.fresh(peer.name, message);
+      if (stale !== null) throw new LeafmeshError("request_invalid", stale);
+      this.#reply(request, peer, nonce, await this.#handle(peer, verb, message.body));
     } catch (error) {
-      if (error instanceof LeafmeshError && error.code === "peer_refused") {
+      const code = error instanceof LeafmeshError ? error.code : "internal";
+      if (error instanceof LeafmeshError && code === "peer_refused") {
         const state = this.#state(peer);
         state.why = error.message;
         this.#learn(peer, state, { verified: "no" });
       }
+      if (!this.#guard.mayAnswer(peer.name, code)) return;
       this.#host.refused(peer.name, verb, errorText(error));
-      reply(nonceOf(request) ?? nonce, { error: `${site} refused: ${errorText(error)}` });
+      this.#reply(request, peer, nonceOf(request) ?? nonce, {
+        error: `${site} refused: ${toldToPeer(error)}`,
+      });
     }
   }
 
   async #handle(peer: Peer, verb: string, body: unknown): Promise<unknown> {
     switch (verb) {
       case "sync": {
-        const { accepted } = SyncBody.parse(body);
+        const { accepted } = bodyOf(SyncBody, body);
         this.#learn(peer, this.#state(peer), { accepted });
         return { offers: this.#host.offers(peer.name) };
       }
       case "position": {
-        const { tenant, stream } = PositionBody.parse(body);
+        const { tenant, stream } = bodyOf(PositionBody, body);
         return await this.#host.position(peer.name, tenant, stream);
       }
       case "poke":
         void this.#sync(peer);
         return {};
       default:
-        throw new LeafmeshError("request_invalid", `there is no verb '${verb}'`);
+        throw new LeafmeshError("request_invalid", "there is no such verb");
     }
   }
+}
+
+/** The body of a request. @throws {LeafmeshError} `request_invalid` */
+function bodyOf<T extends z.ZodType>(schema: T, body: unknown): z.infer<T> {
+  const parsed = schema.safeParse(body);
+  if (parsed.success) return parsed.data;
+  throw new LeafmeshError("request_invalid", "the body is not what the verb takes");
+}
+
+/** What a peer is told of a failure: nothing of what else this site has. */
+function toldToPeer(error: unknown): string {
+  const known =
+    error instanceof LeafmeshError && (error.code === "peer_refused" || error.code === "request_invalid");
+  return known ? error.message : "it could not answer, see its log";
 }
 
 /** The nonce of a request that could not be opened, so that the asker can tie the refusal to its question. */

@@ -1,6 +1,7 @@
 /** The documents of the desired state: what they are called, where they are kept, what they hold. */
 import { stateKey } from "../model/names.ts";
 import type { SchemaDocument } from "../model/schema/contract.ts";
+import type { InvitationDocument, RevocationDocument } from "../model/schema/invitation.ts";
 import type { CandidateRules, ExportPolicy, ImportPolicy } from "../model/schema/policy.ts";
 import type { Peer } from "../model/schema/site.ts";
 import type { TenantSettings } from "../model/schema/tenant.ts";
@@ -8,6 +9,8 @@ import type { TenantSettings } from "../model/schema/tenant.ts";
 /** Which document. An import is told apart by the peer and, for transit, by the origin that comes through it. */
 export type ResourceRef =
   | { readonly type: "peer"; readonly peer: string }
+  | { readonly type: "invitation"; readonly id: string }
+  | { readonly type: "revocation"; readonly key: string }
   | { readonly type: "tenant"; readonly tenant: string }
   | { readonly type: "schema"; readonly tenant: string; readonly name: string }
   | { readonly type: "export"; readonly tenant: string; readonly name: string }
@@ -18,6 +21,8 @@ export type ResourceRef =
 /** What each type of document holds. */
 export interface ResourceValues {
   readonly peer: Peer;
+  readonly invitation: InvitationDocument;
+  readonly revocation: RevocationDocument;
   readonly tenant: TenantSettings;
   readonly schema: SchemaDocument;
   readonly export: ExportPolicy;
@@ -41,6 +46,10 @@ export function resourceKey(ref: ResourceRef): string {
   switch (ref.type) {
     case "peer":
       return stateKey.peer(ref.peer);
+    case "invitation":
+      return stateKey.invitation(ref.id);
+    case "revocation":
+      return stateKey.revocation(ref.key);
     case "tenant":
       return stateKey.tenant(ref.tenant);
     case "schema":
@@ -59,6 +68,8 @@ export function parseResourceKey(key: string): ResourceRef | null {
   const [type, first, second, third] = key.split(".");
   if (first === undefined) return null;
   if (type === "peer") return { type, peer: first };
+  if (type === "invitation") return { type, id: first };
+  if (type === "revocation") return { type, key: first };
   if (type === "tenant") return { type, tenant: first };
   if (second === undefined) return null;
   if (type === "export" || type === "shadow" || type === "schema")
@@ -72,6 +83,10 @@ export function resourceLabel(ref: ResourceRef): string {
   switch (ref.type) {
     case "peer":
       return `peer ${ref.peer}`;
+    case "invitation":
+      return `invitation ${ref.id}`;
+    case "revocation":
+      return `revocation of ${ref.key}`;
     case "tenant":
       return `tenant ${ref.tenant}`;
     case "schema":

@@ -15,6 +15,7 @@ import type { SigningKey } from "../nats/keys.ts";
 import type { SystemApi } from "../nats/system_api.ts";
 import type { TenantKeys } from "../nats/tenant_keys.ts";
 import { type CompileOptions, usedKeys } from "../policy/compile.ts";
+import type { PeerKnowledge, Peers } from "./agreement.ts";
 import type {
   ApplyReport,
   Control,
@@ -33,8 +34,10 @@ import type { DiffReport, DiffRequest, ShadowReport } from "./compare_api.ts";
 import { Differ } from "./diff.ts";
 import { explainForPeers } from "./explain.ts";
 import { importPosition } from "./import_position.ts";
-import { reportLinks } from "./link_report.ts";
+import { reportLinks, revokedLink } from "./link_report.ts";
+import type { LinkTrust } from "./link_trust.ts";
 import { type LintFile, lintSite, lintText } from "./lint.ts";
+import { Membership } from "./membership.ts";
 import { type Observed, observeLog, observeMesh } from "./observe.ts";
 import { offersTo } from "./offers.ts";
 import { Peering } from "./peering.ts";
@@ -70,6 +73,7 @@ export interface SiteControlOptions {
   readonly scan: EventScan;
   readonly tenantKeys: TenantKeys;
   readonly audit: Audit;
+  readonly trust: LinkTrust;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
 }
 
@@ -81,6 +85,7 @@ export class SiteControl implements Control, AsyncDisposable {
   readonly #silent = new SilentSources(() => performance.now());
   readonly #differ: Differ;
   readonly #shadows: Shadows;
+  readonly #membership: Membership;
   /** What each peer was offered last, as text. */
   readonly #offered = new Map<string, string>();
 
@@ -110,7 +115,7 @@ export class SiteControl implements Control, AsyncDisposable {
     this.#reconciler = new Reconciler({
       state: options.state,
       observe: (desired) => this.#observe(desired),
-      peers: () => this.#peering.knowledge(),
+      peers: () => this.#knowledge(),
       configChanges: () => options.server.changes(this.#desired()),
       silent: (observed) => this.#silent.find(observed.mesh, (api) => this.#reachable(api)),
       strangers: () => options.server.strangers(this.#desired()),
@@ -132,6 +137,11 @@ export class SiteControl implements Control, AsyncDisposable {
         poke: (peer) => this.#peering.poke(peer),
       },
       onPlan: (planned) => this.#tellPeers(planned),
+    });
+    this.#membership = new Membership({
+      ...options,
+      configure: () => options.server.configure(this.#desired()),
+      verified: (peer) => this.#isVerified(peer),
     });
     this.#differ = new Differ(mesh, options.scan);
     this.#shadows = new Shadows({
@@ -196,17 +206,20 @@ export class SiteControl implements Control, AsyncDisposable {
   }
 
   async links(): Promise<readonly LinkReport[]> {
-    const { peers } = this.#desired();
+    const { peers, revoked = [] } = this.#desired();
     const planned = this.#reconciler.last ?? (await this.#reconciler.plan());
-    return reportLinks({
+    const leafs = await this.#options.system.leafs([...peers, ...revoked].map((peer) => peer.name));
+    const linked = reportLinks({
       plan: planned.plan,
       streams: await observeMesh(this.#options.mesh),
       peers,
       knowledge: this.#peering.knowledge(),
-      leafs: await this.#options.system.leafs(peers.map((peer) => peer.name)),
+      leafs,
       why: (peer) => this.#peering.why(peer),
       views: this.#options.viewReports(),
     });
+    const isUp = (peer: string) => leafs.some((leaf) => leaf.peer === peer && leaf.type === "up");
+    return [...linked, ...revoked.map((peer) => revokedLink(peer, isUp(peer.name)))];
   }
 
   async explain(tenant: string, request: ExplainRequest): Promise<ExplainReport> {
@@ -254,6 +267,10 @@ export class SiteControl implements Control, AsyncDisposable {
     return made;
   }
 
+  get membership(): Membership {
+    return this.#membership;
+  }
+
   get deadLetters(): Control["deadLetters"] {
     return this.#options.deadLetters;
   }
@@ -278,9 +295,24 @@ export class SiteControl implements Control, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#membership[Symbol.asyncDispose]();
     await this.#shadows[Symbol.asyncDispose]();
     await this.#reconciler[Symbol.asyncDispose]();
     await this.#peering[Symbol.asyncDispose]();
+  }
+
+  /** What is known of the peers. Of one that is revoked: that it may have nothing. */
+  #knowledge(): Peers {
+    const revoked = this.#desired().revoked ?? [];
+    const nothing = { verified: "no", accepted: null, offered: null } as const;
+    return new Map([
+      ...this.#peering.knowledge(),
+      ...revoked.map(({ name }): [string, PeerKnowledge] => [name, nothing]),
+    ]);
+  }
+
+  #isVerified(peer: string): boolean {
+    return this.#peering.knowledge().get(peer)?.verified === "yes";
   }
 
   #desired(): DesiredState {

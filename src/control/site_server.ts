@@ -1,7 +1,7 @@
 /** The site's nats-server as the reconciler sees it: which configuration is wanted, which is in force, who is linked. */
 import { z } from "zod";
 import type { DesiredState } from "../model/desired.ts";
-import { linkAccount } from "../model/names.ts";
+import { joinAccount, linkAccount } from "../model/names.ts";
 import { retiredTenants, type SystemApi } from "../nats/system_api.ts";
 import type { PlanInput } from "./plan.ts";
 
@@ -24,6 +24,7 @@ export interface SiteServerOptions {
 
 export class SiteServer {
   readonly #options: SiteServerOptions;
+  #queue: Promise<unknown> = Promise.resolve();
   #inForce: { readonly state: DesiredState; readonly retired: readonly string[]; readonly text: string };
 
   constructor(options: SiteServerOptions) {
@@ -39,8 +40,17 @@ export class SiteServer {
     return said.length > 0 ? said : ["settings"];
   }
 
-  /** Brings the configuration of `state` into force and cuts the links of peers that are gone or have another key. */
+  /**
+   * Brings the configuration of `state` into force and cuts the links of peers that are gone or have another key, and those
+   * of invitations that are over. One after another, whoever asks.
+   */
   async configure(state: DesiredState): Promise<void> {
+    const done = this.#queue.then(() => this.#configure(state));
+    this.#queue = done.catch(() => undefined);
+    await done;
+  }
+
+  async #configure(state: DesiredState): Promise<void> {
     const { system } = this.#options;
     const before = this.#inForce.state;
     const retired = [
@@ -53,6 +63,7 @@ export class SiteServer {
       ]),
     ].sort();
     const text = this.#options.render(state, retired);
+    if (text === this.#inForce.text) return;
     // Remembered first: a start between here and the reload renders at least what is in force then.
     await this.#options.remember(state, retired);
     await this.#options.write(text);
@@ -69,6 +80,10 @@ export class SiteServer {
       const now = state.peers.find((one) => one.name === peer.name);
       if (now === undefined || now.key !== peer.key || now.dial !== peer.dial)
         await system.kickLeaf(peer.name);
+    }
+    const open = new Set(state.invitations?.map(({ id }) => id));
+    for (const { id } of before.invitations ?? []) {
+      if (!open.has(id)) await system.kickAccount(joinAccount(id));
     }
   }
 
@@ -99,7 +114,12 @@ function describeChanges(before: DesiredState, after: DesiredState): string[] {
       tenant.imports,
     ]),
     ...describeNamed("peer", before.peers, after.peers, (peer) => peer),
+    ...describeNamed("invitation", invitationsOf(before), invitationsOf(after), (one) => one.key),
   ];
+}
+
+function invitationsOf({ invitations = [] }: DesiredState) {
+  return invitations.map(({ id, key }) => ({ name: id, key }));
 }
 
 function describeNamed<T extends { readonly name: string }>(

@@ -2,7 +2,13 @@
 import { type DesiredState, desiredTenant } from "../model/desired.ts";
 import type { SiteFile } from "../model/schema/site.ts";
 import type { TenantDocument, TenantSettings } from "../model/schema/tenant.ts";
-import type { ResourceRef, ResourceType, ResourceValues, Versioned } from "./resource.ts";
+import {
+  type ResourceRef,
+  type ResourceType,
+  type ResourceValues,
+  resourceLabel,
+  type Versioned,
+} from "./resource.ts";
 
 /** A document of the state. */
 export interface Stored {
@@ -15,6 +21,8 @@ export type Documents = Map<string, Stored>;
 
 /** Where a document stands in the site file that the state amounts to. */
 export function documentPath(ref: ResourceRef, documents: Documents): string {
+  // These are in no site file.
+  if (ref.type === "invitation" || ref.type === "revocation") return resourceLabel(ref);
   if (ref.type === "peer") {
     return `peers[${valuesOf(documents, "peer").findIndex((peer) => peer.name === ref.peer)}]`;
   }
@@ -76,9 +84,21 @@ export function tenantDocuments(documents: ReadonlyMap<string, Stored>): TenantD
 
 /** The desired state that the documents amount to. */
 export function assemble(site: string, documents: Documents): DesiredState {
+  const revocations = new Map(valuesOf(documents, "revocation").map((one) => [one.key, one]));
+  const peers = valuesOf(documents, "peer").sort((left, right) => (left.name < right.name ? -1 : 1));
+  const invitations = valuesOf(documents, "invitation")
+    .filter(({ state }) => state.type === "open" || state.type === "claimed")
+    .map(({ id, key }) => ({ id, key }))
+    .sort((left, right) => (left.id < right.id ? -1 : 1));
+  const revoked = peers.flatMap(({ name, key }) => {
+    const revocation = revocations.get(key);
+    return revocation === undefined ? [] : [{ name, key, at: revocation.at }];
+  });
   return {
     site,
-    peers: valuesOf(documents, "peer").sort((left, right) => (left.name < right.name ? -1 : 1)),
+    peers: peers.filter(({ key }) => !revocations.has(key)),
+    ...(invitations.length === 0 ? {} : { invitations }),
+    ...(revoked.length === 0 ? {} : { revoked }),
     tenants: tenantDocuments(documents).map(desiredTenant),
   };
 }

@@ -2,19 +2,33 @@
 import type { ZodError } from "zod";
 import { type ErrorCode, formatProblem, LeafmeshError, unreachable } from "../model/errors.ts";
 import { STATE_BUCKET } from "../model/names.ts";
+import type { Peer } from "../model/schema/site.ts";
 import type { SchemaChange } from "../policy/schema/change.ts";
 import { isWrongSequence } from "./observe.ts";
 import { type ResourceRef, type ResourceType, resourceLabel } from "./resource.ts";
+import { type Documents, valuesOf } from "./state_documents.ts";
 
 /** What a write is refused with that leaves the state invalid: of a schema, a rule names what would be gone. */
 export const REFUSALS = {
   peer: "config_invalid",
+  invitation: "config_invalid",
+  revocation: "config_invalid",
   tenant: "config_invalid",
   schema: "conflict",
   export: "policy_invalid",
   import: "policy_invalid",
   shadow: "policy_invalid",
 } as const satisfies Record<ResourceType, ErrorCode>;
+
+/** Refuses a peer whose key was revoked. @throws {LeafmeshError} `peer_revoked` */
+export function requireNotRevoked(peer: Peer, documents: Documents): void {
+  const revocation = valuesOf(documents, "revocation").find(({ key }) => key === peer.key);
+  if (revocation === undefined) return;
+  throw new LeafmeshError(
+    "peer_revoked",
+    `The key ${peer.key} was revoked as that of ${revocation.peer} at ${revocation.at}: it is a peer's again only by force`,
+  );
+}
 
 /** For a schema that may not take the place of the one that is there. */
 export function refusedSchema(

@@ -9,6 +9,7 @@ import type { DesiredState } from "../model/desired.ts";
 import { formatProblem, LeafmeshError, type Problem } from "../model/errors.ts";
 import { STATE_BUCKET, stateKey } from "../model/names.ts";
 import { SchemaDocument } from "../model/schema/contract.ts";
+import { InvitationDocument, RevocationDocument } from "../model/schema/invitation.ts";
 import { CandidateRules, ExportPolicy, ImportPolicy } from "../model/schema/policy.ts";
 import { Peer, type SiteFile } from "../model/schema/site.ts";
 import { type TenantDocument, TenantSettings } from "../model/schema/tenant.ts";
@@ -37,6 +38,7 @@ import {
   REFUSALS,
   raced,
   refusedSchema,
+  requireNotRevoked,
   stateIsGone,
   unreadable,
   unreadableState,
@@ -45,6 +47,8 @@ import {
 const HISTORY = 64;
 const SCHEMAS = {
   peer: Peer,
+  invitation: InvitationDocument,
+  revocation: RevocationDocument,
   tenant: TenantSettings,
   schema: SchemaDocument,
   export: ExportPolicy,
@@ -185,7 +189,10 @@ export class KvStateStore implements StateStore, AsyncDisposable {
   }
 
   check<R extends ResourceRef>(ref: R, value: ResourceValue<R>): void {
+    // These say nothing about policies.
+    if (ref.type === "invitation" || ref.type === "revocation") return;
     this.#requireOwner(ref);
+    if (ref.type === "peer") requireNotRevoked(value as Peer, this.#documents);
     if (ref.type === "schema") this.#requireSchema(ref, value as SchemaDocument);
     const { ref: checked, value: document } = this.#policyOf(ref, value);
     const after = new Map(this.#documents);
@@ -205,7 +212,7 @@ export class KvStateStore implements StateStore, AsyncDisposable {
         .filter(([, one]) => belongsTo(one.ref, ref))
         .map(([key]) => key);
       const after = new Map([...this.#documents].filter(([key]) => !keys.includes(key)));
-      this.#requireValid(ref, after);
+      if (ref.type !== "invitation" && ref.type !== "revocation") this.#requireValid(ref, after);
       // The document itself goes last: what is left of a removal that was cut short is removed by the next one.
       for (const key of keys.sort((left, right) =>
         left === resourceKey(ref) ? 1 : right === resourceKey(ref) ? -1 : 0,
@@ -243,7 +250,7 @@ export class KvStateStore implements StateStore, AsyncDisposable {
   }
 
   #requireOwner(ref: ResourceRef): void {
-    if (ref.type === "peer" || ref.type === "tenant") return;
+    if (!("tenant" in ref) || ref.type === "tenant") return;
     if (!this.#documents.has(stateKey.tenant(ref.tenant))) {
       throw new LeafmeshError("not_found", `There is no tenant ${ref.tenant}`);
     }
@@ -406,7 +413,7 @@ export function importRef(tenant: string, policy: ImportPolicy): ResourceRef {
 
 function belongsTo(ref: ResourceRef, owner: ResourceRef): boolean {
   if (resourceKey(ref) === resourceKey(owner)) return true;
-  if (ref.type === "peer" || ref.type === "tenant") return false;
+  if (!("tenant" in ref) || ref.type === "tenant") return false;
   if (owner.type === "export") {
     return ref.type === "shadow" && ref.tenant === owner.tenant && ref.name === owner.name;
   }

@@ -24,9 +24,26 @@ export interface DesiredTenant {
   readonly imports: readonly ImportPolicy[];
 }
 
+/** An invitation that lets somebody in now. */
+export interface OpenInvitation {
+  readonly id: string;
+  /** Public half of the key that its token logs in with. */
+  readonly key: string;
+}
+
+/** A peer whose key was revoked: it is in no plan and in no configuration, but policies may go on naming it. */
+export interface RevokedPeer {
+  readonly name: string;
+  readonly key: string;
+  /** RFC 3339. */
+  readonly at: string;
+}
+
 export interface DesiredState {
   readonly site: string;
   readonly peers: readonly Peer[];
+  readonly invitations?: readonly OpenInvitation[];
+  readonly revoked?: readonly RevokedPeer[];
   readonly tenants: readonly DesiredTenant[];
 }
 

@@ -29,6 +29,9 @@ export const tenantOfAccount = (account: string): string | null =>
   account.startsWith("T_") ? account.slice(2) : null;
 export const linkAccount = (peer: string): string => `LINK_${peer}`;
 
+/** The account that one invitation opens: nothing but the join RPC is in it. */
+export const joinAccount = (invitation: string): string => `JOIN_${invitation}`;
+
 /**
  * The eight-character hash of an account that nats-server puts in `$JS.FC.<domain>.<hash>.<stream>.<consumer>.…`
  * Source: nats-server `server/events.go`, getHash.
@@ -124,6 +127,11 @@ export const deliverSubject = (site: string, peer: string, stream: string): stri
 /** What `peer` asks of the sidecar of `site`; `verb` may be `>`. */
 export const rpcSubject = (site: string, peer: string, verb: string): string =>
   `mesh.${site}.rpc.${peer}.${verb}`;
+/** Where the sidecar of `site` hears who shows an invitation; `invitation` may be `*`. No peer's account reaches it. */
+export const joinSubject = (site: string, invitation: string): string => `mesh.${site}.join.${invitation}`;
+/** Where it answers, in the account of that invitation. */
+export const joinAnswerSubject = (site: string, invitation: string): string =>
+  `mesh.${site}.joined.${invitation}`;
 /** Flow control of the consumers of MESH at `site`; stream and consumer may be `*`. */
 export const flowControlSubject = (site: string, stream: string, consumer: string): string =>
   `$JS.FC.${site}.${accountHash(MESH_ACCOUNT)}.${stream}.${consumer}.>`;
@@ -173,6 +181,9 @@ export const stateKey = {
   peer: (peer: string) => `peer.${peer}`,
   /** A token of the API; `id` may be `*`. */
   token: (id: string) => `token.${id}`,
+  invitation: (id: string) => `invitation.${id}`,
+  /** A site key that may not come back. */
+  revocation: (key: string) => `revocation.${key}`,
   /** What a peer said last that it accepts from us. */
   accepted: (peer: string) => `accepted.${peer}`,
   /** The dead letters that are on their way into a view. */

@@ -1,9 +1,10 @@
 /** Keeps secrets out of messages, logs, answers and the audit trail. */
 
-/** `text` without what looks like the seed of an nkey, a token of the API or of an issuer, or the password of a URL. */
+/** `text` without what looks like a seed of an nkey, an invitation, a token of the API or an issuer, or a password in a URL. */
 export function withoutSecrets(text: string): string {
   return text
     .replace(/(?<![A-Za-z0-9])S[ACNOUX][A-Z2-7]{20,}/gi, "<seed>")
+    .replace(/lmi_[A-Za-z0-9_.-]{8,}/g, "<invitation>")
     .replace(/(?<![A-Za-z0-9])lm[a-z]?_[A-Za-z0-9_-]{20,}/g, "<token>")
     .replace(/(?<![A-Za-z0-9])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+/g, "<token>")
     .replace(/([a-z][a-z0-9+.-]*:\/\/)[^\s/@]*@/gi, "$1<hidden>@");

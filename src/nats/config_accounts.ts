@@ -7,6 +7,7 @@ import {
   deliverSubject,
   flowControlSubject,
   inStream,
+  joinAccount,
   LOG_API_PREFIX,
   LOG_CONSUMER,
   linkAccount,
@@ -24,6 +25,7 @@ import {
 } from "../model/names.ts";
 import type { Peer } from "../model/schema/site.ts";
 import { overlappingPair, reduce } from "../model/subject.ts";
+import { JOIN_MAX_BYTES, JOIN_MAX_SUBSCRIPTIONS, joinCrossing, joinUser } from "./config_join.ts";
 import type { ConfMap } from "./config_text.ts";
 import type { PublicSiteKeys } from "./keys.ts";
 
@@ -86,6 +88,14 @@ export function renderAccounts(
       ...borders(name, crossings),
     };
   }
+  for (const invitation of desired.invitations ?? []) {
+    const name = joinAccount(invitation.id);
+    accounts[name] = {
+      users: [joinUser(desired.site, invitation)],
+      limits: { max_leafnodes: 1, max_subscriptions: JOIN_MAX_SUBSCRIPTIONS, max_payload: JOIN_MAX_BYTES },
+      ...borders(name, crossings),
+    };
+  }
   return accounts;
 }
 
@@ -94,6 +104,7 @@ export function accountCrossings(desired: DesiredState): Crossing[] {
   return [
     ...desired.tenants.flatMap((tenant) => tenantCrossings(desired.site, tenant)),
     ...desired.peers.flatMap((peer) => linkCrossings(desired.site, peer.name)),
+    ...(desired.invitations ?? []).map((invitation) => joinCrossing(desired.site, invitation)),
   ];
 }
 

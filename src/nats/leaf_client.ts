@@ -279,7 +279,9 @@ export class LeafClient implements Disposable {
   #because(cause: Error): LeafmeshError {
     const reason = errorText(cause).slice(0, 300);
     if (isNetworkError(cause) && !this.#asked)
-      return new LeafmeshError("peer_unreachable", `${this.#address} cannot be reached: ${reason}`, { cause });
+      return new LeafmeshError("peer_unreachable", `${this.#address} cannot be reached: ${reason}`, {
+        cause,
+      });
     // What TLS says after the handshake is about our own certificate.
     if (this.#secure) return this.#hungUp(reason);
     const text = `${this.#address} has not the certificate that it should have: ${reason}`;

@@ -164,8 +164,13 @@ export class SystemApi {
    * @returns how many there were
    */
   async kickLeaf(peer: string): Promise<number> {
+    return await this.kickAccount(linkAccount(peer));
+  }
+
+  /** Cuts the leaf connections of an account. @returns how many there were */
+  async kickAccount(account: string): Promise<number> {
     const { leafs } = Leafz.parse(await this.request("LEAFZ"));
-    const ids = (leafs ?? []).filter((leaf) => leaf.account === linkAccount(peer)).map((leaf) => leaf.id);
+    const ids = (leafs ?? []).filter((leaf) => leaf.account === account).map((leaf) => leaf.id);
     for (const cid of ids) await this.request("KICK", { cid });
     return ids.length;
   }

@@ -28,6 +28,7 @@ import { policyVersion } from "../policy/compile.ts";
 import { serve } from "../runtime/serve.ts";
 import { apiLog, runtimeName, siteMetrics, viewReport, viewRunner } from "./adapters.ts";
 import { deadLettersOf } from "./dead_letters.ts";
+import { linkTrust } from "./link_trust.ts";
 import { openServer } from "./server.ts";
 
 export const VERSION = "0.1.0";
@@ -197,6 +198,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
       scan: (request) => scanEvents({ nc, jsm: mesh, ...request }),
       tenantKeys,
       audit,
+      trust: linkTrust(null, file.server ?? {}, server.leaf),
       log: (level, message) => log(level, "control", message),
     }),
   );

@@ -35,7 +35,9 @@ async function refusal(work: () => Promise<unknown>): Promise<string> {
 }
 
 /** A listener that does with each connection what the test says. */
-async function listener(on: (socket: Socket) => void): Promise<{ address: string; server: Server } & Disposable> {
+async function listener(
+  on: (socket: Socket) => void,
+): Promise<{ address: string; server: Server } & Disposable> {
   const server = createServer((socket) => {
     socket.on("error", () => {});
     on(socket);
@@ -55,7 +57,10 @@ test("LeafClient logs in, asks and hears the answer", async () => {
   expect(leaf.info.server_name).toBe("berlin");
   const reply = rpcSubject("austin", "berlin", "answer");
   leaf.subscribe(reply);
-  const answer = await leaf.request(rpcSubject("berlin", "austin", "ask"), "hello", { reply, deadlineMs: 20_000 });
+  const answer = await leaf.request(rpcSubject("berlin", "austin", "ask"), "hello", {
+    reply,
+    deadlineMs: 20_000,
+  });
   expect(new TextDecoder().decode(answer)).toBe("heard hello");
   subscription.unsubscribe();
 }, 30_000);

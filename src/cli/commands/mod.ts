@@ -8,6 +8,7 @@ import { EXPORT_LIST, EXPORT_PUT, EXPORT_REMOVE, EXPORT_SHOW } from "./export.ts
 import { IMPORT_LIST, IMPORT_PUT, IMPORT_REMOVE } from "./import.ts";
 import { INIT } from "./init.ts";
 import { PEER_ADD, PEER_LIST, PEER_REMOVE } from "./peer.ts";
+import { PEER_INVITATIONS, PEER_INVITE, PEER_JOIN, PEER_REVOKE, PEER_UNINVITE } from "./peer_join.ts";
 import { POLICY_DIFF, SHADOW_CLEAR, SHADOW_SET, SHADOW_SHOW } from "./policy_diff.ts";
 import { POLICY_TEST } from "./policy_test.ts";
 import { SCHEMA_ADD, SCHEMA_CHECK, SCHEMA_LIST, SCHEMA_REMOVE, SCHEMA_SHOW } from "./schema.ts";
@@ -42,6 +43,11 @@ export const COMMANDS: readonly Command[] = [
   PEER_LIST,
   PEER_ADD,
   PEER_REMOVE,
+  PEER_INVITE,
+  PEER_INVITATIONS,
+  PEER_UNINVITE,
+  PEER_JOIN,
+  PEER_REVOKE,
   SCHEMA_LIST,
   SCHEMA_SHOW,
   SCHEMA_ADD,

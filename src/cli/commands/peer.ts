@@ -14,7 +14,8 @@ export const PEER_LIST: Command = {
   run: async ({ api }) => {
     const { items } = await (await api()).get<DocumentList<Peer>>(paths.peers);
     const rows = items.map(({ value }) => [value.name, value.dial ?? "(dials us)", value.key]);
-    const text = rows.length === 0 ? "No peers yet." : table(["PEER", "DIAL", "KEY"], rows);
+    const none = "No peers yet: 'leafmesh peer invite <site>' makes one.";
+    const text = rows.length === 0 ? none : table(["PEER", "DIAL", "KEY"], rows);
     return { json: items, text };
   },
 };
@@ -29,13 +30,19 @@ export const PEER_ADD: Command = {
       value: "URL",
       about: "leaf address of the peer, for example nats-leaf://host:7422 (default: it dials us)",
     },
+    force: { about: "even if its key was revoked: it is forgiven" },
   },
   run: async (call) => {
     const dial = call.flag("dial");
     const given = { name: argument(call, 0), key: call.flag("key"), ...(dial === undefined ? {} : { dial }) };
     const peer = checked(Peer, given, "The peer");
     const client = await call.api();
-    const applied = await client.putAndWait(paths.peer(peer.name), peer, "create");
+    const path = paths.peer(peer.name);
+    const force = call.has("force");
+    // What was revoked is still there.
+    const stored = force ? await client.find<Peer>(path) : null;
+    const before = stored === null ? "create" : { ifMatch: stored.etag };
+    const applied = await client.putAndWait(force ? `${path}?force=true` : path, peer, before);
     const site = await client.get<SiteReport>(paths.site);
     const back = dial === undefined ? ` --dial nats-leaf://<this host>:${portOf(site.server.leaf)}` : "";
     const there = `leafmesh peer add ${site.site} --key ${site.key}${back}`;
@@ -49,7 +56,7 @@ export const PEER_ADD: Command = {
 export const PEER_REMOVE: Command = {
   name: "peer remove",
   args: ["<name>"],
-  about: "cuts the link with a peer",
+  about: "cuts the link with a peer that no policy names any more, and forgets it",
   flags: {},
   run: async (call) => {
     const peer = argument(call, 0);

@@ -18,6 +18,8 @@ export interface World {
   /** What was asked of the API: `PUT /v1/tenants/acme {…}`. */
   readonly requests: string[];
   readonly sidecar: SidecarModule;
+  /** What is answered on the terminal; `null`: there is none. */
+  answer: string | null;
   /** Replaces the network. */
   fetch: Effects["fetch"];
   run(...words: string[]): Promise<Outcome>;
@@ -49,6 +51,7 @@ export function createWorld(): World {
       lintFiles: () => ({ files: [], findings: [], errors: 0, warnings: 0 }),
       testPolicies: async () => [],
     },
+    answer: null,
     fetch: async (url, init) => {
       const { pathname, search } = new URL(url);
       requests.push(
@@ -85,6 +88,10 @@ export function createWorld(): World {
           const prefix = path === "." ? "" : `${normal(path)}/`;
           const inside = [...files.keys()].filter((file) => file.startsWith(prefix));
           return [...new Set(inside.map((file) => file.slice(prefix.length).split("/")[0] ?? ""))].sort();
+        },
+        ask: async (question) => {
+          if (world.answer !== null) err += question;
+          return world.answer;
         },
         env: (name) => env.get(name),
         now: () => new Date("2026-01-02T06:16:05Z"),

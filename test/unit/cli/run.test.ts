@@ -13,7 +13,7 @@ describe("a command line", () => {
     ["tenant usr add acme x", "Unknown command 'tenant usr add': did you mean 'leafmesh tenant user add'?"],
     ["dlq wipe", "Unknown command 'dlq wipe': one of: 'dlq list', 'dlq show', 'dlq drop', 'dlq redrive'"],
     ["frobnicate", "Unknown command 'frobnicate': see 'leafmesh help'"],
-    ["peer", "'leafmesh peer' wants one more word: 'peer list', 'peer add', 'peer remove'"],
+    ["import", "'leafmesh import' wants one more word: 'import list', 'import put', 'import remove'"],
     ["status --jsn", "Unknown flag --jsn: did you mean --json?"],
     ["status -x", "Unknown flag -x: see 'leafmesh status --help'"],
     ["status --json=yes", "--json takes no value"],
@@ -202,6 +202,7 @@ describe("status and links", () => {
     connected: true,
     verified: "yes",
     rttMs: 1.234,
+    revoked: null,
     why: null,
     routes: [route, { ...route, direction: "in", active: true, why: null, view: null, policy: null }],
   } as const;

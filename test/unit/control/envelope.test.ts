@@ -11,6 +11,7 @@ const MESSAGE: Message = {
   from: "austin",
   to: "berlin",
   nonce: NONCE,
+  at: 1_700_000_000_000,
   verb: "answer",
   body: { offers: ["ä"] },
 };

@@ -31,6 +31,11 @@ const EXPECTED: Readonly<Record<string, string>> = {
   getPeer: "ova",
   putPeer: "o",
   deletePeer: "o",
+  revokePeer: "o",
+  listInvitations: "ova",
+  createInvitation: "o",
+  deleteInvitation: "o",
+  join: "o",
   listTenants: "otxva",
   getTenant: "otva",
   putTenant: "ot",
@@ -84,6 +89,7 @@ const PARAMS: Readonly<Record<string, string>> = {
   version: "1",
   kind: "pseudonym",
   id: "0123456789ab",
+  invitation: "9f86d081884c7d65",
 };
 
 interface Operation {

@@ -6,10 +6,12 @@ import type {
   ExplainPeer,
   ExplainRequest,
   LinkReport,
+  MembershipApi,
 } from "../../../src/control/api.ts";
 import type { Change } from "../../../src/control/audit/audit_api.ts";
 import type { Denial } from "../../../src/control/audit/denials.ts";
 import type { DiffRequest } from "../../../src/control/compare_api.ts";
+import type { JoinPreview, JoinRequest } from "../../../src/control/join_api.ts";
 import { lintText } from "../../../src/control/lint.ts";
 import {
   type ResourceRef,
@@ -98,6 +100,58 @@ function createFakeDeadLetters(calls: string[]): DeadLetters {
       return { ...report, state: "done", done: 3, forwarded: 1, dropped: 1, kept: 1, samples: [kept] };
     },
     cancelRedrive: (_tenant, id) => ({ ...find(id), state: "canceled" }),
+  };
+}
+
+const INVITATION = {
+  id: "9f86d081884c7d65",
+  site: "tokyo",
+  address: "127.0.0.1:7422",
+  createdAt: "2026-01-02T03:04:05.000Z",
+  expires: "2026-01-02T03:19:05.000Z",
+  by: "bootstrap",
+  state: "open",
+  since: "2026-01-02T03:04:05.000Z",
+  usedBy: null,
+} as const;
+
+/** One invitation, and a site that takes every token but `lmi_bad`. */
+function createFakeMembership(calls: string[]): MembershipApi {
+  const preview = ({ token, dialBack }: JoinRequest): JoinPreview => {
+    if (token === "lmi_bad") throw new LeafmeshError("invitation_invalid", "This is no invitation");
+    return {
+      site: "berlin",
+      address: "127.0.0.1:7422",
+      key: "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4",
+      caFingerprint: null,
+      expires: INVITATION.expires,
+      dials: dialBack === undefined ? "this site" : "the inviting site",
+      known: false,
+    };
+  };
+  return {
+    async invite({ site, ttlMs, address }) {
+      calls.push(`invite ${site} for ${ttlMs} at ${address ?? "-"}`);
+      return { ...INVITATION, site, token: "lmi_abc.def" };
+    },
+    invitations: () => [INVITATION],
+    async revokeInvitation(id) {
+      calls.push(`revoke invitation ${id}`);
+      if (id !== INVITATION.id) throw new LeafmeshError("not_found", `There is no invitation '${id}'`);
+    },
+    preview,
+    async join(request) {
+      calls.push(`join ${request.dialBack ?? "-"}`);
+      return { ...preview(request), linked: true, linkedMs: 420 };
+    },
+    async revoke(peer) {
+      calls.push(`revoke ${peer}`);
+      const key = "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4";
+      return { peer, key, at: INVITATION.since, cut: 1, cutMs: 120, gone: true, invitations: 0 };
+    },
+    async forgive(key) {
+      calls.push(`forgive ${key}`);
+    },
   };
 }
 
@@ -277,6 +331,7 @@ export function createFakeControl(): FakeControl {
       calls.push(`rotate ${kind} of ${tenant}`);
       return { kind, id: "made-now", active: true };
     },
+    membership: createFakeMembership(calls),
     deadLetters: createFakeDeadLetters(calls),
     ready: async () => ({ ready: fake.isReady, reasons: fake.isReady ? [] : ["nats-server is down"] }),
     metrics: async () => "# HELP x y\nx 1\n",

@@ -1,0 +1,211 @@
+/**
+ * Invitations of this site: made, listed, closed, and answered. One is used once: the first site key that shows it binds it.
+ * It stays until the other side has said that it is done, so that a join that was cut in the middle can be repeated.
+ */
+import { randomBytes } from "node:crypto";
+import { errorText, LeafmeshError } from "../model/errors.ts";
+import { InvitationDocument } from "../model/schema/invitation.ts";
+import { createSigningKey, type SigningKey } from "../nats/keys.ts";
+import type { StateStore } from "./api.ts";
+import { sealInvitation } from "./invitation_token.ts";
+import type { InvitationReport, Invited, InviteRequest } from "./join_api.ts";
+import type { LinkTrust } from "./link_trust.ts";
+
+/** An invitation lives at most this long. */
+export const MAX_INVITATION_MS = 24 * 3600_000;
+/** At once, so that accounts do not grow without a bound. */
+const MAX_OPEN = 32;
+/** Those that are over are listed for this long. */
+const KEEP_ENDED_MS = 7 * 24 * 3600_000;
+const SWEEP_EVERY_MS = 1000;
+
+export interface InvitationsHost {
+  readonly site: string;
+  readonly key: SigningKey;
+  readonly state: StateStore;
+  readonly trust: LinkTrust;
+  /** Brings the configuration of the state of now into force. */
+  readonly configure: () => Promise<void>;
+  /** Whether the peer has proved over its link that it holds the key that the state names. */
+  readonly verified: (peer: string) => boolean;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  readonly log: (level: "info" | "warn" | "error", message: string) => void;
+}
+
+export class Invitations implements AsyncDisposable {
+  readonly #host: InvitationsHost;
+  readonly #timer: ReturnType<typeof setInterval>;
+  #sweeping: Promise<void> = Promise.resolve();
+
+  constructor(host: InvitationsHost) {
+    this.#host = host;
+    this.#timer = setInterval(() => void this.sweep(), SWEEP_EVERY_MS);
+  }
+
+  /**
+   * Makes an invitation that is in force when this resolves.
+   * @throws {LeafmeshError} `conflict` when the site is a peer or this site itself, `request_invalid` for a wrong lifetime or
+   * where no address is known, `too_large` when too many are open
+   */
+  async create(request: InviteRequest): Promise<Invited> {
+    const { site, key, state, trust, now } = this.#host;
+    if (request.site === site) throw new LeafmeshError("conflict", `${site} is this site itself`);
+    if (state.get({ type: "peer", peer: request.site }) !== null)
+      throw new LeafmeshError(
+        "conflict",
+        `${request.site} is a peer already: remove it before it is invited`,
+      );
+    if (!(request.ttlMs >= 1000 && request.ttlMs <= MAX_INVITATION_MS))
+      throw new LeafmeshError("request_invalid", "An invitation lives from 1s to 24h");
+    const address = request.address ?? trust.address;
+    if (address === null) {
+      throw new LeafmeshError(
+        "request_invalid",
+        "The leaf listener takes all addresses, and none that others can dial is known: name it with --address, or set server.advertise",
+      );
+    }
+    if (this.#all().filter(({ state }) => isOpen(state.type)).length >= MAX_OPEN)
+      throw new LeafmeshError("too_large", `${MAX_OPEN} invitations are open already: revoke some`);
+    const id = randomBytes(8).toString("hex");
+    const token = createSigningKey();
+    const expires = now() + request.ttlMs;
+    const document: InvitationDocument = {
+      id,
+      site: request.site,
+      key: token.publicKey,
+      address,
+      createdAt: new Date(now()).toISOString(),
+      ...(request.by === undefined ? {} : { by: request.by }),
+      expires: new Date(expires).toISOString(),
+      state: { type: "open" },
+    };
+    const certificate = await trust.tls?.issueClient({
+      commonName: `invitation ${id}`,
+      ttlMs: request.ttlMs,
+    });
+    await state.put({ type: "invitation", id }, document, null);
+    await this.#host.configure();
+    this.#host.log("info", `invited ${request.site} until ${document.expires} (invitation ${id})`);
+    const text = sealInvitation(
+      {
+        version: 1,
+        id,
+        from: site,
+        to: request.site,
+        address,
+        key: key.publicKey,
+        seed: new TextDecoder().decode(token.seed()),
+        expires,
+        ...(trust.tls === null || certificate === undefined
+          ? {}
+          : { tls: { ca: trust.tls.caPem, cert: certificate.certPem, key: certificate.keyPem } }),
+      },
+      key,
+    );
+    return { ...invitationReport(document), token: text };
+  }
+
+  /** All that are open or were lately, the newest first. */
+  list(): InvitationReport[] {
+    return this.#all()
+      .map(invitationReport)
+      .sort((left, right) => (left.createdAt < right.createdAt ? 1 : -1));
+  }
+
+  /** Closes one at once. @throws {LeafmeshError} `not_found`, `conflict` when it is over already */
+  async revoke(id: string): Promise<void> {
+    const found = this.#host.state.get({ type: "invitation", id });
+    if (found === null) throw new LeafmeshError("not_found", `There is no invitation '${id}'`);
+    if (!isOpen(found.value.state.type))
+      throw new LeafmeshError("conflict", `Invitation ${id} is over: ${invitationReport(found.value).state}`);
+    await this.#end(found.value, { type: "revoked", at: this.#time() }, found.revision);
+    await this.#host.configure();
+  }
+
+  /** Closes all of a site. @returns how many */
+  async revokeOf(site: string): Promise<number> {
+    const open = this.#all().filter((one) => one.site === site && isOpen(one.state.type));
+    for (const one of open) await this.#end(one, { type: "revoked", at: this.#time() });
+    return open.length;
+  }
+
+  /** Ends what is over, and finishes joins whose link is up. */
+  async sweep(): Promise<void> {
+    this.#sweeping = this.#sweeping
+      .then(() => this.#sweep())
+      .catch((error: unknown) => {
+        this.#host.log("error", `invitations: ${errorText(error)}`);
+      });
+    await this.#sweeping;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#sweeping;
+  }
+
+  #all(): InvitationDocument[] {
+    return this.#host.state.list("invitation").map(({ document }) => document.value);
+  }
+
+  async #sweep(): Promise<void> {
+    const { state, now, verified } = this.#host;
+    for (const one of this.#all()) {
+      const due = Date.parse(one.expires) <= now();
+      if (one.state.type === "claimed" && verified(one.state.peer.name)) {
+        await this.#end(one, { type: "used", at: this.#time(), key: one.state.peer.key });
+      } else if (isOpen(one.state.type) && due) {
+        if (one.state.type === "claimed") await this.#takeBack(one.state);
+        await this.#end(one, { type: "expired", at: this.#time() });
+      } else if (!isOpen(one.state.type) && "at" in one.state) {
+        if (Date.parse(one.state.at) + KEEP_ENDED_MS > now()) continue;
+        await state.remove({ type: "invitation", id: one.id }, undefined);
+      }
+    }
+  }
+
+  /** Removes the peer that a join has made which was never finished: nothing half-trusted stays. */
+  async #takeBack(claim: Extract<InvitationDocument["state"], { type: "claimed" }>): Promise<void> {
+    const ref = { type: "peer", peer: claim.peer.name } as const;
+    const found = this.#host.state.get(ref);
+    // Somebody has changed it since: it is theirs.
+    if (found === null || found.revision !== claim.made) return;
+    try {
+      await this.#host.state.remove(ref, found.revision);
+      this.#host.log("warn", `${claim.peer.name} did not finish its join: it is no peer any more`);
+    } catch (error) {
+      this.#host.log("warn", `${claim.peer.name} did not finish its join, but is kept: ${errorText(error)}`);
+    }
+  }
+
+  async #end(one: InvitationDocument, state: InvitationDocument["state"], revision?: number): Promise<void> {
+    const ended = InvitationDocument.parse({ ...one, state });
+    await this.#host.state.put({ type: "invitation", id: one.id }, ended, revision);
+    this.#host.log("info", `invitation ${one.id} of ${one.site} is ${state.type}`);
+  }
+
+  #time(): string {
+    return new Date(this.#host.now()).toISOString();
+  }
+}
+
+/** Whether it still lets somebody in. */
+export function isOpen(type: InvitationDocument["state"]["type"]): boolean {
+  return type === "open" || type === "claimed";
+}
+
+function invitationReport(one: InvitationDocument): InvitationReport {
+  const { state } = one;
+  return {
+    id: one.id,
+    site: one.site,
+    address: one.address,
+    createdAt: one.createdAt,
+    expires: one.expires,
+    by: one.by ?? null,
+    state: state.type === "claimed" ? "joining" : state.type,
+    since: state.type === "open" ? one.createdAt : state.at,
+    usedBy: state.type === "used" ? state.key : state.type === "claimed" ? state.peer.key : null,
+  };
+}

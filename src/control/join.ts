@@ -1,0 +1,228 @@
+/** Joining a site by its invitation: what would be trusted, then the talk with the inviting site, then the link. */
+import { randomBytes } from "node:crypto";
+import { LeafmeshError } from "../model/errors.ts";
+import { joinAnswerSubject, joinSubject } from "../model/names.ts";
+import type { Peer } from "../model/schema/site.ts";
+import { type SigningKey, signingKeyOf } from "../nats/keys.ts";
+import { LeafClient } from "../nats/leaf_client.ts";
+import type { StateStore } from "./api.ts";
+import { openMessage } from "./envelope.ts";
+import { type InvitationPayload, openInvitation } from "./invitation_token.ts";
+import type { JoinPreview, JoinReport, JoinRequest } from "./join_api.ts";
+import { errorOfRefusal, JoinAnswer, sealJoin } from "./join_message.ts";
+import { dialUrl, type LinkTrust } from "./link_trust.ts";
+import { requireNotRevokedKey } from "./revocations.ts";
+
+const CONNECT_WITHIN_MS = 5_000;
+/** The inviting site checks and reloads its server meanwhile. */
+const ANSWER_WITHIN_MS = 20_000;
+const LINKED_WITHIN_MS = 20_000;
+const LOOK_EVERY_MS = 50;
+/** While another connection with the same token is on. */
+const BUSY_PAUSE_MS = 250;
+
+export interface JoinHost {
+  readonly site: string;
+  readonly key: SigningKey;
+  readonly state: StateStore;
+  readonly trust: LinkTrust;
+  /** Brings the configuration of the state of now into force. */
+  readonly configure: () => Promise<void>;
+  readonly verified: (peer: string) => boolean;
+  /** SHA-256 of a CA's public key, hex. */
+  readonly fingerprint: (caPem: string) => string;
+  readonly now: () => number;
+  readonly log: (level: "info" | "warn" | "error", message: string) => void;
+}
+
+/**
+ * What joining would trust. Changes nothing and asks nobody.
+ * @throws {LeafmeshError} `invitation_invalid`, `invitation_expired`, `invitation_foreign`, `peer_revoked`, `conflict`
+ */
+export function previewJoin(host: JoinHost, request: JoinRequest): JoinPreview {
+  return shown(host, openFor(host, request), request);
+}
+
+/**
+ * Joins. What was cut in the middle is repeated with the same token.
+ * @throws {LeafmeshError} as {@link previewJoin}; `peer_unreachable`, `peer_refused` or `invitation_used` where the inviting
+ * site cannot be asked or refuses
+ */
+export async function joinSite(
+  host: JoinHost,
+  request: JoinRequest,
+  signal?: AbortSignal,
+): Promise<JoinReport> {
+  const payload = openFor(host, request);
+  const preview = shown(host, payload, request);
+  if (preview.known && host.verified(payload.from)) return { ...preview, linked: true, linkedMs: 0 };
+  const peer = peerOf(payload, request);
+  const ref = { type: "peer", peer: peer.name } as const;
+  host.state.check(ref, peer);
+  const token = signingKeyOf(new TextEncoder().encode(payload.seed));
+  using desk = await openDesk(payload, token, signal);
+  desk.subscribe(joinAnswerSubject(payload.from, payload.id));
+  const ask = (verb: string) => askDesk(host, { desk, payload, token, request, verb }, signal);
+  await ask("join");
+  const answered = performance.now();
+  const there = host.state.get(ref);
+  await host.state.put(ref, { ...there?.value, ...peer }, there?.revision ?? null);
+  await host.configure();
+  await ask("joined").catch((error: unknown) => {
+    // The link itself tells it, too; one that is dialled back needs it.
+    if (request.dialBack !== undefined) throw error;
+  });
+  const linked = await waitLinked(host, payload.from, signal);
+  const linkedMs = Math.round(performance.now() - answered);
+  host.log(
+    "info",
+    `joined ${payload.from} (key ${payload.key}), ${linked ? `linked after ${linkedMs} ms` : "not linked yet"}`,
+  );
+  return { ...preview, linked, linkedMs };
+}
+
+/** Reads a token and holds it against this site. */
+function openFor(host: JoinHost, { token }: JoinRequest): InvitationPayload {
+  const payload = openInvitation(token);
+  const { site, state, trust } = host;
+  if (payload.from === site || payload.key === host.key.publicKey) {
+    throw new LeafmeshError(
+      "invitation_foreign",
+      `This site, ${site}, has made this invitation: use it at ${payload.to}`,
+    );
+  }
+  if (payload.to !== site)
+    throw new LeafmeshError("invitation_foreign", `The invitation is for ${payload.to}, but this is ${site}`);
+  if (payload.expires <= host.now()) {
+    const since = new Date(payload.expires).toISOString();
+    throw new LeafmeshError(
+      "invitation_expired",
+      `The invitation of ${payload.from} has expired at ${since}`,
+    );
+  }
+  requireNotRevokedKey(state, payload.key);
+  const there = state.get({ type: "peer", peer: payload.from })?.value;
+  if (there !== undefined && there.key !== payload.key) {
+    throw new LeafmeshError(
+      "conflict",
+      `${payload.from} is a peer already, with key ${there.key}; the invitation names ${payload.key}. Is it another site of that name? Then remove the peer first`,
+    );
+  }
+  if ((payload.tls === undefined) !== (trust.tls === null)) {
+    const [theirs, ours] = payload.tls === undefined ? ["plain", "TLS"] : ["TLS", "plain"];
+    throw new LeafmeshError(
+      "conflict",
+      `The links of ${payload.from} are ${theirs}, those of this site ${ours}: make both the same (server.links)`,
+    );
+  }
+  return payload;
+}
+
+function shown(host: JoinHost, payload: InvitationPayload, { dialBack }: JoinRequest): JoinPreview {
+  return {
+    site: payload.from,
+    address: payload.address,
+    key: payload.key,
+    caFingerprint: payload.tls === undefined ? null : host.fingerprint(payload.tls.ca),
+    expires: new Date(payload.expires).toISOString(),
+    dials: dialBack === undefined ? "this site" : "the inviting site",
+    known: host.state.get({ type: "peer", peer: payload.from }) !== null,
+  };
+}
+
+function peerOf(payload: InvitationPayload, { dialBack }: JoinRequest): Peer {
+  const { from, key, address, tls } = payload;
+  return {
+    name: from,
+    key,
+    ...(dialBack === undefined ? { dial: dialUrl(address, tls !== undefined) } : {}),
+    ...(tls === undefined ? {} : { ca: tls.ca }),
+  };
+}
+
+/** Logs in with the token's key. Another connection with it must end first. */
+async function openDesk(
+  payload: InvitationPayload,
+  key: SigningKey,
+  signal?: AbortSignal,
+): Promise<LeafClient> {
+  const { address, from, tls } = payload;
+  const end = performance.now() + CONNECT_WITHIN_MS;
+  for (;;) {
+    try {
+      return await LeafClient.open({
+        address,
+        key,
+        name: payload.to,
+        deadlineMs: CONNECT_WITHIN_MS,
+        ...(tls === undefined ? {} : { tls: { ca: tls.ca, cert: tls.cert, key: tls.key } }),
+        ...(signal === undefined ? {} : { signal }),
+      });
+    } catch (error) {
+      if (!(error instanceof LeafmeshError)) throw error;
+      if (error.code === "peer_unreachable") {
+        throw new LeafmeshError("peer_unreachable", `${from} cannot be asked: ${error.message}`, {
+          cause: error,
+        });
+      }
+      if (error.code !== "login_refused") throw error;
+      // The server's words for one connection too many; any other refusal is for good.
+      const busy = /maximum .*connections/i.test(error.message);
+      if (!busy || performance.now() > end) {
+        throw new LeafmeshError(
+          "invitation_used",
+          `${from} does not know this invitation any more: it was used, it was revoked, or it has expired by the clock there. Ask for a new one (${error.message})`,
+          { cause: error },
+        );
+      }
+      await new Promise((resolve) => setTimeout(resolve, BUSY_PAUSE_MS));
+    }
+  }
+}
+
+async function askDesk(
+  host: JoinHost,
+  talk: {
+    readonly desk: LeafClient;
+    readonly payload: InvitationPayload;
+    readonly token: SigningKey;
+    readonly request: JoinRequest;
+    readonly verb: string;
+  },
+  signal?: AbortSignal,
+): Promise<void> {
+  const { desk, payload, token, request, verb } = talk;
+  const { from, id } = payload;
+  const nonce = randomBytes(16).toString("hex");
+  const body = {
+    invitation: id,
+    ...(host.trust.tls === null ? {} : { ca: host.trust.tls.caPem }),
+    ...(request.dialBack === undefined ? {} : { dialBack: request.dialBack }),
+  };
+  const message = { version: 1 as const, from: host.site, to: from, nonce, at: host.now(), verb, body };
+  const answer = await desk.request(joinSubject(from, id), sealJoin(message, host.key, token), {
+    reply: joinAnswerSubject(from, id),
+    deadlineMs: ANSWER_WITHIN_MS,
+    ...(signal === undefined ? {} : { signal }),
+  });
+  const opened = openMessage(new TextDecoder().decode(answer), {
+    from,
+    to: host.site,
+    key: payload.key,
+    sender: `the site at ${payload.address}`,
+    nonce,
+  });
+  const said = JoinAnswer.safeParse(opened.body);
+  if (!said.success)
+    throw new LeafmeshError("peer_refused", `${from} gave an answer that this version does not know`);
+  if ("code" in said.data) throw errorOfRefusal(from, said.data);
+}
+
+async function waitLinked(host: JoinHost, peer: string, signal?: AbortSignal): Promise<boolean> {
+  const end = performance.now() + LINKED_WITHIN_MS;
+  while (performance.now() < end && signal?.aborted !== true) {
+    if (host.verified(peer)) return true;
+    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+  }
+  return host.verified(peer);
+}

@@ -1,0 +1,179 @@
+/** Answers the sites that show an invitation: checks who they are, makes the peer, and lets the link in. */
+import type { Msg, NatsConnection, Subscription } from "@nats-io/transport-node";
+import { errorText, LeafmeshError } from "../model/errors.ts";
+import { joinSubject } from "../model/names.ts";
+import type { InvitationDocument } from "../model/schema/invitation.ts";
+import type { Peer } from "../model/schema/site.ts";
+import { JOIN_MAX_BYTES } from "../nats/config_join.ts";
+import { sealMessage } from "./envelope.ts";
+import { type InvitationsHost, isOpen } from "./invitations.ts";
+import { JoinBody, openJoin, refusalOf } from "./join_message.ts";
+import { dialUrl } from "./link_trust.ts";
+import { RequestGuard } from "./request_guard.ts";
+import type { Versioned } from "./resource.ts";
+import { requireNotRevokedKey } from "./revocations.ts";
+
+const NO_NONCE = "0".repeat(32);
+/** A join costs more than a question among peers. */
+const UNITS = 10;
+
+export class JoinDesk implements AsyncDisposable {
+  readonly #host: InvitationsHost;
+  readonly #guard: RequestGuard;
+  readonly #subscription: Subscription;
+  /** Joins come one after another: each finds what the one before it left. */
+  #queue: Promise<unknown> = Promise.resolve();
+
+  constructor(nc: NatsConnection, host: InvitationsHost) {
+    this.#host = host;
+    this.#guard = new RequestGuard(host.now);
+    this.#subscription = nc.subscribe(joinSubject(host.site, "*"), {
+      callback: (error, message) => {
+        if (error === null) this.#hear(message);
+      },
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#subscription.unsubscribe();
+    await this.#queue;
+  }
+
+  #hear(request: Msg): void {
+    const id = request.subject.split(".").at(-1) ?? "";
+    const found = this.#host.state.get({ type: "invitation", id });
+    if (found === null || request.data.length > JOIN_MAX_BYTES) return;
+    if (this.#guard.admit(id, request.data.length, UNITS) !== "yes") return;
+    this.#queue = this.#queue
+      .then(() => this.#answer(request, id))
+      .catch((error: unknown) => this.#host.log("error", `join: ${errorText(error)}`))
+      .finally(() => {
+        this.#guard.done(id);
+        this.#guard.keep(new Set(this.#host.state.list("invitation").map(({ ref }) => ref.id)));
+      });
+  }
+
+  async #answer(request: Msg, id: string): Promise<void> {
+    const { site, key, state, log } = this.#host;
+    const found = state.get({ type: "invitation", id });
+    if (found === null) return;
+    const to = found.value.site;
+    let nonce = NO_NONCE;
+    const reply = (body: unknown) =>
+      request.respond(
+        sealMessage({ version: 1, from: site, to, nonce, at: Date.now(), verb: "answer", body }, key),
+      );
+    try {
+      const { key: siteKey, message } = openJoin(request.string(), {
+        from: to,
+        to: site,
+        tokenKey: found.value.key,
+      });
+      nonce = message.nonce;
+      const stale = this.#guard.fresh(id, message);
+      if (stale !== null) throw new LeafmeshError("request_invalid", stale);
+      const body = JoinBody.safeParse(message.body);
+      if (!body.success || body.data.invitation !== id)
+        throw new LeafmeshError("request_invalid", "the request to join is not for this invitation");
+      switch (message.verb) {
+        case "join":
+          await this.#join(found, siteKey, body.data);
+          reply({ joined: true });
+          return;
+        case "joined":
+          await this.#joined(found, siteKey, body.data, () => reply({ joined: true }));
+          return;
+        default:
+          throw new LeafmeshError("request_invalid", "there is no such verb");
+      }
+    } catch (error) {
+      log("warn", `a site that shows the invitation of ${to} is refused: ${errorText(error)}`);
+      if (this.#guard.mayAnswer(id, error instanceof LeafmeshError ? error.code : "internal"))
+        reply(refusalOf(error));
+    }
+  }
+
+  /** Binds the invitation to the key, makes the peer, and has the server let it in. */
+  async #join(found: Versioned<InvitationDocument>, key: string, body: JoinBody): Promise<void> {
+    const { state, now, trust } = this.#host;
+    const invitation = this.#requireUsable(found.value, key);
+    if ((trust.tls === null) !== (body.ca === undefined))
+      throw new LeafmeshError(
+        "conflict",
+        `the links of this site are ${trust.tls === null ? "plain" : "TLS"}, yours are not: make both the same (server.links)`,
+      );
+    const peer: Peer = { name: invitation.site, key, ...caOf(body) };
+    requireNotRevokedKey(state, key);
+    const ref = { type: "peer", peer: peer.name } as const;
+    const there = state.get(ref);
+    if (there !== null && there.value.key !== key)
+      throw new LeafmeshError("conflict", `${peer.name} is a peer already, with another key`);
+    this.#requireValid(peer);
+    const invitationRef = { type: "invitation", id: invitation.id } as const;
+    const claimed = { type: "claimed", at: new Date(now()).toISOString(), peer } as const;
+    let revision = found.revision;
+    // The first that gets this written has it; for any other the revision is another one.
+    if (invitation.state.type === "open")
+      revision = await state.put(invitationRef, { ...invitation, state: claimed }, revision);
+    if (there === null) {
+      const made = await state.put(ref, peer, null);
+      await state.put(invitationRef, { ...invitation, state: { ...claimed, made } }, revision);
+    } else {
+      await state.put(ref, { ...there.value, ...caOf(body) }, there.revision);
+    }
+    await this.#host.configure();
+  }
+
+  /** The other side has made us a peer, too: the invitation is used. */
+  async #joined(
+    found: Versioned<InvitationDocument>,
+    key: string,
+    body: JoinBody,
+    answer: () => void,
+  ): Promise<void> {
+    const { state, now, trust } = this.#host;
+    const invitation = this.#requireUsable(found.value, key);
+    const ref = { type: "peer", peer: invitation.site } as const;
+    const peer = state.get(ref);
+    if (invitation.state.type !== "claimed" || peer === null || peer.value.key !== key)
+      throw new LeafmeshError("request_invalid", "the invitation was not shown before");
+    // Not before: who is dialled must know who dials.
+    if (body.dialBack !== undefined) {
+      const dial = dialUrl(body.dialBack, trust.tls !== null);
+      await state.put(ref, { ...peer.value, dial }, peer.revision);
+    }
+    answer();
+    const used = { type: "used", at: new Date(now()).toISOString(), key } as const;
+    await state.put(
+      { type: "invitation", id: invitation.id },
+      { ...invitation, state: used },
+      found.revision,
+    );
+    this.#host.log("info", `${invitation.site} has joined, with key ${key}`);
+  }
+
+  #requireUsable(invitation: InvitationDocument, key: string): InvitationDocument {
+    const { state } = invitation;
+    if (!isOpen(state.type) || (state.type === "claimed" && state.peer.key !== key))
+      throw new LeafmeshError("invitation_used", "the invitation was used by another site, or is over");
+    if (Date.parse(invitation.expires) <= this.#host.now())
+      throw new LeafmeshError("invitation_expired", `the invitation has expired at ${invitation.expires}`);
+    return invitation;
+  }
+
+  #requireValid(peer: Peer): void {
+    try {
+      this.#host.state.check({ type: "peer", peer: peer.name }, peer);
+    } catch (error) {
+      this.#host.log("warn", `${peer.name} cannot be made a peer: ${errorText(error)}`);
+      throw new LeafmeshError(
+        "conflict",
+        `${peer.name} cannot be made a peer with this key, see the log there`,
+      );
+    }
+  }
+}
+
+function caOf({ ca }: JoinBody): Partial<Peer> {
+  return ca === undefined ? {} : { ca };
+}

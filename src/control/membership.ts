@@ -1,0 +1,96 @@
+/** Who becomes a peer by invitation, and who is one no more. */
+import type { NatsConnection } from "@nats-io/transport-node";
+import { describeCertificate } from "../model/certificate.ts";
+import type { SigningKey } from "../nats/keys.ts";
+import type { SystemApi } from "../nats/system_api.ts";
+import type { MembershipApi, StateStore } from "./api.ts";
+import { Invitations } from "./invitations.ts";
+import { type JoinHost, joinSite, previewJoin } from "./join.ts";
+import type {
+  InvitationReport,
+  Invited,
+  InviteRequest,
+  JoinPreview,
+  JoinReport,
+  JoinRequest,
+  RevokeReport,
+} from "./join_api.ts";
+import { JoinDesk } from "./join_desk.ts";
+import type { LinkTrust } from "./link_trust.ts";
+import { type RevokeHost, revokePeer } from "./revocations.ts";
+
+export interface MembershipOptions {
+  readonly site: string;
+  readonly key: SigningKey;
+  readonly nc: NatsConnection;
+  readonly system: SystemApi;
+  readonly state: StateStore;
+  readonly trust: LinkTrust;
+  /** Brings the configuration of the state of now into force. */
+  readonly configure: () => Promise<void>;
+  /** Whether a peer has proved over its link that it holds the key that the state names. */
+  readonly verified: (peer: string) => boolean;
+  readonly log: (level: "info" | "warn" | "error", message: string) => void;
+}
+
+export class Membership implements MembershipApi, AsyncDisposable {
+  readonly #state: StateStore;
+  readonly #log: MembershipOptions["log"];
+  readonly #invitations: Invitations;
+  readonly #desk: JoinDesk;
+  readonly #joinHost: JoinHost;
+  readonly #revokeHost: RevokeHost;
+
+  constructor(options: MembershipOptions) {
+    const { site, key, nc, system, state, trust, configure, verified, log } = options;
+    this.#state = state;
+    this.#log = log;
+    const host = { site, key, state, trust, configure, verified, now: Date.now, log };
+    this.#invitations = new Invitations(host);
+    this.#desk = new JoinDesk(nc, host);
+    this.#joinHost = { ...host, fingerprint: (pem) => describeCertificate(pem).fingerprint };
+    this.#revokeHost = {
+      state,
+      system,
+      configure,
+      closeInvitations: (name) => this.#invitations.revokeOf(name),
+      log,
+    };
+  }
+
+  async invite(request: InviteRequest): Promise<Invited> {
+    return await this.#invitations.create(request);
+  }
+
+  invitations(): readonly InvitationReport[] {
+    return this.#invitations.list();
+  }
+
+  async revokeInvitation(id: string): Promise<void> {
+    await this.#invitations.revoke(id);
+  }
+
+  preview(request: JoinRequest): JoinPreview {
+    return previewJoin(this.#joinHost, request);
+  }
+
+  async join(request: JoinRequest, signal?: AbortSignal): Promise<JoinReport> {
+    return await joinSite(this.#joinHost, request, signal);
+  }
+
+  async revoke(peer: string, by?: string): Promise<RevokeReport> {
+    return await revokePeer(this.#revokeHost, peer, by);
+  }
+
+  async forgive(key: string): Promise<void> {
+    const ref = { type: "revocation", key } as const;
+    if (this.#state.get(ref) === null) return;
+    await this.#state.remove(ref, undefined);
+    this.#log("warn", `the revocation of key ${key} was taken back`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#desk[Symbol.asyncDispose]();
+    await this.#invitations[Symbol.asyncDispose]();
+  }
+}

@@ -1,0 +1,16 @@
+/** What an invitation says of this site's links, from its settings and its certificates. */
+import type { LinkTrust } from "../control/link_trust.ts";
+import type { ServerSettings } from "../model/schema/site.ts";
+import { parseAddress } from "../nats/addresses.ts";
+import type { SitePki } from "../nats/pki/site_pki.ts";
+
+/** @param leaf where the server listens for peers, `host:port` */
+export function linkTrust(
+  pki: Pick<SitePki, "caPem" | "fingerprint" | "issueClient"> | null,
+  settings: ServerSettings,
+  leaf: string,
+): LinkTrust {
+  const { host } = parseAddress(leaf);
+  const everywhere = host === "0.0.0.0" || host === "::";
+  return { address: settings.advertise ?? (everywhere ? null : leaf), tls: pki };
+}
