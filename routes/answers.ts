@@ -1,5 +1,5 @@
 /** The types of the API's answers, for its clients. */
-import type { DeadLetter, LinkReport } from "../src/control/api.ts";
+import type { DeadLetter, LinkReport, UserReport } from "../src/control/api.ts";
 import type { InvitationReport } from "../src/control/join_api.ts";
 import type { AuditRecord, ChainHead } from "../src/model/audit.ts";
 import type { KeyInfo } from "../src/model/keys.ts";
@@ -37,6 +37,10 @@ export interface LinkList {
 
 export interface InvitationList {
   readonly items: readonly InvitationReport[];
+}
+
+export interface TenantUserList {
+  readonly items: readonly UserReport[];
 }
 
 export interface TenantKeyList {

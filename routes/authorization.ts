@@ -67,6 +67,7 @@ export const ACCESS: Readonly<Record<string, Access>> = {
   // Of a tenant-admin only the fields in `visible.ts`.
   putTenant: tenant(...OF_TENANT),
   deleteTenant: tenant("operator"),
+  listUsers: tenant(...ALL),
   listKeys: tenant(...ALL),
   rotateKey: tenant(...OF_TENANT),
 

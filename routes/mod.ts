@@ -29,6 +29,7 @@ import { addSchemas } from "./schemas.ts";
 import { addLinks, addSite } from "./site.ts";
 import { addTenants } from "./tenants.ts";
 import { addTokens } from "./tokens.ts";
+import { addUsers } from "./users.ts";
 
 export type { Api, ApiLog, ApiOptions } from "./options.ts";
 
@@ -65,6 +66,7 @@ export function createApi(options: ApiOptions): Api {
   addPeers(app, options);
   addInvitations(app, options);
   addTenants(app, options);
+  addUsers(app, options);
   addKeys(app, options);
   addSchemas(app, options);
   addExports(app, options);

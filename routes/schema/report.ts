@@ -112,6 +112,8 @@ export const SiteReport: z.ZodType<report.SiteReport> = z
       pid: z.int().nullable(),
       listen: z.string(),
       leaf: z.string(),
+      mqtt: z.string().nullable().meta({ description: "Where clients of MQTT connect" }),
+      websocket: z.string().nullable(),
       sync: z.string(),
     }),
     startedAt: z.string(),

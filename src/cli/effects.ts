@@ -1,9 +1,11 @@
 /** All that a command does to the world, so that tests can put another world in. */
+import { randomBytes } from "node:crypto";
 import { mkdir, readdir, readFile, unlink, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import process from "node:process";
 import { createInterface } from "node:readline/promises";
 import { createUser } from "@nats-io/nkeys";
+import { hash } from "bcryptjs";
 import { errorText, LeafmeshError } from "../model/errors.ts";
 import { loadSidecar, type SidecarModule } from "./up.ts";
 
@@ -24,6 +26,10 @@ export interface Effects {
   readonly now: () => Date;
   /** A new key pair of a user. */
   readonly createUserKey: () => { readonly publicKey: string; readonly seed: string };
+  /** A new password, 192 bits of chance. */
+  readonly createPassword: () => string;
+  /** bcrypt of a password. */
+  readonly hashPassword: (password: string, cost: number) => Promise<string>;
   /** Version of this program. */
   readonly version: () => Promise<string>;
   readonly sidecar: () => Promise<SidecarModule>;
@@ -80,6 +86,8 @@ export function systemEffects(): Effects {
       const pair = createUser();
       return { publicKey: pair.getPublicKey(), seed: new TextDecoder().decode(pair.getSeed()) };
     },
+    createPassword: () => randomBytes(24).toString("base64url"),
+    hashPassword: (password, cost) => hash(password, cost),
     version: async () => {
       const manifest: unknown = JSON.parse(
         await readFile(new URL("../../package.json", import.meta.url), "utf8"),

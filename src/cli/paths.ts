@@ -10,6 +10,7 @@ export const paths = {
   lint: "/v1/lint",
   tenants: "/v1/tenants",
   tenant: (tenant: string) => `/v1/tenants/${part(tenant)}`,
+  users: (tenant: string) => `/v1/tenants/${part(tenant)}/users`,
   keys: (tenant: string) => `/v1/tenants/${part(tenant)}/keys`,
   key: (tenant: string, kind: string) => `/v1/tenants/${part(tenant)}/keys/${part(kind)}`,
   schemas: (tenant: string) => `/v1/tenants/${part(tenant)}/schemas`,

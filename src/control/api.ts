@@ -3,6 +3,7 @@ import type { DesiredState } from "../model/desired.ts";
 import type { LintReport } from "../model/finding.ts";
 import type { KeyInfo, KeyKind } from "../model/keys.ts";
 import type { RedriveReport } from "../model/redrive.ts";
+import type { Role } from "../model/schema/user.ts";
 import type { AuditApi } from "./audit/audit_api.ts";
 import type { DiffReport, DiffRequest, ShadowReport } from "./compare_api.ts";
 import type {
@@ -158,6 +159,9 @@ export interface SiteReport {
     readonly pid: number | null;
     readonly listen: string;
     readonly leaf: string;
+    /** Where clients of MQTT and WebSocket connect; `null`: nowhere. */
+    readonly mqtt: string | null;
+    readonly websocket: string | null;
     readonly sync: string;
   };
   readonly startedAt: string;
@@ -285,6 +289,23 @@ export interface MembershipApi {
   forgive(key: string): Promise<void>;
 }
 
+/** A user of a tenant, as it stands now. */
+export interface UserReport {
+  readonly name: string;
+  readonly role: Role;
+  readonly kind: "nkey" | "password";
+  /** The public key, or the name to log in with. */
+  readonly login: string;
+  /** `null`: as the role has them. */
+  readonly subjects: readonly string[] | null;
+  /** Its durable consumer on the log; `null` without one. */
+  readonly consumer: string | null;
+  readonly expires: string | null;
+  readonly expired: boolean;
+  /** Connections that are open now. */
+  readonly connections: number;
+}
+
 /** Everything the HTTP routes may call. */
 export interface Control {
   readonly state: StateStore;
@@ -303,6 +324,8 @@ export interface Control {
   diff(tenant: string, name: string, request: DiffRequest): Promise<DiffReport>;
   /** What an export's shadow has counted. @param samples show what leaves of samples @throws `not_found` without a shadow */
   shadow(tenant: string, name: string, samples: boolean): Promise<ShadowReport>;
+  /** The users of a tenant. @throws {LeafmeshError} `not_found` */
+  users(tenant: string): Promise<readonly UserReport[]>;
   /** A tenant's keys for pseudonyms and encrypted values, of each kind the newest first. */
   keys(tenant: string): Promise<readonly KeyInfo[]>;
   /** Makes a new key that takes the place of the active one; policies that use it change with it. */

@@ -1,7 +1,7 @@
 /** Runs the steps of a plan on the server. */
 import type { ConsumerConfig, JetStreamManager, StreamConfig } from "@nats-io/jetstream";
 import { errorText, LeafmeshError } from "../model/errors.ts";
-import { inStream } from "../model/names.ts";
+import { inStream, logStream } from "../model/names.ts";
 import type { ConsumerSpec, StreamAccount, StreamSpec } from "./assets.ts";
 import { lastOfOrigin } from "./import_position.ts";
 import { isGone, VIEW_AFTER } from "./observe.ts";
@@ -85,6 +85,19 @@ export async function applyStep(context: ApplyContext, step: Step): Promise<void
       return;
     case "delete-consumer":
       await ignoreGone(mesh.consumers.delete(step.stream, step.consumer));
+      return;
+    case "create-reader":
+    case "update-reader": {
+      const { tenant, spec, type } = step;
+      const { consumers } = await context.tenant(tenant);
+      if (type === "create-reader") await consumers.add(logStream(tenant), spec as ConsumerConfig);
+      else await consumers.update(logStream(tenant), spec.durable_name, spec as ConsumerConfig);
+      return;
+    }
+    case "delete-reader":
+      await ignoreGone(
+        (await context.tenant(step.tenant)).consumers.delete(logStream(step.tenant), step.consumer),
+      );
       return;
     case "configure-server":
       await context.configure();

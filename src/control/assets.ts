@@ -16,10 +16,12 @@ import {
   siteApiPrefix,
   storedSubject,
   tenantSubjects,
+  userConsumer,
   viewConsumer,
   viewStream,
   viewSubject,
 } from "../model/names.ts";
+import type { TenantUser } from "../model/schema/user.ts";
 import { nanos, parseByteRate } from "../model/units.ts";
 import { VIEW_ORIGIN, VIEW_SOURCE } from "./observe.ts";
 import type { ExportPlan, InRoute, OutRoute } from "./routes.ts";
@@ -155,6 +157,20 @@ export function peerConsumerSpec(site: string, route: OutRoute): ConsumerSpec {
 /** The consumer that the tenant's log sources from. */
 export function logConsumerSpec(tenant: string, stream: string, filters: readonly string[]): ConsumerSpec {
   return sourcingSpec(LOG_CONSUMER, logDeliverSubject(tenant, stream), filters);
+}
+
+/** The pull consumer on the tenant's log of a user that has one. Events of any origin, as far as the user hears their subjects. */
+export function readerSpec(tenant: string, user: TenantUser): ConsumerSpec {
+  return {
+    durable_name: userConsumer(user.name),
+    ack_policy: "explicit",
+    ack_wait: nanos(30_000),
+    max_ack_pending: 1000,
+    max_deliver: -1,
+    filter_subjects: (user.subjects ?? [tenantSubjects(tenant)]).map((pattern) =>
+      storedSubject("*", pattern),
+    ),
+  } as ConsumerSpec;
 }
 
 /** The log in the tenant's own account: all its events, local and remote. */

@@ -8,6 +8,7 @@ import type { PublicSiteKeys } from "../nats/keys.ts";
 import { checkTenant } from "../policy/check.ts";
 import { checkGuards, type Guards } from "../policy/check_guards.ts";
 import { newSchemaProblems } from "../policy/schema/change.ts";
+import { checkUsers } from "./check_users.ts";
 
 /**
  * All problems of a state; paths are those of a site file.
@@ -38,7 +39,7 @@ export function checkState(
     if (first !== index) {
       report(`${path}.tenant`, `Tenant '${tenant.tenant}' is there already, as tenants[${first}]`);
     }
-    for (const problem of checkTenant(site, tenant, names)) {
+    for (const problem of [...checkTenant(site, tenant, names), ...checkUsers(tenant)]) {
       problems.push({ ...problem, path: problem.path === "" ? path : `${path}.${problem.path}` });
     }
   }

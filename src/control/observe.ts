@@ -5,7 +5,7 @@ import {
   type JetStreamManager,
   type StreamInfo,
 } from "@nats-io/jetstream";
-import { LOG_CONSUMER, logStream, parseStreamName } from "../model/names.ts";
+import { LOG_CONSUMER, logStream, parseStreamName, userOfConsumer } from "../model/names.ts";
 
 /** Metadata of a view: the stream that it is filled from, and the sequence there that it begins after. */
 export const VIEW_SOURCE = "leafmesh-source";
@@ -58,6 +58,8 @@ export interface Observed {
   readonly mesh: ObservedStreams;
   /** The log of each tenant whose account answers; no entry: the account does not answer (yet). */
   readonly logs: ReadonlyMap<string, StreamInfo | null>;
+  /** Consumers of users on each log that is there; no entry: none. */
+  readonly readers?: ReadonlyMap<string, readonly ConsumerInfo[]>;
 }
 
 /** Reads all streams of MESH that have a name of ours, with their consumers. */
@@ -85,6 +87,15 @@ export async function observeLog(
   } catch (error) {
     return isStreamNotFound(error) ? null : undefined;
   }
+}
+
+/** Reads the consumers of a tenant's log that the sidecar makes for users. */
+export async function observeReaders(jsm: JetStreamManager, tenant: string): Promise<ConsumerInfo[]> {
+  const readers: ConsumerInfo[] = [];
+  for await (const consumer of jsm.consumers.list(logStream(tenant))) {
+    if (userOfConsumer(consumer.name) !== null) readers.push(consumer);
+  }
+  return readers;
 }
 
 function apiCode(error: unknown): number | null {

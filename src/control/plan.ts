@@ -4,6 +4,7 @@ import { rewriteNotes } from "../policy/rewrite_check.ts";
 import type { Peers } from "./agreement.ts";
 import type { Observed } from "./observe.ts";
 import { keepNarrow, planOutgoing } from "./plan_outgoing.ts";
+import { planReaders } from "./plan_readers.ts";
 import { planStale } from "./plan_stale.ts";
 import { planLog, planLogConsumers, planTenantStreams } from "./plan_streams.ts";
 import { planView, removeTurnedViews } from "./plan_views.ts";
@@ -75,6 +76,7 @@ export function planSteps(given: PlanInput): Plan {
   const viewSteps = views.flatMap((plan) => planView(input, plan, outgoing));
   const stale = planStale(input, outgoing, views);
   const logs = desired.tenants.flatMap((tenant) => planLog(input, tenant));
+  const readers = desired.tenants.map((tenant) => planReaders(input, tenant));
 
   return {
     exports,
@@ -87,6 +89,7 @@ export function planSteps(given: PlanInput): Plan {
       ...turned,
       ...outgoing.flatMap((one) => one.pauses),
       ...stale.revoked,
+      ...readers.flatMap((one) => one.deletes),
       ...streams.filter((step) => step.type === "create-stream"),
       ...viewSteps.filter((step) => step.type === "create-view" || step.type === "create-view-consumer"),
       ...logConsumers,
@@ -96,6 +99,7 @@ export function planSteps(given: PlanInput): Plan {
       ...outgoing.flatMap((one) => one.steps).filter((step) => step.type === "create-consumer"),
       ...planConfig(input),
       ...logs,
+      ...readers.flatMap((one) => one.steps),
       ...streams.filter((step) => step.type !== "create-stream"),
       ...outgoing.flatMap((one) => one.switches),
       ...outgoing.flatMap((one) => one.resumes),

@@ -25,6 +25,7 @@ import type {
   PlanReport,
   SiteReport,
   StepReport,
+  UserReport,
   ViewReport,
 } from "./api.ts";
 import type { ViewRunner } from "./apply.ts";
@@ -38,7 +39,7 @@ import { reportLinks, revokedLink } from "./link_report.ts";
 import type { LinkTrust } from "./link_trust.ts";
 import { type LintFile, lintSite, lintText } from "./lint.ts";
 import { Membership } from "./membership.ts";
-import { type Observed, observeLog, observeMesh } from "./observe.ts";
+import { type Observed, observeLog, observeMesh, observeReaders } from "./observe.ts";
 import { offersTo } from "./offers.ts";
 import { Peering } from "./peering.ts";
 import { type Planned, Reconciler } from "./reconcile.ts";
@@ -48,6 +49,8 @@ import { SilentSources } from "./silent_sources.ts";
 import type { SiteServer } from "./site_server.ts";
 import type { KvStateStore } from "./state_store.ts";
 import { describeStep } from "./step.ts";
+import { UserExpiry } from "./user_expiry.ts";
+import { reportUsers } from "./user_report.ts";
 
 /** How long a peer's server may take to have a consumer go on elsewhere, and what it is when it does not. */
 const RESET_AT_PEER = { timeoutMs: 2000, code: "peer_unreachable" } as const;
@@ -86,6 +89,7 @@ export class SiteControl implements Control, AsyncDisposable {
   readonly #differ: Differ;
   readonly #shadows: Shadows;
   readonly #membership: Membership;
+  readonly #expiry: UserExpiry;
   /** What each peer was offered last, as text. */
   readonly #offered = new Map<string, string>();
 
@@ -143,6 +147,10 @@ export class SiteControl implements Control, AsyncDisposable {
       configure: () => options.server.configure(this.#desired()),
       verified: (peer) => this.#isVerified(peer),
     });
+    this.#expiry = new UserExpiry(
+      () => new Date(),
+      () => void this.#revoke(),
+    );
     this.#differ = new Differ(mesh, options.scan);
     this.#shadows = new Shadows({
       mesh,
@@ -157,6 +165,8 @@ export class SiteControl implements Control, AsyncDisposable {
 
   /** Something has changed: makes a pass soon, and lets the peers know. */
   changed(): void {
+    void this.#revoke();
+    this.#expiry.sync(this.#desired());
     this.#reconciler.trigger();
     this.#shadows.sync();
     for (const peer of this.#desired().peers) this.#peering.poke(peer.name);
@@ -253,6 +263,10 @@ export class SiteControl implements Control, AsyncDisposable {
     return this.#shadows.numbers();
   }
 
+  async users(tenant: string): Promise<readonly UserReport[]> {
+    return await reportUsers(this.#requireTenant(tenant), this.#options.system, new Date());
+  }
+
   async keys(tenant: string): Promise<readonly KeyInfo[]> {
     this.#requireTenant(tenant);
     await this.#options.tenantKeys.load(tenant);
@@ -296,6 +310,7 @@ export class SiteControl implements Control, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#membership[Symbol.asyncDispose]();
+    this.#expiry[Symbol.dispose]();
     await this.#shadows[Symbol.asyncDispose]();
     await this.#reconciler[Symbol.asyncDispose]();
     await this.#peering[Symbol.asyncDispose]();
@@ -313,6 +328,17 @@ export class SiteControl implements Control, AsyncDisposable {
 
   #isVerified(peer: string): boolean {
     return this.#peering.knowledge().get(peer)?.verified === "yes";
+  }
+
+  /** Users that are gone lose their connections now; where that fails, the next pass does it. */
+  async #revoke(): Promise<void> {
+    const { server, log } = this.#options;
+    try {
+      const gone = await server.revoke(this.#desired());
+      for (const user of gone) log("info", `user ${user} is no longer let in; its connections are closed`);
+    } catch (error) {
+      log("error", `users that are gone may still be connected: ${errorText(error)}`);
+    }
   }
 
   #desired(): DesiredState {
@@ -345,15 +371,19 @@ export class SiteControl implements Control, AsyncDisposable {
         .map(({ name }) => this.#options.tenantKeys.load(name).catch(() => undefined)),
     );
     const logs = new Map<string, NonNullable<Awaited<ReturnType<typeof observeLog>>> | null>();
+    const readers = new Map<string, Awaited<ReturnType<typeof observeReaders>>>();
     const accounts = new Set(await this.#options.system.accounts());
     await Promise.all(
       tenants.map(async ({ name }) => {
         if (!accounts.has(tenantAccount(name))) return;
         const info = await observeLog(await this.#options.tenant(name), name);
-        if (info !== undefined) logs.set(name, info);
+        if (info === undefined) return;
+        logs.set(name, info);
+        if (info === null || info.state.consumer_count === 0) return;
+        readers.set(name, await observeReaders(await this.#options.tenant(name), name));
       }),
     );
-    return { mesh: await observeMesh(this.#options.mesh), logs };
+    return { mesh: await observeMesh(this.#options.mesh), logs, readers };
   }
 
   /** Tells the trail of steps that close, remove or open; not of those that only adjust. They are made whether or not it hears. */

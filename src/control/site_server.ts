@@ -1,7 +1,8 @@
 /** The site's nats-server as the reconciler sees it: which configuration is wanted, which is in force, who is linked. */
 import { z } from "zod";
-import type { DesiredState } from "../model/desired.ts";
-import { joinAccount, linkAccount } from "../model/names.ts";
+import { currentUsers, type DesiredState } from "../model/desired.ts";
+import { joinAccount, linkAccount, tenantAccount } from "../model/names.ts";
+import { loginOf, type TenantUser } from "../model/schema/user.ts";
 import { retiredTenants, type SystemApi } from "../nats/system_api.ts";
 import type { PlanInput } from "./plan.ts";
 
@@ -11,32 +12,38 @@ const Leafs = z.object({ leafs: z.array(z.object({ account: z.string() })).nulli
 export interface SiteServerOptions {
   readonly system: SystemApi;
   /** The configuration that a state asks for, with the accounts that must stay until the server restarts. */
-  readonly render: (state: DesiredState, retired: readonly string[]) => string;
+  readonly render: (state: DesiredState, retired: readonly string[], now: Date) => string;
   /** Lets nats-server check a configuration and puts it where the server reads it; not in force yet. */
   readonly write: (text: string) => Promise<void>;
   /** Whether all of a state's configuration is in force. @throws {LeafmeshError} `server_fragment_missing` */
   readonly verify: (state: DesiredState) => Promise<void>;
   /** Keeps what the next start renders its first configuration from. */
   readonly remember: (state: DesiredState, retired: readonly string[]) => Promise<void>;
-  /** The state that the configuration now in force was rendered from. */
-  readonly inForce: { readonly state: DesiredState; readonly retired: readonly string[] };
+  /** The state that the configuration now in force was rendered from, and when. */
+  readonly inForce: { readonly state: DesiredState; readonly retired: readonly string[]; readonly at: Date };
+  readonly now: () => Date;
 }
 
 export class SiteServer {
   readonly #options: SiteServerOptions;
+  #inForce: SiteServerOptions["inForce"] & { readonly text: string };
+  /** One writes at a time. */
   #queue: Promise<unknown> = Promise.resolve();
-  #inForce: { readonly state: DesiredState; readonly retired: readonly string[]; readonly text: string };
 
   constructor(options: SiteServerOptions) {
     this.#options = options;
-    const { state, retired } = options.inForce;
-    this.#inForce = { state, retired, text: options.render(state, retired) };
+    const { state, retired, at } = options.inForce;
+    this.#inForce = { state, retired, at, text: options.render(state, retired, at) };
   }
 
   /** What differs between the configuration that `state` asks for and the one in force; empty: nothing. */
   changes(state: DesiredState): readonly string[] {
-    if (this.#options.render(state, this.#retired(state)) === this.#inForce.text) return [];
-    const said = describeChanges(this.#inForce.state, state);
+    const now = this.#options.now();
+    if (this.#options.render(state, this.#retired(state), now) === this.#inForce.text) return [];
+    const said = describeChanges(
+      currentUsers(this.#inForce.state, this.#inForce.at),
+      currentUsers(state, now),
+    );
     return said.length > 0 ? said : ["settings"];
   }
 
@@ -45,13 +52,42 @@ export class SiteServer {
    * of invitations that are over. One after another, whoever asks.
    */
   async configure(state: DesiredState): Promise<void> {
-    const done = this.#queue.then(() => this.#configure(state));
-    this.#queue = done.catch(() => undefined);
-    await done;
+    await this.#serial(() => this.#configure(state));
+  }
+
+  /**
+   * Closes the door to users that `state` does not have any more, or whose time is over, and their connections with it:
+   * at once, before all else that a change brings.
+   *
+   * @returns who they are, `<tenant>/<user>`
+   */
+  async revoke(state: DesiredState): Promise<readonly string[]> {
+    return await this.#serial(async () => {
+      const { system } = this.#options;
+      const before = this.#inForce;
+      const at = this.#options.now();
+      const wanted = new Set(usersOf(currentUsers(state, at)).map(({ credential }) => credential));
+      const gone = usersOf(currentUsers(before.state, before.at)).filter(
+        ({ credential }) => !wanted.has(credential),
+      );
+      if (gone.length === 0) return [];
+      const tenants = before.state.tenants.map((tenant) => ({
+        ...tenant,
+        users: tenant.users.filter((user) => wanted.has(credentialOf(tenant.name, user))),
+      }));
+      const remaining = { ...before.state, tenants };
+      const text = this.#options.render(remaining, before.retired, at);
+      await this.#options.remember(remaining, before.retired);
+      await this.#put(text);
+      this.#inForce = { ...before, state: remaining, at, text };
+      for (const { tenant, login } of gone) await system.kickUser(tenantAccount(tenant), login);
+      return gone.map(({ tenant, name }) => `${tenant}/${name}`);
+    });
   }
 
   async #configure(state: DesiredState): Promise<void> {
     const { system } = this.#options;
+    const at = this.#options.now();
     const before = this.#inForce.state;
     const retired = [
       ...new Set([
@@ -62,20 +98,13 @@ export class SiteServer {
         ),
       ]),
     ].sort();
-    const text = this.#options.render(state, retired);
+    const text = this.#options.render(state, retired, at);
     if (text === this.#inForce.text) return;
     // Remembered first: a start between here and the reload renders at least what is in force then.
     await this.#options.remember(state, retired);
-    await this.#options.write(text);
-    try {
-      await system.reload();
-    } catch (error) {
-      // What the server refuses must not stay where it reads: its next start would fail.
-      await this.#options.write(this.#inForce.text);
-      throw error;
-    }
+    await this.#put(text);
     await this.#options.verify(state);
-    this.#inForce = { state, retired, text };
+    this.#inForce = { state, retired, at, text };
     for (const peer of before.peers) {
       const now = state.peers.find((one) => one.name === peer.name);
       if (now === undefined || now.key !== peer.key || now.dial !== peer.dial)
@@ -98,11 +127,53 @@ export class SiteServer {
       .map((peer) => ({ peer, why: `${peer} is not a peer` }));
   }
 
+  /** Has the server read a configuration. */
+  async #put(text: string): Promise<void> {
+    await this.#options.write(text);
+    try {
+      await this.#options.system.reload();
+    } catch (error) {
+      // What the server refuses must not stay where it reads: its next start would fail.
+      await this.#options.write(this.#inForce.text);
+      throw error;
+    }
+  }
+
+  #serial<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#queue.then(work, work);
+    this.#queue = result.catch(() => undefined);
+    return result;
+  }
+
   #retired(state: DesiredState): string[] {
     const wanted = new Set(state.tenants.map((tenant) => tenant.name));
     const gone = this.#inForce.state.tenants.map((tenant) => tenant.name).filter((name) => !wanted.has(name));
     return [...new Set([...this.#inForce.retired.filter((name) => !wanted.has(name)), ...gone])].sort();
   }
+}
+
+interface ServerUser {
+  readonly tenant: string;
+  readonly name: string;
+  /** What tells the server who it is: another one under the same name is another user. */
+  readonly credential: string;
+  /** What the server calls a connection of it. */
+  readonly login: string;
+}
+
+function usersOf({ tenants }: DesiredState): ServerUser[] {
+  return tenants.flatMap(({ name: tenant, users }) =>
+    users.map((user) => ({
+      tenant,
+      name: user.name,
+      credential: credentialOf(tenant, user),
+      login: loginOf(tenant, user),
+    })),
+  );
+}
+
+function credentialOf(tenant: string, user: TenantUser): string {
+  return `${loginOf(tenant, user)} ${user.passwordHash ?? ""}`;
 }
 
 /** Each account and link that is added, removed or changed. */

@@ -51,6 +51,18 @@ export type Step =
       readonly why: string;
     }
   | { readonly type: "resume-consumer"; readonly stream: string; readonly consumer: string }
+  /** The consumer of a user on the tenant's log. */
+  | {
+      readonly type: "create-reader" | "update-reader";
+      readonly tenant: string;
+      readonly spec: ConsumerSpec;
+    }
+  | {
+      readonly type: "delete-reader";
+      readonly tenant: string;
+      readonly consumer: string;
+      readonly why: string;
+    }
   | { readonly type: "configure-server"; readonly changed: readonly string[] }
   | { readonly type: "kick-leaf"; readonly peer: string; readonly why: string }
   | {
@@ -149,6 +161,17 @@ export function describeStep(step: Step): StepReport {
       );
     case "resume-consumer":
       return report(`MESH/${step.stream}/${step.consumer}`, `resume ${step.stream} to ${step.consumer}`);
+    case "create-reader":
+    case "update-reader": {
+      const { tenant, spec } = step;
+      const target = `${tenantAccount(tenant)}/${logStream(tenant)}/${spec.durable_name}`;
+      const verb = step.type === "create-reader" ? "create" : "update";
+      return report(target, `${verb} consumer ${target}${filterText(spec)}`);
+    }
+    case "delete-reader": {
+      const target = `${tenantAccount(step.tenant)}/${logStream(step.tenant)}/${step.consumer}`;
+      return report(target, `delete consumer ${target}: ${step.why}`);
+    }
     case "configure-server":
       return report("nats.conf", `write and reload the server's configuration: ${step.changed.join(", ")}`);
     case "kick-leaf":

@@ -4,7 +4,8 @@
 import type { SchemaDocument } from "./schema/contract.ts";
 import type { ExportPolicy, ImportPolicy } from "./schema/policy.ts";
 import type { Peer } from "./schema/site.ts";
-import type { TenantDocument, TenantUser } from "./schema/tenant.ts";
+import type { TenantDocument } from "./schema/tenant.ts";
+import { isExpired, type TenantUser } from "./schema/user.ts";
 import { inlineSchema } from "./schema_files.ts";
 import { parseBytes, parseDurationMs } from "./units.ts";
 
@@ -16,6 +17,15 @@ export interface DesiredTenant {
     readonly maxAgeMs: number;
     readonly maxMsgBytes: number;
     readonly whenFull: "discard-oldest" | "refuse";
+    /** `null`: no limit of the tenant's own. */
+    readonly connections: number | null;
+    readonly subscriptions: number | null;
+    readonly payloadBytes: number | null;
+    /** Of the streams that apps make. */
+    readonly streams: number;
+    readonly streamStorageBytes: number;
+    /** Of each stream. */
+    readonly consumers: number;
   };
   readonly dedupe: { readonly windowMs: number; readonly ids: "origin" | "mesh" };
   readonly log: boolean;
@@ -47,18 +57,42 @@ export interface DesiredState {
   readonly tenants: readonly DesiredTenant[];
 }
 
+/** Streams that apps may make, the room that they may take beside the log, and consumers of each stream. */
+const DEFAULT_STREAMS = 128;
+const APP_STORAGE_FACTOR = 3;
+const DEFAULT_CONSUMERS = 4096;
+
+/** The state without users whose time is over: they are nobody, whatever the state still says of them. */
+export function currentUsers(state: DesiredState, now: Date): DesiredState {
+  if (!state.tenants.some(({ users }) => users.some((user) => isExpired(user, now)))) return state;
+  const tenants = state.tenants.map((tenant) => ({
+    ...tenant,
+    users: tenant.users.filter((user) => !isExpired(user, now)),
+  }));
+  return { ...state, tenants };
+}
+
 /** A tenant's document with its defaults. @throws {LeafmeshError} `config_invalid` when a file that it names was not read */
 export function desiredTenant(document: TenantDocument): DesiredTenant {
   const bytes = (text: string | undefined, fallback: string) => parseBytes(text ?? fallback) ?? 0;
   const millis = (text: string | undefined, fallback: string) => parseDurationMs(text ?? fallback) ?? 0;
+  const storageBytes = bytes(document.limits?.storage, "2GiB");
+  const { maxPayload, streamStorage } = document.limits ?? {};
   return {
     name: document.tenant,
     users: document.users ?? [],
     limits: {
-      storageBytes: bytes(document.limits?.storage, "2GiB"),
+      storageBytes,
       maxAgeMs: millis(document.limits?.maxAge, "7d"),
       maxMsgBytes: bytes(document.limits?.maxMsgSize, "1MiB"),
       whenFull: document.limits?.whenFull ?? "discard-oldest",
+      connections: document.limits?.connections ?? null,
+      subscriptions: document.limits?.subscriptions ?? null,
+      payloadBytes: maxPayload === undefined ? null : bytes(maxPayload, ""),
+      streams: document.limits?.streams ?? DEFAULT_STREAMS,
+      streamStorageBytes:
+        streamStorage === undefined ? storageBytes * APP_STORAGE_FACTOR : bytes(streamStorage, ""),
+      consumers: document.limits?.consumers ?? DEFAULT_CONSUMERS,
     },
     dedupe: { windowMs: millis(document.dedupe?.window, "2m"), ids: document.dedupe?.ids ?? "origin" },
     log: document.log ?? true,

@@ -91,6 +91,23 @@ export const readerSubject = (consumer: string): string => `READER.${consumer}`;
 /** A consumer that only looks at events: of a policy diff or a shadow. `id` holds no `.` and no space. */
 export const scanConsumer = (id: string): string => `scan_${id}`;
 
+/** The consumer on the tenant's log of a user that has one; names of apps' own consumers hold what they like. */
+export const userConsumer = (user: string): string => `user_${user}`;
+/** The user whose consumer of the log it is; `null` for any other. */
+export function userOfConsumer(name: string): string | null {
+  const user = name.startsWith("user_") ? name.slice("user_".length) : "";
+  return NAME.test(user) ? user : null;
+}
+
+// ── users ──
+
+/** The name that a user with a password logs in with: one of a whole server. */
+export const userLogin = (tenant: string, user: string): string => `${tenant}.${user}`;
+/** Token that the private inboxes of users begin with; those of clients' libraries begin with `_INBOX`. */
+export const PRIVATE_INBOX = "_INBOX_";
+/** Prefix of the inbox that a user shares with nobody. */
+export const userInbox = (user: string): string => `${PRIVATE_INBOX}.${user}`;
+
 // ── subjects of events ──
 
 /** Where an event of `tenant` from `origin` is stored: `<origin>.<tenant>.<rest>`, for a tenant subject or pattern. */
@@ -135,6 +152,9 @@ export const joinAnswerSubject = (site: string, invitation: string): string =>
 /** Flow control of the consumers of MESH at `site`; stream and consumer may be `*`. */
 export const flowControlSubject = (site: string, stream: string, consumer: string): string =>
   `$JS.FC.${site}.${accountHash(MESH_ACCOUNT)}.${stream}.${consumer}.>`;
+/** Acknowledgements of a consumer of `account` at `site`; stream and consumer may be `*`. */
+export const ackSubject = (site: string, account: string, stream: string, consumer: string): string =>
+  `$JS.ACK.${site}.${accountHash(account)}.${stream}.${consumer}.>`;
 /** Prefix under which MESH calls the JetStream API of a tenant's account. */
 export const tenantApiPrefix = (tenant: string): string => `mesh.local.${tenant}.API`;
 /** Prefix under which a tenant's account calls CONSUMER.RESET of its log's sources in MESH. */

@@ -30,6 +30,9 @@ export interface ConfigInput {
   /** `host:port` for apps and for peers; ports are real ones, not 0. */
   readonly listen: string;
   readonly leaf: string;
+  /** For clients of MQTT and WebSocket; neither has TLS. */
+  readonly mqtt?: string | undefined;
+  readonly websocket?: string | undefined;
   /** When the store is flushed: at every event, or at this interval in milliseconds. */
   readonly sync: "always" | number;
   readonly paths: ServerPaths;
@@ -52,6 +55,8 @@ export function renderConfig(input: ConfigInput): string {
     logtime_utc: true,
     max_payload: maxPayloadBytes(desired),
     ping_interval: "20s",
+    mqtt: input.mqtt === undefined ? undefined : { listen: input.mqtt },
+    websocket: input.websocket === undefined ? undefined : { listen: input.websocket, no_tls: true },
     ...requiredFields(input),
   })}`;
 }

@@ -12,7 +12,6 @@ import {
   LOG_CONSUMER,
   linkAccount,
   logDeliverSubject,
-  logStream,
   MESH_ACCOUNT,
   outStream,
   rpcSubject,
@@ -24,18 +23,21 @@ import {
   tenantSubjects,
 } from "../model/names.ts";
 import type { Peer } from "../model/schema/site.ts";
+import { loginOf, type TenantUser } from "../model/schema/user.ts";
 import { overlappingPair, reduce } from "../model/subject.ts";
 import { JOIN_MAX_BYTES, JOIN_MAX_SUBSCRIPTIONS, joinCrossing, joinUser } from "./config_join.ts";
 import type { ConfMap } from "./config_text.ts";
 import type { PublicSiteKeys } from "./keys.ts";
+import { userPermissions } from "./roles.ts";
 
-/** Room for the log, which is three times a stream of its size, and as much again for streams that the apps make. */
-const TENANT_STORAGE_FACTOR = 6;
-const TENANT_STORAGE_LEAST_BYTES = 64 * 1024 ** 2;
+/** The log against each of the streams that it is made of. */
+const LOG_STORAGE_FACTOR = 3;
+/** For what apps make, and for the sessions of MQTT, at the least. */
+const TENANT_STORAGE_LEAST_BYTES = 32 * 1024 ** 2;
+/** Streams that apps do not make: the log, and those that the server keeps for MQTT. */
+const OWN_STREAMS = 6;
 /** For memory streams of the tenant's apps, and the state of their ephemeral consumers. */
 const TENANT_MEMORY_BYTES = 64 * 1024 ** 2;
-const TENANT_MAX_STREAMS = 128;
-const TENANT_MAX_CONSUMERS = 4096;
 
 /** Which subjects cross a border between two accounts of one server. */
 export interface Crossing {
@@ -67,11 +69,8 @@ export function renderAccounts(
     const name = tenantAccount(tenant.name);
     accounts[name] = {
       jetstream: tenantLimits(tenant),
-      users: tenant.users.map((user) => ({
-        nkey: user.key,
-        allowed_connection_types: ["STANDARD", "WEBSOCKET", "MQTT", "MQTT_WS"],
-        permissions: tenantPermissions(desired.site, tenant.name),
-      })),
+      limits: accountLimits(tenant),
+      users: tenant.users.map((user) => tenantUser(desired.site, tenant, user)),
       ...borders(name, crossings),
     };
   }
@@ -207,33 +206,38 @@ function systemUser(key: string): ConfMap {
   };
 }
 
-/**
- * What an app may not do in its own account: speak on the mesh's plumbing, acknowledge what the log receives, change or
- * remove the log, pose as the JetStream API that the sidecar asks, or ask the server about other accounts.
- */
-function tenantPermissions(site: string, tenant: string): ConfMap {
-  const log = logStream(tenant);
-  const ofLog = ["CREATE", "UPDATE", "DELETE", "PURGE", "MSG.DELETE", "RESTORE"];
+/** A user of MQTT may hear what the server delivers to such clients, and so must not speak the protocol of NATS. */
+function tenantUser(site: string, tenant: DesiredTenant, user: TenantUser): ConfMap {
+  const permissions = userPermissions(site, tenant, user);
+  return user.passwordHash === undefined
+    ? { nkey: user.key, allowed_connection_types: ["STANDARD", "WEBSOCKET"], permissions }
+    : {
+        user: loginOf(tenant.name, user),
+        password: user.passwordHash,
+        allowed_connection_types: user.mqtt === true ? ["MQTT", "MQTT_WS"] : ["STANDARD", "WEBSOCKET"],
+        permissions,
+      };
+}
+
+/** What the log, MQTT and the apps may take, so that no tenant takes what is another's. */
+function tenantLimits(tenant: DesiredTenant): ConfMap {
+  const { storageBytes, streamStorageBytes, streams, consumers } = tenant.limits;
+  const log = storageBytes * LOG_STORAGE_FACTOR;
   return {
-    publish: {
-      deny: [
-        "mesh.>",
-        flowControlSubject(site, "*", "*"),
-        ...ofLog.map((verb) => `$JS.API.STREAM.${verb}.${log}`),
-        "$SYS.REQ.SERVER.>",
-        "$SYS.REQ.ACCOUNT.>",
-      ],
-    },
-    subscribe: { deny: ["mesh.>", "$JS.API.>"] },
+    max_file: Math.max(log + streamStorageBytes, log + TENANT_STORAGE_LEAST_BYTES),
+    max_mem: TENANT_MEMORY_BYTES,
+    max_streams: streams + OWN_STREAMS,
+    max_consumers: consumers,
   };
 }
 
-function tenantLimits(tenant: DesiredTenant): ConfMap {
+function accountLimits({ limits }: DesiredTenant): ConfMap | undefined {
+  const { connections, subscriptions, payloadBytes } = limits;
+  if (connections === null && subscriptions === null && payloadBytes === null) return undefined;
   return {
-    max_file: Math.max(tenant.limits.storageBytes * TENANT_STORAGE_FACTOR, TENANT_STORAGE_LEAST_BYTES),
-    max_mem: TENANT_MEMORY_BYTES,
-    max_streams: TENANT_MAX_STREAMS,
-    max_consumers: TENANT_MAX_CONSUMERS,
+    max_connections: connections ?? undefined,
+    max_subscriptions: subscriptions ?? undefined,
+    max_payload: payloadBytes ?? undefined,
   };
 }
 

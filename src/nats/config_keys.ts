@@ -21,7 +21,9 @@ export function duplicateKeys(desired: DesiredState, own?: PublicSiteKeys): Prob
   };
   for (const [i, peer] of desired.peers.entries()) claim(peer.key, `peers[${i}]`);
   for (const [i, tenant] of desired.tenants.entries()) {
-    for (const [j, user] of tenant.users.entries()) claim(user.key, `tenants[${i}].users[${j}]`);
+    for (const [j, user] of tenant.users.entries()) {
+      if (user.key !== undefined) claim(user.key, `tenants[${i}].users[${j}]`);
+    }
   }
   return problems;
 }

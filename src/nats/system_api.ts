@@ -86,6 +86,24 @@ const Reply = z.object({
   error: z.object({ code: z.number().optional(), description: z.string().default("") }).optional(),
 });
 
+const Connection = z.object({
+  cid: z.number(),
+  authorized_user: z.string().default(""),
+  ip: z.string().default(""),
+  name: z.string().default(""),
+});
+const Connz = z.object({ total: z.number(), connections: z.array(Connection).nullish() });
+/** Connections that the server tells of in one answer. */
+const CONNECTIONS_PAGE = 1024;
+
+/** A client's connection. */
+export interface ClientConnection {
+  readonly id: number;
+  /** The user's public key, or the name that it has logged in with. */
+  readonly login: string;
+  readonly ip: string;
+}
+
 /** The leaf link of one peer as this server sees it. */
 export type LeafStatus =
   | { readonly type: "down"; readonly peer: string }
@@ -173,6 +191,31 @@ export class SystemApi {
     const ids = (leafs ?? []).filter((leaf) => leaf.account === account).map((leaf) => leaf.id);
     for (const cid of ids) await this.request("KICK", { cid });
     return ids.length;
+  }
+
+  /** The open connections of clients in an account. */
+  async connections(account: string): Promise<ClientConnection[]> {
+    const found: ClientConnection[] = [];
+    for (let offset = 0; ; offset += CONNECTIONS_PAGE) {
+      const query = { acc: account, auth: true, limit: CONNECTIONS_PAGE, offset };
+      const { total, connections } = Connz.parse(await this.request("CONNZ", query));
+      for (const { cid, authorized_user, ip } of connections ?? []) {
+        found.push({ id: cid, login: authorized_user, ip });
+      }
+      if ((connections ?? []).length === 0 || offset + CONNECTIONS_PAGE >= total) return found;
+    }
+  }
+
+  /**
+   * Closes the connections of a user in an account that a reload has left open.
+   *
+   * @returns how many there were
+   */
+  async kickUser(account: string, login: string): Promise<number> {
+    const left = (await this.connections(account)).filter((one) => one.login === login);
+    // One that has gone by itself in between is no failure.
+    for (const { id } of left) await this.request("KICK", { cid: id }).catch(() => undefined);
+    return left.length;
   }
 
   /**

@@ -1,6 +1,6 @@
 /** The site's nats-server as the sidecar runs it: one of its own, or one that somebody else runs. */
 import { dirname, join, relative, resolve } from "node:path";
-import type { DesiredState } from "../model/desired.ts";
+import { currentUsers, type DesiredState } from "../model/desired.ts";
 import { errorText, LeafmeshError } from "../model/errors.ts";
 import type { ServerSettings } from "../model/schema/site.ts";
 import { parseDurationMs } from "../model/units.ts";
@@ -28,6 +28,8 @@ export interface OpenServerOptions {
   /** What the first configuration is rendered from. */
   readonly state: DesiredState;
   readonly retired: readonly string[];
+  /** Users that have expired by then are not let in. */
+  readonly now: Date;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly log: Log;
   readonly signal?: AbortSignal;
@@ -44,7 +46,8 @@ export interface OpenServer extends AsyncDisposable {
   readonly leaf: string;
   readonly version: string;
   readonly sync: string;
-  render(state: DesiredState, retired: readonly string[]): string;
+  /** Without users whose time is over by `now`. */
+  render(state: DesiredState, retired: readonly string[], now: Date): string;
   /** Puts a configuration where the server reads it; not in force before a reload. */
   write(text: string): Promise<void>;
   /** After a reload: whether all of it is in force. @throws {LeafmeshError} `server_fragment_missing` */
@@ -70,6 +73,8 @@ async function openEmbedded(options: OpenServerOptions): Promise<OpenServer> {
   const sync = syncOf(settings);
   const render = renderer(options, renderConfig, {
     ...addresses,
+    mqtt: settings.mqtt,
+    websocket: settings.websocket,
     sync,
     leafCredential: DATA_FILES.leafCredential,
   });
@@ -80,7 +85,7 @@ async function openEmbedded(options: OpenServerOptions): Promise<OpenServer> {
       binary,
       site,
       addresses,
-      config: render(options.state, options.retired),
+      config: render(options.state, options.retired, options.now),
       leafCredential: renderLeafCredential(keys.site),
       sys: keys.sys,
       lingerMs: settings.linger === undefined ? DEFAULT_LINGER_MS : (parseDurationMs(settings.linger) ?? 0),
@@ -130,7 +135,7 @@ async function openExternal(options: OpenServerOptions): Promise<OpenServer> {
   const listen = settings.listen ?? url;
   const render = renderer(options, renderFragment, { listen, leaf, sync, leafCredential });
   const before = await readTextFile(file);
-  const text = render(options.state, options.retired);
+  const text = render(options.state, options.retired, options.now);
   if (before !== text) await writeSecretFile(file, text, "replace");
   const connection = await openOrSay(options, url, file);
   const { system } = connection;
@@ -189,12 +194,14 @@ async function openOrSay(options: OpenServerOptions, url: string, file: string):
 function renderer(
   { keys, folder }: OpenServerOptions,
   render: (input: ConfigInput) => string,
-  fixed: Pick<ConfigInput, "listen" | "leaf" | "sync"> & { readonly leafCredential: string },
+  fixed: Pick<ConfigInput, "listen" | "leaf" | "sync" | "mqtt" | "websocket"> & {
+    readonly leafCredential: string;
+  },
 ): OpenServer["render"] {
   const { leafCredential, ...rest } = fixed;
   const paths = { store: folder.file("store"), log: folder.file("serverLog"), leafCredential };
-  return (desired, retiredTenants) =>
-    render({ desired, keys: publicKeys(keys), ...rest, paths, retiredTenants });
+  return (desired, retiredTenants, now) =>
+    render({ desired: currentUsers(desired, now), keys: publicKeys(keys), ...rest, paths, retiredTenants });
 }
 
 async function connect({ site, keys, log }: OpenServerOptions, server: string): Promise<ControlConnection> {

@@ -94,6 +94,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
       folder,
       keys,
       ...remembered,
+      now: started,
       env: options.env,
       log,
       ...(signal === undefined ? {} : { signal }),
@@ -158,7 +159,8 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     write: server.write,
     verify: server.verify,
     remember: (desired, retired) => rememberState(folder.path, { state: desired, retired }),
-    inForce: remembered,
+    inForce: { ...remembered, at: started },
+    now: () => new Date(),
   });
 
   const control = stack.use(
@@ -191,6 +193,8 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
           pid: await server.pid(),
           listen: server.listen,
           leaf: server.leaf,
+          mqtt: file.server?.mqtt ?? null,
+          websocket: file.server?.websocket ?? null,
           sync: server.sync,
         },
       }),

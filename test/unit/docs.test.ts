@@ -20,10 +20,12 @@ import {
   TenantSettings,
   TenantUser,
 } from "../../src/model/schema/tenant.ts";
+import { DEFAULT_ROLE } from "../../src/model/schema/user.ts";
 import { parseLocated, parseSiteFile, parseTenantFile } from "../../src/model/site_file.ts";
 import { formatBytes, formatDurationMs } from "../../src/model/units.ts";
 import { DEFAULT_LEAF, DEFAULT_LISTEN } from "../../src/nats/addresses.ts";
 import { createSigningKey } from "../../src/nats/keys.ts";
+import { type Access, GROUP_TEXT, ROLE_TABLE } from "../../src/nats/roles.ts";
 import { checkRules } from "../../src/policy/check_rules.ts";
 import { testApi } from "./routes/api_support.ts";
 
@@ -35,6 +37,7 @@ const FILES = [
   "CHANGELOG.md",
   "docs/audit.md",
   "docs/configuration.md",
+  "docs/users.md",
   "docs/dead-letters.md",
   "docs/trying-policies.md",
   "docs/lint.md",
@@ -203,6 +206,30 @@ describe("docs/lint.md", () => {
   });
 });
 
+describe("docs/users.md", () => {
+  const text = read("docs/users.md");
+  const cell = ({ type, groups }: Access) =>
+    `${type === "only" ? "" : "all but "}${groups.map((group) => `*${group}*`).join(", ")}`;
+
+  test("has the table of roles that is in force", () => {
+    const rows = [...text.matchAll(/^\| `([a-z]+)` \| (.+) \| (.+) \| (.+) \|$/gm)].map(([row]) => row);
+    expect(rows).toEqual(
+      Object.entries(ROLE_TABLE).map(
+        ([role, { about, publish, subscribe }]) =>
+          `| \`${role}\` | ${about} | ${cell(publish)} | ${cell(subscribe)} |`,
+      ),
+    );
+  });
+
+  test("says what each group of subjects is", () => {
+    const rows = [...text.matchAll(/^\| \*([a-z-]+)\* \| (.+) \|$/gm)].map(([, group, about]) => [
+      group,
+      about,
+    ]);
+    expect(rows).toEqual(Object.entries(GROUP_TEXT));
+  });
+});
+
 describe("docs/configuration.md", () => {
   const text = read("docs/configuration.md");
   const shapes = {
@@ -249,6 +276,10 @@ describe("docs/configuration.md", () => {
     expect(row("dedupe.window")).toBe(formatDurationMs(dedupe.windowMs));
     expect(row("dedupe.ids")).toBe(dedupe.ids);
     expect(row("log")).toBe(String(log));
+    expect(row("limits.streams")).toBe(String(limits.streams));
+    expect(row("limits.consumers")).toBe(String(limits.consumers));
+    expect(limits.streamStorageBytes).toBe(3 * limits.storageBytes);
+    expect(row("role")).toBe(DEFAULT_ROLE);
   });
 });
 

@@ -16,7 +16,7 @@ import { LINT, UP, VERSION } from "./sidecar.ts";
 import { LINKS, STATUS } from "./status.ts";
 import { TENANT_ADD, TENANT_LIST, TENANT_REMOVE, TENANT_SHOW } from "./tenant.ts";
 import { TENANT_KEY_LIST, TENANT_KEY_ROTATE } from "./tenant_key.ts";
-import { TENANT_USER_ADD, TENANT_USER_REMOVE } from "./tenant_user.ts";
+import { TENANT_USER_ADD, TENANT_USER_LIST, TENANT_USER_REMOVE, TENANT_USER_REVOKE } from "./tenant_user.ts";
 
 export const COMMANDS: readonly Command[] = [
   INIT,
@@ -36,8 +36,10 @@ export const COMMANDS: readonly Command[] = [
   TENANT_SHOW,
   TENANT_ADD,
   TENANT_REMOVE,
+  TENANT_USER_LIST,
   TENANT_USER_ADD,
   TENANT_USER_REMOVE,
+  TENANT_USER_REVOKE,
   TENANT_KEY_LIST,
   TENANT_KEY_ROTATE,
   PEER_LIST,

@@ -1,16 +1,18 @@
 /** `tenant list|show|add|remove`. */
 import { stringify } from "yaml";
-import type { DocumentList, SchemaSummary } from "../../../routes/answers.ts";
+import type { DocumentList, SchemaSummary, SiteReport } from "../../../routes/answers.ts";
 import { LeafmeshError } from "../../model/errors.ts";
 import type { SchemaDocument } from "../../model/schema/contract.ts";
 import type { ExportPolicy, ImportPolicy } from "../../model/schema/policy.ts";
 import { Name } from "../../model/schema/scalars.ts";
 import type { TenantDocument, TenantSettings } from "../../model/schema/tenant.ts";
+import { DEFAULT_ROLE } from "../../model/schema/user.ts";
 import { appliedText, checked } from "../check.ts";
 import { argument, type Command } from "../command.ts";
+import { connectText, SETTINGS_FLAGS, withSettings } from "../connect_text.ts";
 import { paths } from "../paths.ts";
 import { table } from "../table.ts";
-import { connectText, KEY_FLAGS, withUserKey } from "../user_key.ts";
+import { KEY_FLAGS, PASSWORD_FLAGS, told, withCredential } from "../user_credential.ts";
 
 type Listed = TenantSettings & { readonly tenant: string };
 
@@ -65,13 +67,18 @@ export const TENANT_ADD: Command = {
   name: "tenant add",
   args: ["<tenant>"],
   about: "makes a tenant with one user, whose key is made here",
-  flags: { user: { value: "NAME", about: "name of the user (default app)" }, ...KEY_FLAGS },
+  flags: {
+    user: { value: "NAME", about: "name of the user (default app)" },
+    ...PASSWORD_FLAGS,
+    ...KEY_FLAGS,
+    ...SETTINGS_FLAGS,
+  },
   run: async (call) => {
     const tenant = checked(Name, argument(call, 0), "<tenant>");
     const user = checked(Name, call.flag("user") ?? "app", "--user");
     const client = await call.api();
-    return await withUserKey(call, tenant, user, async (key) => {
-      const settings: TenantSettings = { users: [{ name: user, key: key.publicKey }] };
+    return await withCredential(call, tenant, user, async (half, secret) => {
+      const settings: TenantSettings = { users: [{ name: user, ...half }] };
       const path = paths.tenant(tenant);
       if ((await client.find(path)) !== null) {
         throw new LeafmeshError(
@@ -79,12 +86,16 @@ export const TENANT_ADD: Command = {
           `There is tenant '${tenant}' already: add a user with 'leafmesh tenant user add ${tenant} ${user}'`,
         );
       }
-      const applied = await client.putAndWait(path, settings, "create");
-      const how = await connectText(client, key, `${tenant}.hello`);
-      return {
-        json: { tenant, user, ...key, applied },
-        text: `Tenant ${tenant} is made ${appliedText(applied)}. Its user ${user} has the key ${key.publicKey}.\n${how}`,
-      };
+      const site = await client.get<SiteReport>(paths.site);
+      const who = { tenant, name: user, role: DEFAULT_ROLE, log: false, mqtt: false, secret };
+      return await withSettings(call, site, who, async (files) => {
+        const applied = await client.putAndWait(path, settings, "create");
+        const has = secret.type === "nkey" ? `has the key ${secret.publicKey}` : "has a password";
+        return {
+          json: { tenant, user, ...told(secret), applied },
+          text: `Tenant ${tenant} is made ${appliedText(applied)}. Its user ${user} ${has}.\n${connectText(site, who, files)}`,
+        };
+      });
     });
   },
 };

@@ -27,6 +27,11 @@ export const Peer = z
   .meta({ id: "Peer" });
 export type Peer = z.infer<typeof Peer>;
 
+/** Whether an address is one that only this machine can reach. */
+export function isLoopback(address: string): boolean {
+  return /^(127(\.\d{1,3}){3}|localhost|\[::1\]):\d+$/.test(address);
+}
+
 export const ServerSettings = z
   .strictObject({
     mode: z.enum(["embedded", "external"]).optional(),
@@ -38,6 +43,13 @@ export const ServerSettings = z
     }),
     advertise: Address.optional().meta({
       description: "What peers dial, in the certificate of the links and in invitations; default: `leaf`",
+    }),
+    mqtt: Address.optional().meta({
+      description: "Where clients of MQTT connect, without TLS; default: nowhere",
+    }),
+    websocket: Address.optional().meta({
+      description:
+        "Where clients connect over WebSocket, without TLS and so at loopback alone; default: nowhere",
     }),
     sync: z
       .union([z.literal("always"), duration({ minMs: 100 })])
@@ -70,6 +82,20 @@ export const ServerSettings = z
       .meta({ description: "External server: where the sidecar connects" }),
   })
   .superRefine((server, context) => {
+    const report = (field: "mqtt" | "websocket", message: string) =>
+      context.addIssue({ code: "custom", path: [field], message });
+    if (server.websocket !== undefined && !isLoopback(server.websocket)) {
+      report(
+        "websocket",
+        `${server.websocket} is not loopback: put a proxy with TLS in front of a loopback address`,
+      );
+    }
+    for (const field of ["mqtt", "websocket"] as const) {
+      const address = server[field];
+      if (address === undefined) continue;
+      if (address.endsWith(":0")) report(field, `${address} names no port`);
+      if (server.mode === "external") report(field, `'${field}' goes with mode: embedded`);
+    }
     const external = server.mode === "external";
     const only = (field: "config" | "url" | "binary" | "linger", mode: string) => {
       if (server[field] !== undefined) {

@@ -3,17 +3,23 @@ import { z } from "zod";
 import { MOST_SCHEMAS, SchemaInFile } from "./contract.ts";
 import { SensitiveList } from "./guards.ts";
 import { ExportPolicy, ImportPolicy } from "./policy.ts";
-import { duration, Name, PublicKey, size } from "./scalars.ts";
+import { duration, Name, size } from "./scalars.ts";
+import { TenantUser } from "./user.ts";
 
-export const TenantUser = z.strictObject({ name: Name, key: PublicKey }).meta({
-  id: "TenantUser",
-  description: "An app's user in the tenant's account: the public half of its nkey",
-});
-export type TenantUser = z.infer<typeof TenantUser>;
+export { TenantUser };
 
 /** What a server can promise, see `max_file` of its configuration; and what NATS advises as the largest message. */
 const MOST_STORAGE_BYTES = 8 * 1024 ** 4;
 const MOST_MSG_BYTES = 64 * 1024 ** 2;
+
+const MOST_CONNECTIONS = 1_000_000;
+const MOST_SUBSCRIPTIONS = 10_000_000;
+const MOST_STREAMS = 100_000;
+const MOST_CONSUMERS = 100_000;
+
+function count(most: number) {
+  return z.int().min(1).max(most).optional();
+}
 
 export const TenantLimits = z
   .strictObject({
@@ -30,6 +36,22 @@ export const TenantLimits = z
       description:
         "At the storage limit: drop the oldest event (default; the loss is counted), or refuse publishes",
     }),
+    connections: count(MOST_CONNECTIONS).meta({
+      description: "Connections of all users together; default: as many as the server takes",
+    }),
+    subscriptions: count(MOST_SUBSCRIPTIONS).meta({
+      description: "Subscriptions of all connections together, those of streams included; default: no limit",
+    }),
+    maxPayload: size(1024, MOST_MSG_BYTES)
+      .optional()
+      .meta({ description: "Largest message of any kind, event or not; default: what the server takes" }),
+    streams: count(MOST_STREAMS).meta({
+      description: "Streams and buckets that the tenant's apps make, the log apart; default 128",
+    }),
+    consumers: count(MOST_CONSUMERS).meta({ description: "Consumers of each stream; default 4096" }),
+    streamStorage: size(1024, MOST_STORAGE_BYTES)
+      .optional()
+      .meta({ description: "On disk, of streams that the tenant's apps make; default three times storage" }),
   })
   .meta({ id: "TenantLimits" });
 export type TenantLimits = z.infer<typeof TenantLimits>;

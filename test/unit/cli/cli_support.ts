@@ -1,4 +1,5 @@
 /** The CLI in a world in memory: files, environment, and the API of a fake control behind `fetch`. */
+import { createHash } from "node:crypto";
 
 import type { Effects } from "../../../src/cli/effects.ts";
 import { runCli } from "../../../src/cli/run.ts";
@@ -7,6 +8,7 @@ import { LeafmeshError } from "../../../src/model/errors.ts";
 import { type TestApi, TOKEN, testApi } from "../routes/api_support.ts";
 
 export const PUBLIC_KEY = "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4";
+export const PASSWORD = "wJt4R0sZ5m2yCq8vXb1nKd7fHg3LpA6e";
 export const SEED = "SUADM7XV4PWOY7FMUKKPGGT3QQMFCLOBJQR5OGBHHPYFYA2NBWWNQUHDWU";
 
 export interface World {
@@ -95,6 +97,8 @@ export function createWorld(): World {
         },
         env: (name) => env.get(name),
         now: () => new Date("2026-01-02T06:16:05Z"),
+        createPassword: () => PASSWORD,
+        hashPassword: async (password, cost) => hashOf(password, cost),
         createUserKey: () => ({ publicKey: PUBLIC_KEY, seed: SEED }),
         version: async () => "9.8.7",
         sidecar: async () => world.sidecar,
@@ -103,4 +107,10 @@ export function createWorld(): World {
     },
   };
   return world;
+}
+
+/** Stands for bcrypt: fast, and different for another password. */
+export function hashOf(password: string, cost: number): string {
+  const salted = createHash("sha256").update(password).digest("hex").slice(0, 53);
+  return `$2b$${String(cost).padStart(2, "0")}$${salted}`;
 }

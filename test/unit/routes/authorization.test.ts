@@ -40,6 +40,7 @@ const EXPECTED: Readonly<Record<string, string>> = {
   getTenant: "otva",
   putTenant: "ot",
   deleteTenant: "o",
+  listUsers: "otva",
   listKeys: "otva",
   rotateKey: "ot",
   listSchemas: "otva",

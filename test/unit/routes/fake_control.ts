@@ -287,6 +287,8 @@ export function createFakeControl(): FakeControl {
         pid: 7,
         listen: "127.0.0.1:4222",
         leaf: "127.0.0.1:7422",
+        mqtt: null,
+        websocket: null,
         sync: "always",
       },
       startedAt: "2026-01-02T03:04:05Z",
@@ -323,6 +325,7 @@ export function createFakeControl(): FakeControl {
       if (found === null) throw new LeafmeshError("not_found", `Export ${tenant}/${name} has no shadow`);
       return shadowReport(tenant, name, found.value.rules, samples);
     },
+    users: async () => [],
     keys: async () => [
       { kind: "pseudonym", id: "newer-id", active: true },
       { kind: "pseudonym", id: "older-id", active: false },
