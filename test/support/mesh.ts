@@ -110,6 +110,13 @@ export class MeshSite {
     return await readFile(this.logFile, "utf8").catch(() => "");
   }
 
+  /** The seed of the key that the tenant's app has. */
+  seed(tenant: string): string {
+    const key = this.#apps.get(tenant);
+    if (key === undefined) throw new Error(`no app key for ${tenant}`);
+    return new TextDecoder().decode(key.seed());
+  }
+
   /** A client as an app of the tenant. */
   async app(tenant: string): Promise<NatsConnection> {
     const key = this.appKey(tenant);

@@ -1,0 +1,80 @@
+/**
+ * A publisher as a process of its own: numbered events at a rate, many in flight, each counted when the stream has acknowledged it.
+ * Reads its orders from standard input: one line of JSON, then `stop`. Says how many are acknowledged, line by line, and at
+ * the end writes their positions as 64-bit floats to a file.
+ */
+
+import { writeFileSync } from "node:fs";
+import process from "node:process";
+import { createInterface } from "node:readline";
+import { connect, createInbox, nkeyAuthenticator } from "@nats-io/transport-node";
+import type { LoadOrders } from "./load_processes.ts";
+
+const TICK_MS = 5;
+/** No publisher runs further ahead of the stream. */
+const IN_FLIGHT = 4_000;
+const ACK_MS = 60_000;
+
+const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+const orders = JSON.parse((await lines.next()).value ?? "") as LoadOrders;
+const seed = new TextEncoder().encode(orders.seed);
+const nc = await connect({
+  servers: orders.servers,
+  authenticator: nkeyAuthenticator(() => seed),
+  reconnect: false,
+});
+
+let positions = new Float64Array(1 << 20);
+let sent = 0;
+let acked = 0;
+const inbox = createInbox();
+let done = () => {};
+nc.subscribe(`${inbox}.*`, {
+  callback: (_error, message) => {
+    const ack = /"seq": ?(\d+)/.exec(message.string());
+    if (ack === null) fail(`event ${message.subject} is refused: ${message.string()}`);
+    const index = Number(message.subject.slice(inbox.length + 1));
+    if (positions[index] !== 0) fail(`event ${index} is acknowledged twice`);
+    positions[index] = Number(ack?.[1]);
+    if (++acked === sent) done();
+  },
+});
+
+function fail(message: string): never {
+  process.stderr.write(`${message}\n`);
+  process.exit(1);
+}
+
+function publish(): void {
+  if (sent === positions.length) {
+    const more = new Float64Array(2 * sent);
+    more.set(positions);
+    positions = more;
+  }
+  const n = orders.from + sent * orders.step;
+  const subject = orders.subjects[n % orders.subjects.length] ?? "";
+  nc.publish(subject, `{"n":${n},${orders.body}}`, { reply: `${inbox}.${sent}` });
+  sent++;
+}
+
+const started = performance.now();
+const timer = setInterval(() => {
+  const due = ((performance.now() - started) / 1_000) * orders.rate;
+  while (sent < due && sent - acked < IN_FLIGHT) publish();
+}, TICK_MS);
+const report = setInterval(() => process.stdout.write(`${acked}\n`), 100);
+await lines.next();
+clearInterval(timer);
+const seconds = (performance.now() - started) / 1_000;
+if (acked < sent) {
+  const late = setTimeout(() => fail(`${sent - acked} events are not acknowledged`), ACK_MS);
+  await new Promise<void>((resolve) => {
+    done = resolve;
+  });
+  clearTimeout(late);
+}
+clearInterval(report);
+writeFileSync(orders.file, new Uint8Array(positions.buffer, 0, 8 * sent));
+process.stdout.write(`${acked}\n${JSON.stringify({ seconds })}\n`);
+await nc.close();
+process.exit(0);
