@@ -41,6 +41,7 @@ test("linkFuzzReport() says what is wrong with the figures", () => {
     dropped: 3,
     quarantined: 2,
     deferred: 0,
+    held: 2,
     received: 5,
     policies: 2,
     versions: 2,
@@ -58,6 +59,7 @@ test("linkFuzzReport() says what is wrong with the figures", () => {
   expect(problemsOf({ received: 4 })).toEqual(["5 forwarded, 4 received"]);
   expect(problemsOf({ dropped: 2 })).toEqual(["10 published, 9 accounted for"]);
   expect(problemsOf({ stalls: 1, repeated: 1 })).toEqual(["1 stalls", "1 repeated"]);
+  expect(problemsOf({ held: 0 })).toHaveLength(1);
   expect(problemsOf({ forwarded: 0, received: 0, dropped: 8 })).toHaveLength(1);
   expect(linkFuzzReport(good, ["other"])).toMatchObject({ ok: false, problems: ["other"] });
 });

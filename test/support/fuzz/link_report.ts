@@ -12,6 +12,8 @@ export interface LinkFuzzReport {
   readonly quarantined: number;
   /** Events that wait behind the view's position at the end. */
   readonly deferred: number;
+  /** Events that waited for a limit while it was held tight, each accounted for then. */
+  readonly held: number;
   /** Read by an app at the far site. */
   readonly received: number;
   /** Policies that were in force one after the other, and those whose events were seen at the far site. */
@@ -41,6 +43,7 @@ export function linkFuzzReport(figures: LinkFuzzFigures, further: readonly strin
   const accounted = forwarded + dropped + quarantined + deferred;
   if (accounted !== published) problems.push(`${published} published, ${accounted} accounted for`);
   if (received !== forwarded) problems.push(`${forwarded} forwarded, ${received} received`);
+  if (figures.held === 0) problems.push("no event was ever deferred: nothing was tried");
   if (forwarded === 0 || dropped === 0 || quarantined === 0) {
     problems.push("one of forwarded, dropped and quarantined never came about: nothing was tried");
   }

@@ -42,13 +42,19 @@ export async function runLinkFuzz(options: LinkFuzzOptions): Promise<LinkFuzzRep
   const published: Published = { positions: new Map(), refused: 0 };
   const here = await berlin.app("acme");
   const problems: string[] = [];
+  const change = (policy: ExportPolicy) => berlin.put(`/v1/tenants/acme/exports/${POLICY}`, policy);
   for (const [at, policy] of policies.entries()) {
-    if (at > 0) await berlin.put(`/v1/tenants/acme/exports/${POLICY}`, policy);
+    const isLast = at === policies.length - 1;
+    // The last events are published while the view waits for a limit.
+    if (isLast) await change({ ...policy, limit: { messages: "1/s", burst: "1s" } });
+    else if (at > 0) await change(policy);
     const part = [at, at + 1].map((one) => Math.floor((events * one) / policies.length)) as [number, number];
     await publishEvents(here, seed, part, published);
     log(`${part[1]} events, policy ${at + 1} of ${policies.length}`);
   }
-  const last = Math.max(0, ...published.positions.values());
+  const last = published.positions.values().reduce((most, position) => Math.max(most, position), 0);
+  const held = await deferring(berlin, last, published.positions.size, problems);
+  await change(policies.at(-1) as ExportPolicy);
   const { view, stalled } = await settled(berlin, last, log);
   const far = await readFar(austin, view.forwarded, problems);
   const dead = await searchDeadLetters(berlin);
@@ -67,9 +73,10 @@ export async function runLinkFuzz(options: LinkFuzzOptions): Promise<LinkFuzzRep
       published: published.positions.size,
       refused: published.refused,
       forwarded: view.forwarded,
-      dropped: view.denied + view.limited,
+      dropped: droppedBy(view),
       quarantined: view.quarantined,
       deferred: Math.max(view.waiting, last - view.position),
+      held,
       received: far.received,
       policies: policies.length,
       versions: far.versions.size,
@@ -99,6 +106,35 @@ async function startFuzzMesh(policy: ExportPolicy): Promise<Mesh> {
     ],
     edit: (file) => ({ ...file, server: { ...file.server, sync: "2s" } }),
   });
+}
+
+/**
+ * Waits until the view waits for its limit, and looks whether all events are accounted for then.
+ * @returns how many are deferred
+ */
+async function deferring(
+  site: MeshSite,
+  last: number,
+  published: number,
+  problems: string[],
+): Promise<number> {
+  const view = await waitFor(
+    async () => {
+      const now = await viewOf(site);
+      return now.position >= last || (now.deferral !== null && now.waiting > 0) ? now : null;
+    },
+    { deadlineMs: STALL_MS, pollMs: 50, what: "the view to wait for its limit" },
+  );
+  const deferred = last - view.position;
+  const accounted = view.forwarded + droppedBy(view) + view.quarantined + deferred;
+  if (accounted !== published) {
+    problems.push(`${published} published, ${accounted} accounted for while ${deferred} were deferred`);
+  }
+  return deferred;
+}
+
+function droppedBy(view: ViewReport): number {
+  return view.denied + view.limited;
 }
 
 /** The same without what hides secrets; a condition keeps it a view. */
