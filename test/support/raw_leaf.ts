@@ -89,6 +89,14 @@ export class RawLeaf implements Disposable {
     this.send(`LMSG ${subject} ${reply === "" ? "" : `${reply} `}${payload.length}\r\n${payload}`);
   }
 
+  /** Sends a message with a header block that is taken as it is. */
+  publishHeaders(subject: string, block: string, payload: string, reply = ""): void {
+    const total = block.length + payload.length;
+    this.send(
+      `HMSG ${subject} ${reply === "" ? "" : `${reply} `}${block.length} ${total}\r\n${block}${payload}`,
+    );
+  }
+
   /** Resolves when the server has worked through all that was sent, or has closed the connection. */
   async ping(): Promise<void> {
     const before = this.lines.filter((line) => line === "PONG").length;
@@ -109,6 +117,11 @@ export class RawLeaf implements Disposable {
 
   send(line: string): void {
     this.#socket.write(`${line}\r\n`);
+  }
+
+  /** Reads no more of what the server sends. */
+  pause(): void {
+    this.#socket.pause();
   }
 
   [Symbol.dispose](): void {

@@ -3,7 +3,7 @@
  * tenants that share nothing; and somebody who listens in every account of every site.
  */
 import { jetstream } from "@nats-io/jetstream";
-import { headers, type NatsConnection } from "@nats-io/transport-node";
+import { headers, type Msg, type NatsConnection } from "@nats-io/transport-node";
 import type { ExportPolicy } from "../../../src/model/schema/policy.ts";
 import type { TenantDocument } from "../../../src/model/schema/tenant.ts";
 import { ControlConnection } from "../../../src/nats/control_connection.ts";
@@ -218,8 +218,7 @@ export class World implements AsyncDisposable {
       nc.subscribe(">", {
         callback: (error, message) => {
           if (error !== null) return;
-          const heads = [...(message.headers ?? [])].map(([name, values]) => `${name}=${values.join()}`);
-          const line = `${message.subject} ${heads.join(" ")} ${message.string()}`;
+          const line = `${message.subject} ${headText(message)} ${message.string()}`;
           if (!SERVER_CHATTER.test(line) || line.includes(MARK)) lines.push(line);
         },
       });
@@ -230,13 +229,21 @@ export class World implements AsyncDisposable {
     control.mesh.subscribe(">", {
       callback: (error, message) => {
         if (error !== null) return;
-        const heads = [...(message.headers ?? [])].flat(2).join(" ");
-        if (!`${message.subject} ${heads} ${message.string()}`.includes(MARK)) return;
+        if (!`${message.subject} ${headText(message)} ${message.string()}`.includes(MARK)) return;
         marked.set(message.subject, (marked.get(message.subject) ?? 0) + 1);
       },
     });
     await control.mesh.flush();
     return { site, control, keys, tenants, inboxes, marked };
+  }
+}
+
+/** The headers of a message as text; an attacker may have written some that the client cannot read. */
+function headText(message: Msg): string {
+  try {
+    return [...(message.headers ?? [])].map(([name, values]) => `${name}=${values.join()}`).join(" ");
+  } catch (error) {
+    return `(${String(error)})`;
   }
 }
 
