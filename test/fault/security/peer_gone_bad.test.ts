@@ -626,8 +626,8 @@ attempt(
     const asAustin = await (await link(a)).ask("sync", { accepted: [] }, { as: "austin", from: "austin" });
     const rogue = await link(a);
     const inBody = await rogue.ask("sync", { accepted: [] }, { from: "austin" });
-    if (!inBody.includes("refused")) throw new Error(inBody);
-    return `${denialOf(asAustin)}; ${inBody}`;
+    if (inBody !== "" && !inBody.includes("refused")) throw new Error(inBody);
+    return `${denialOf(asAustin)}; ${inBody || "silence"}`;
   },
   { allow: HOLDS },
 );
@@ -642,7 +642,9 @@ attempt(
       await rogue.ask("sync", { accepted: [] }, { sealed: '{"message":"{}","key":"","signature":""}' }),
       await rogue.ask("sync", { accepted: [] }, { sealed: "not JSON" }),
     ];
-    for (const one of said) if (!one.includes("refused")) throw new Error(one);
+    // Refusals of one kind are not answered at any pace.
+    for (const one of said) if (one !== "" && !one.includes("refused")) throw new Error(one);
+    if (!said.some((one) => one.includes("refused"))) throw new Error("Nothing was refused");
     return said.join("; ");
   },
   { allow: HOLDS },
@@ -692,7 +694,7 @@ attempt(
     const rogue = await link(a);
     const flood: string[] = [];
     for (let i = 0; i < 3000; i++) {
-      if (i % 10 === 0) flood.push(`LMSG ${rpcSubject(SITE, PEER, "sync")} _R_.flood.x 1\r\nx`);
+      flood.push(`LMSG ${rpcSubject(SITE, PEER, "sync")} _R_.flood.x 1\r\nx`);
       if (i % 4 === 0) flood.push("LMSG mesh.berlin.API.CONSUMER.RESET.out_acme.tokyo _R_.flood.y 1\r\n{");
       if (i % 4 === 0) flood.push(`LS+ mesh.berlin.deliver.tokyo.s${i}`);
     }

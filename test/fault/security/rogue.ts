@@ -119,6 +119,7 @@ export class Rogue {
       from: forge.from ?? PEER,
       to: forge.to ?? SITE,
       nonce: randomBytes(16).toString("hex"),
+      at: Date.now(),
       verb,
       body,
     };

@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type JetStreamManager, jetstreamManager } from "@nats-io/jetstream";
 import { z } from "zod";
-import { STATE_BUCKET, tenantAccount, tenantApiPrefix } from "../../../src/model/names.ts";
+import { AUDIT_STREAM, STATE_BUCKET, tenantAccount, tenantApiPrefix } from "../../../src/model/names.ts";
 import type { WatchedSite } from "./world.ts";
 
 /** Facts by path, for example `berlin/MESH/out_acme/state`. */
@@ -72,6 +72,11 @@ async function streamFacts(
   for await (const { config, state, created } of jsm.streams.list()) {
     const path = `${account}/${config.name}`;
     put(`${path}/config`, { ...config, created });
+    if (config.name === AUDIT_STREAM) {
+      // That a denial is written down is as it should be; that nothing of the trail goes is what counts.
+      put(`${path}/begins`, state.first_seq);
+      continue;
+    }
     const { messages, bytes, first_seq, last_seq, num_subjects, num_deleted, consumer_count } = state;
     put(`${path}/state`, { messages, bytes, first_seq, last_seq, num_subjects, num_deleted });
     if (consumer_count === 0) continue;
