@@ -2,7 +2,7 @@
 import { dirname, join, relative, resolve } from "node:path";
 import { currentUsers, type DesiredState } from "../model/desired.ts";
 import { errorText, LeafmeshError } from "../model/errors.ts";
-import type { ServerSettings } from "../model/schema/site.ts";
+import { isLoopback, type ServerSettings } from "../model/schema/site.ts";
 import { parseDurationMs } from "../model/units.ts";
 import { localAddress, resolveAddresses } from "../nats/addresses.ts";
 import { type ConfigInput, renderConfig, renderFragment, renderLeafCredential } from "../nats/config.ts";
@@ -69,6 +69,10 @@ export async function openServer(options: OpenServerOptions): Promise<OpenServer
 async function openEmbedded(options: OpenServerOptions): Promise<OpenServer> {
   const { folder, settings, site, keys, log } = options;
   const addresses = await resolveAddresses(folder, settings);
+  if (settings.mqtt !== undefined && !isLoopback(settings.mqtt)) {
+    const warning = `MQTT at ${settings.mqtt} has no TLS: passwords and events cross the network in clear`;
+    log("warn", "nats", warning);
+  }
   const binary = await findServer({ explicit: settings.binary, env: options.env });
   const sync = syncOf(settings);
   const render = renderer(options, renderConfig, {
