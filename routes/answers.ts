@@ -3,6 +3,7 @@ import type { DeadLetter, LinkReport, UserReport } from "../src/control/api.ts";
 import type { InvitationReport } from "../src/control/join_api.ts";
 import type { AuditRecord, ChainHead } from "../src/model/audit.ts";
 import type { KeyInfo } from "../src/model/keys.ts";
+import type { Principal, TokenInfo } from "../src/model/principal.ts";
 
 export type {
   ApplyReport,
@@ -58,6 +59,21 @@ export interface AuditPage {
   readonly items: readonly AuditRecord[];
   readonly next: number | null;
   readonly head: ChainHead;
+}
+
+export interface TokenList {
+  readonly items: readonly TokenInfo[];
+}
+
+/** A token that was made just now; it is told this once. */
+export interface MadeToken {
+  readonly token: string;
+  readonly info: TokenInfo;
+}
+
+/** Who a token stands for. */
+export interface WhoamiAnswer extends Omit<Principal, "tenant"> {
+  readonly tenant: string | null;
 }
 
 /** How many dead letters a drop has removed, or would. */

@@ -146,8 +146,10 @@ export class ApiClient {
   }
 
   #explained(code: ErrorCode, detail: string): string {
-    if (code === "unauthorized")
-      return `The API refuses the token of ${this.#token.source}: is it another site's?`;
+    if (code === "unauthorized") {
+      const why = detail.startsWith("The token is wrong") ? "is it another site's, or revoked?" : detail;
+      return `The API refuses the token of ${this.#token.source}: ${why}`;
+    }
     if (code === "precondition_failed")
       return `${detail}. Somebody else changed it meanwhile: look, and run the command again`;
     return detail;

@@ -51,7 +51,8 @@ export interface Result {
 /** Flags that every command takes. */
 export const GLOBAL_FLAGS = {
   api: { value: "URL", about: "the sidecar's API (default: LEAFMESH_API, else http://127.0.0.1:7480)" },
-  "token-file": { value: "PATH", about: "file with the admin token" },
+  "token-file": { value: "PATH", about: "file with the token" },
+  ca: { value: "PATH", about: "CA that the API's certificate is of (default: LEAFMESH_CA)" },
   data: { value: "DIR", about: "data folder of the sidecar: its keys/api.token is the token" },
   json: { about: "print one JSON value" },
   help: { about: "show what a command takes", short: "h" },

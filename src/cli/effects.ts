@@ -7,10 +7,12 @@ import { createInterface } from "node:readline/promises";
 import { createUser } from "@nats-io/nkeys";
 import { hash } from "bcryptjs";
 import { errorText, LeafmeshError } from "../model/errors.ts";
+import { fetchTrusting } from "../runtime/fetch.ts";
 import { loadSidecar, type SidecarModule } from "./up.ts";
 
 export interface Effects {
-  readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
+  /** @param ca trusts this CA alone, PEM; default: those of the machine */
+  readonly fetch: (url: string, init: RequestInit, ca?: string) => Promise<Response>;
   readonly stdout: (text: string) => void;
   readonly stderr: (text: string) => void;
   /** @throws LeafmeshError `not_found` when it is not there, `request_invalid` when it cannot be read */
@@ -38,7 +40,7 @@ export interface Effects {
 /** The world as it is. */
 export function systemEffects(): Effects {
   return {
-    fetch: (url, init) => fetch(url, init),
+    fetch: (url, init, ca) => (ca === undefined ? fetch(url, init) : fetchTrusting(ca)(url, init)),
     stdout: (text) => void process.stdout.write(text),
     stderr: (text) => void process.stderr.write(text),
     readFile: async (path) => {

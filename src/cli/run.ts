@@ -8,7 +8,7 @@ import { COMMANDS } from "./commands/mod.ts";
 import type { Effects } from "./effects.ts";
 import { commandHelp, overview } from "./help.ts";
 import { printable } from "./table.ts";
-import { apiUrl, findToken, isReadableOnTheWay } from "./token.ts";
+import { apiUrl, findCa, findToken, isReadableOnTheWay } from "./token.ts";
 
 /**
  * Runs `leafmesh <words>`. Results go to stdout, with `--json` exactly one JSON value; errors to stderr.
@@ -60,7 +60,8 @@ function callOf(line: CommandLine, effects: Effects, json: boolean): Call {
       const token = await findToken({ tokenFile: flag("token-file"), data }, effects);
       if (isReadableOnTheWay(url))
         effects.stderr(`warning: the token crosses the network in clear text to ${url}\n`);
-      return new ApiClient({ url, token, fetch: effects.fetch });
+      const ca = await findCa(flag("ca"), effects);
+      return new ApiClient({ url, token, fetch: (to, init) => effects.fetch(to, init, ca) });
     },
   };
 }

@@ -39,8 +39,20 @@ export function isReadableOnTheWay(url: string): boolean {
   return protocol === "http:" && !/^(localhost|127\..*|\[::1\])$/.test(hostname);
 }
 
+/** The CA of the API's certificate: `--ca`, `LEAFMESH_CA`; `undefined`: those of the machine. */
+export async function findCa(
+  flag: string | undefined,
+  effects: Pick<Effects, "readFile" | "env">,
+): Promise<string | undefined> {
+  const path = flag ?? effects.env("LEAFMESH_CA");
+  if (path === undefined || path === "") return undefined;
+  const text = new TextDecoder().decode(await effects.readFile(path));
+  if (text.includes("-----BEGIN CERTIFICATE-----")) return text;
+  throw new LeafmeshError("request_invalid", `${path} holds no certificate (expected PEM)`);
+}
+
 /**
- * The admin token: `--token-file`, `LEAFMESH_TOKEN`, the data folder's, or that of the only data folder below here.
+ * The token: `--token-file`, `LEAFMESH_TOKEN`, the data folder's, or that of the only data folder below here.
  *
  * @throws LeafmeshError `unauthorized` when there is none, or more than one to choose from
  */

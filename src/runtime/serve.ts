@@ -4,7 +4,15 @@ export interface ServeOptions {
   readonly hostname: string;
   /** 0 means any free one. */
   readonly port: number;
+  /** By TLS; default in clear. */
+  readonly tls?: TlsFiles;
   readonly fetch: (request: Request, client: HttpClient) => Response | Promise<Response>;
+}
+
+/** Certificate chain and private key, PEM. */
+export interface TlsFiles {
+  readonly cert: string;
+  readonly key: string;
 }
 
 /** Who has sent a request. */

@@ -9,6 +9,7 @@ interface BunServe {
     hostname: string;
     port: number;
     idleTimeout: number;
+    tls?: { readonly cert: string; readonly key: string };
     fetch: (request: Request, server: BunServer) => Response | Promise<Response>;
   }): BunServer;
 }
@@ -25,6 +26,7 @@ export function listen(options: ServeOptions): Listener {
     hostname: options.hostname,
     port: options.port,
     idleTimeout: IDLE_SECONDS,
+    ...(options.tls === undefined ? {} : { tls: options.tls }),
     fetch: (request, server) => options.fetch(request, { address: server.requestIP(request)?.address ?? "" }),
   });
   return {

@@ -3,7 +3,7 @@ import type { Listener, ServeOptions } from "./serve.ts";
 
 interface DenoServe {
   serve(
-    options: { hostname: string; port: number; onListen: () => void },
+    options: { hostname: string; port: number; onListen: () => void; cert?: string; key?: string },
     handler: (request: Request, info: DenoInfo) => Promise<Response>,
   ): { readonly addr: { readonly port: number }; shutdown(): Promise<void> };
 }
@@ -15,8 +15,8 @@ interface DenoInfo {
 export function listen(options: ServeOptions): Listener {
   const { Deno } = globalThis as unknown as { readonly Deno: DenoServe };
   const cut = new AbortController();
-  const { hostname, port } = options;
-  const server = Deno.serve({ hostname, port, onListen: () => {} }, async (request, info) => {
+  const { hostname, port, tls } = options;
+  const server = Deno.serve({ hostname, port, ...tls, onListen: () => {} }, async (request, info) => {
     const response = await options.fetch(request, { address: info.remoteAddr.hostname ?? "" });
     if (response.body === null) return response;
     // Deno either lets all requests end or cuts off all at once; ending the bodies gives us one after the other.

@@ -26,6 +26,8 @@ export interface RunOptions {
     readonly leaf?: string;
   };
   readonly log: "text" | "json";
+  /** Lets the API listen in clear where others can listen, too. */
+  readonly insecureApi?: boolean;
 }
 
 /** Runs a sidecar until SIGINT or SIGTERM. @returns the exit code. */
@@ -48,7 +50,14 @@ export async function runSidecar(options: RunOptions): Promise<number> {
       now: () => new Date(),
       site: file.site,
     });
-    sidecar = await startSidecar({ file, base, log, env: process.env, signal: abort.signal });
+    sidecar = await startSidecar({
+      file,
+      base,
+      log,
+      env: process.env,
+      signal: abort.signal,
+      insecureApi: options.insecureApi === true,
+    });
     process.stdout.write(welcome(sidecar, options.log === "text"));
     log("info", "sidecar", `${await signalled}: stopping`);
     await sidecar.stop();

@@ -15,24 +15,22 @@ import { KvStateStore } from "../control/state_store.ts";
 import { scanEvents } from "../flow/event_scan.ts";
 import { RedriveJobs } from "../flow/redrive_jobs.ts";
 import { ViewWorkers } from "../flow/view_runner.ts";
-import { errorText, LeafmeshError } from "../model/errors.ts";
+import { LeafmeshError } from "../model/errors.ts";
 import { tenantApiPrefix } from "../model/names.ts";
 import type { SiteFile } from "../model/schema/site.ts";
 import { parseBytes, parseDurationMs } from "../model/units.ts";
-import { formatAddress, localAddress, parseAddress } from "../nats/addresses.ts";
 import { DataFolder } from "../nats/data_folder.ts";
 import { loadSiteKeys, publicKeys } from "../nats/keys.ts";
 import { TenantKeys } from "../nats/tenant_keys.ts";
 import type { Log } from "../observe/log.ts";
 import { policyVersion } from "../policy/compile.ts";
-import { serve } from "../runtime/serve.ts";
 import { apiLog, runtimeName, siteMetrics, viewReport, viewRunner } from "./adapters.ts";
+import { apiAddress, loadApiTls, serveApi } from "./api_server.ts";
 import { deadLettersOf } from "./dead_letters.ts";
 import { linkTrust } from "./link_trust.ts";
 import { openServer } from "./server.ts";
 
 export const VERSION = "0.1.0";
-const DEFAULT_API = "127.0.0.1:7480";
 
 export interface SidecarOptions {
   readonly file: SiteFile;
@@ -40,6 +38,8 @@ export interface SidecarOptions {
   readonly base: string;
   readonly log: Log;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Lets the API listen in clear where others can listen, too. Default false. */
+  readonly insecureApi?: boolean;
   /** Gives up the start. */
   readonly signal?: AbortSignal;
 }
@@ -71,10 +71,12 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   const { file, log } = options;
   const { site } = file;
   const started = new Date();
+  const address = apiAddress(file.api, options.insecureApi === true);
   const path = resolve(options.base, file.data ?? join("leafmesh-data", site));
   const folder = stack.use(await DataFolder.open(path));
   const keys = await loadSiteKeys(folder.path);
   const token = await loadBootstrapToken(folder.path, tokenSetting(file, options.base), options.env);
+  const tls = await loadApiTls(file, { dataFolder: folder.path, base: options.base });
   const before = await loadRemembered(folder.path);
   const remembered = before ?? { state: desiredOfFile(file), retired: [] };
   if (remembered.state.site !== site) {
@@ -229,23 +231,13 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     },
     version: VERSION,
     log: apiLog(log),
+    tls: tls !== null,
+    ...(address.knowsHost === undefined ? {} : { knowsHost: address.knowsHost }),
   });
-  const { host: hostname, port } = parseAddress(file.api?.listen ?? DEFAULT_API);
-  const serving = await serve({
-    hostname,
-    port,
-    fetch: (request, { address }) => api.fetch(request, { address }),
-  });
-  if (serving.type !== "serving") {
-    const what =
-      serving.type === "in_use" ? "is in use" : `cannot be listened at: ${errorText(serving.cause)}`;
-    throw new LeafmeshError(
-      "port_taken",
-      `The API's address ${serving.address} ${what}: set api.listen to another one`,
-    );
-  }
-  stack.use(serving.server);
-  const apiUrl = `http://${localAddress(formatAddress({ host: hostname, port: serving.server.port }))}`;
+  const { server: httpServer, url: apiUrl } = await serveApi(address, tls, (request, { address }) =>
+    api.fetch(request, { address }),
+  );
+  stack.use(httpServer);
   log("info", "api", `listening at ${apiUrl}`);
 
   const parts = stack.move();

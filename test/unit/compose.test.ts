@@ -20,6 +20,7 @@ const Service = z.strictObject({
   image: z.string(),
   build: z.string(),
   init: z.literal(true),
+  command: z.array(z.string()),
   restart: z.string(),
   stop_grace_period: z.string(),
   read_only: z.literal(true),

@@ -20,9 +20,12 @@ export const UP: Command = {
     api: { value: "HOST:PORT", about: "where the API listens (default 127.0.0.1:7480)" },
     listen: { value: "HOST:PORT", about: "where apps connect (default 127.0.0.1:4222)" },
     leaf: { value: "HOST:PORT", about: "where peers connect (default 127.0.0.1:7422)" },
+    "insecure-api": {
+      about: "let the API listen in clear at an address that others reach, too; said at each start",
+    },
     log: { value: "text|json", about: "how the log is written (default text)" },
   },
-  run: async ({ args, flag, effects }) => {
+  run: async ({ args, flag, has, effects }) => {
     const log = flag("log") ?? "text";
     if (log !== "text" && log !== "json") {
       throw new LeafmeshError("request_invalid", `--log is '${log}', expected text or json`);
@@ -40,6 +43,7 @@ export const UP: Command = {
       ...(siteFile === undefined ? {} : { siteFile }),
       overrides,
       log,
+      ...(has("insecure-api") ? { insecureApi: true } : {}),
     });
     return { json: null, text: "", exit };
   },

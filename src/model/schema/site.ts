@@ -121,7 +121,32 @@ export type ServerSettings = z.infer<typeof ServerSettings>;
 
 export const ApiSettings = z
   .strictObject({
-    listen: Address.optional().meta({ description: "Default 127.0.0.1:7480" }),
+    listen: Address.optional().meta({
+      description: "Default 127.0.0.1:7480; another one than loopback wants `tls`",
+    }),
+    tls: z
+      .union([
+        z.literal("self"),
+        z
+          .strictObject({ cert: z.string().min(1), key: z.string().min(1) })
+          .meta({ description: "PEM files" }),
+      ])
+      .optional()
+      .meta({
+        description:
+          "self: a certificate of the site's own CA (keys/ca.pem); or the files of one. Default: in clear",
+      }),
+    hosts: z
+      .array(
+        z
+          .string()
+          .regex(/^[a-z0-9.-]{1,253}$/, {
+            error: "this is no host name (expected for example api.example.net)",
+          }),
+      )
+      .max(32)
+      .optional()
+      .meta({ description: "Names under which the API is reached, beside its address and localhost" }),
     token: z
       .union([
         z.strictObject({ file: z.string().min(1) }),

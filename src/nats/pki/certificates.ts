@@ -71,6 +71,17 @@ export async function issueLink(ca: Credential, names: LinkNames, validity: Vali
   ]);
 }
 
+/** A certificate to be reached with as any of the hosts, by clients of the API; it is of no end of a link. */
+export async function issueApi(ca: Credential, names: LinkNames, validity: Validity): Promise<Credential> {
+  const hosts = [...new Set(names.hosts)];
+  return await issue(ca, `${names.site} API`, validity, [
+    new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth]),
+    new SubjectAlternativeNameExtension(
+      hosts.map((host) => ({ type: isIP(host) === 0 ? "dns" : "ip", value: host }) as const),
+    ),
+  ]);
+}
+
 /** A certificate that dials this site and that nobody can be dialled with. */
 export async function issueClient(
   ca: Credential,

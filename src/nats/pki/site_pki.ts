@@ -8,7 +8,7 @@ import { type CertificateInfo, describeCertificate } from "../../model/certifica
 import { LeafmeshError } from "../../model/errors.ts";
 import { prepareFolder, readSecretFile, writeSecretFile } from "../files.ts";
 import { keysFolder } from "../keys.ts";
-import { type Credential, createCa, issueClient, issueLink } from "./certificates.ts";
+import { type Credential, createCa, issueApi, issueClient, issueLink } from "./certificates.ts";
 
 const DAY_MS = 24 * 3_600_000;
 const CA_TTL_MS = 3650 * DAY_MS;
@@ -93,6 +93,12 @@ export class SitePki {
   async issueClient(wanted: { readonly commonName: string; readonly ttlMs: number }): Promise<Credential> {
     const validity = { now: nowOf(this.#options), ttlMs: wanted.ttlMs };
     return await issueClient(this.#ca, wanted.commonName, validity);
+  }
+
+  /** A certificate for the API of this site, reached as any of the hosts and from this machine. */
+  async issueApi(wanted: { readonly hosts: readonly string[]; readonly ttlMs: number }): Promise<Credential> {
+    const names = { site: this.#options.site, hosts: linkHosts(wanted) };
+    return await issueApi(this.#ca, names, { now: nowOf(this.#options), ttlMs: wanted.ttlMs });
   }
 
   /** When the certificate of the link is to be made anew. */

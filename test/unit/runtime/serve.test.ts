@@ -1,4 +1,6 @@
 import { describe, expect, test } from "bun:test";
+import { createCa, issueApi } from "../../../src/nats/pki/certificates.ts";
+import { fetchTrusting } from "../../../src/runtime/fetch.ts";
 import { type HttpServer, type ServeOptions, serve } from "../../../src/runtime/serve.ts";
 
 async function start(fetch: ServeOptions["fetch"]): Promise<HttpServer> {
@@ -18,6 +20,22 @@ describe("serve()", () => {
     await using server = await start((_, { address }) => new Response(address));
     const answer = await fetch(`http://127.0.0.1:${server.port}/`);
     expect(await answer.text()).toBe("127.0.0.1");
+  });
+
+  test("speaks TLS, to who trusts the CA", async () => {
+    const validity = { now: new Date(), ttlMs: 3_600_000 };
+    const ca = await createCa("berlin", validity);
+    const { certPem, keyPem } = await issueApi(ca, { site: "berlin", hosts: ["127.0.0.1"] }, validity);
+    const tls = { cert: certPem, key: keyPem };
+    const result = await serve({ hostname: "127.0.0.1", port: 0, tls, fetch: () => new Response("sealed") });
+    if (result.type !== "serving") throw new Error(`Does not serve: ${result.type}`);
+    await using server = result.server;
+    const url = `https://127.0.0.1:${server.port}/`;
+    expect(await (await fetchTrusting(ca.certPem)(url, {})).text()).toBe("sealed");
+    const other = await createCa("berlin", validity);
+    await expect(fetchTrusting(other.certPem)(url, {})).rejects.toThrow();
+    await expect(fetch(url)).rejects.toThrow();
+    await expect(fetch(url.replace("https", "http"))).rejects.toThrow();
   });
 
   test("says whether an address is in use or cannot be used at all", async () => {
