@@ -50,6 +50,8 @@ export interface ApiEnv {
     principal?: Principal;
     /** Id of the operation that is asked for; absent where there is none. */
     operation?: string;
+    /** The whole body was read. */
+    bodyRead?: boolean;
   };
   Bindings: {
     /** Address of the client, without its port; absent in tests without a port. */

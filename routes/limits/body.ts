@@ -34,6 +34,7 @@ export function readBody(limits: BodyLimits = {}): MiddlewareHandler<ApiEnv> {
     if (body !== null && c.req.method !== "GET" && c.req.method !== "HEAD") {
       const most = SMALL.has(c.get("operation") ?? "") ? SMALL_BYTES : LARGE_BYTES;
       const bytes = await readAll(c, body, { most, idleMs: bodyIdleMs, totalMs: bodyTotalMs });
+      c.set("bodyRead", true);
       requireOneMeaning(c, bytes);
       // A promise of it is what Hono keeps there, whatever its type says.
       Object.assign(c.req.bodyCache, { arrayBuffer: Promise.resolve(bytes.buffer) });
@@ -53,7 +54,6 @@ async function readAll(
   const giveUp = (error: LeafmeshError): never => {
     // Not awaited: it may end only when the client does.
     void reader.cancel().catch(() => undefined);
-    c.header("Connection", "close");
     throw error;
   };
   if (said > most) return giveUp(tooLarge());

@@ -36,8 +36,14 @@ export function requireHead({ knowsHost }: ApiOptions): MiddlewareHandler<ApiEnv
       );
     }
     await next();
+    // What still comes of a body that nobody reads ends with the connection.
+    if (c.get("bodyRead") !== true && hasBody(c.req.raw.headers)) c.header("Connection", "close");
     return;
   };
+}
+
+function hasBody(headers: Headers): boolean {
+  return (headers.get("content-length") ?? "0") !== "0" || headers.has("transfer-encoding");
 }
 
 /** A host without its port, in lower case. */

@@ -1,8 +1,10 @@
 /** HTTP by Bun. The few types stand here, because Deno checks the project without Bun's. */
 import type { Listener, ServeOptions } from "./serve.ts";
 
-/** Longer than the heartbeat of any event stream. */
-const IDLE_SECONDS = 120;
+/** Of a connection that sends no request. */
+const IDLE_SECONDS = 30;
+/** Of a request: longer than the longest answer takes to begin, and than the heartbeat of any event stream. */
+const REQUEST_SECONDS = 240;
 
 interface BunServe {
   serve(options: {
@@ -17,6 +19,7 @@ interface BunServe {
 interface BunServer {
   readonly port?: number;
   stop(closeActiveConnections?: boolean): Promise<void>;
+  timeout(request: Request, seconds: number): void;
   requestIP(request: Request): { readonly address: string } | null;
 }
 
@@ -27,7 +30,10 @@ export function listen(options: ServeOptions): Listener {
     port: options.port,
     idleTimeout: IDLE_SECONDS,
     ...(options.tls === undefined ? {} : { tls: options.tls }),
-    fetch: (request, server) => options.fetch(request, { address: server.requestIP(request)?.address ?? "" }),
+    fetch: (request, server) => {
+      server.timeout(request, REQUEST_SECONDS);
+      return options.fetch(request, { address: server.requestIP(request)?.address ?? "" });
+    },
   });
   return {
     port: server.port ?? options.port,

@@ -1,6 +1,8 @@
 /** Where the API listens: on loopback as it is, elsewhere by TLS, or in clear when that is asked for at this start. */
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
+import { isTrustedUrl, jwksReader } from "../control/access/jwks.ts";
+import { OidcTokens } from "../control/access/oidc.ts";
 import { errorText, LeafmeshError } from "../model/errors.ts";
 import type { SiteFile } from "../model/schema/site.ts";
 import { formatAddress, localAddress, parseAddress } from "../nats/addresses.ts";
@@ -66,6 +68,22 @@ export async function loadApiTls(
   const key = await readSecretFile(path);
   if (key === null) throw new LeafmeshError("config_invalid", `api.tls.key: there is no file ${path}`);
   return { cert, key: new TextDecoder().decode(key) };
+}
+
+/** The tokens of the issuer that the site file names; `null` without one. @throws LeafmeshError `config_invalid` */
+export function oidcTokens(api: SiteFile["api"], base: string): OidcTokens | null {
+  const settings = api?.oidc;
+  if (settings === undefined) return null;
+  const { issuer, jwks } = settings;
+  const remote = jwks === undefined ? issuer : jwks;
+  if (/^https?:/i.test(remote) && !isTrustedUrl(remote)) {
+    throw new LeafmeshError(
+      "config_invalid",
+      `api.oidc: keys from ${remote} could be anybody's, expected https`,
+    );
+  }
+  const source = jwks === undefined || /^https?:/i.test(jwks) ? jwks : resolve(base, jwks);
+  return new OidcTokens({ settings, jwks: jwksReader(issuer, source), now: Date.now });
 }
 
 /** Listens. @returns the server and its URL @throws LeafmeshError `port_taken`, `config_invalid` */

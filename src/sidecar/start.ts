@@ -25,7 +25,7 @@ import { TenantKeys } from "../nats/tenant_keys.ts";
 import type { Log } from "../observe/log.ts";
 import { policyVersion } from "../policy/compile.ts";
 import { apiLog, runtimeName, siteMetrics, viewReport, viewRunner } from "./adapters.ts";
-import { apiAddress, loadApiTls, serveApi } from "./api_server.ts";
+import { apiAddress, loadApiTls, oidcTokens, serveApi } from "./api_server.ts";
 import { deadLettersOf } from "./dead_letters.ts";
 import { linkTrust } from "./link_trust.ts";
 import { openServer } from "./server.ts";
@@ -219,7 +219,9 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   };
   await control.apply();
 
-  const authenticator = new Authenticator(token, tokens, null);
+  const oidc = oidcTokens(file.api, options.base);
+  if (oidc !== null) stack.use(oidc);
+  const authenticator = new Authenticator(token, tokens, oidc);
   const api = createApi({
     control,
     authenticate: (candidate) => authenticator.authenticate(candidate),

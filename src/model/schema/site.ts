@@ -1,5 +1,6 @@
 /** The site file (`site.yaml`). */
 import { z } from "zod";
+import { ApiSettings } from "./api.ts";
 import { ForbidList, SensitiveList } from "./guards.ts";
 import { Address, CaCertificates, duration, Name, PublicKey, size } from "./scalars.ts";
 import { TenantDocument } from "./tenant.ts";
@@ -119,47 +120,7 @@ export const ServerSettings = z
   .meta({ id: "ServerSettings" });
 export type ServerSettings = z.infer<typeof ServerSettings>;
 
-export const ApiSettings = z
-  .strictObject({
-    listen: Address.optional().meta({
-      description: "Default 127.0.0.1:7480; another one than loopback wants `tls`",
-    }),
-    tls: z
-      .union([
-        z.literal("self"),
-        z
-          .strictObject({ cert: z.string().min(1), key: z.string().min(1) })
-          .meta({ description: "PEM files" }),
-      ])
-      .optional()
-      .meta({
-        description:
-          "self: a certificate of the site's own CA (keys/ca.pem); or the files of one. Default: in clear",
-      }),
-    hosts: z
-      .array(
-        z
-          .string()
-          .regex(/^[a-z0-9.-]{1,253}$/, {
-            error: "this is no host name (expected for example api.example.net)",
-          }),
-      )
-      .max(32)
-      .optional()
-      .meta({ description: "Names under which the API is reached, beside its address and localhost" }),
-    token: z
-      .union([
-        z.strictObject({ file: z.string().min(1) }),
-        z.strictObject({ env: z.string().min(1) }),
-        z.literal("off"),
-      ])
-      .optional()
-      .meta({
-        description:
-          "Where the bootstrap token, an operator's, is read from; default: made on first start, kept in the data folder; off: there is none",
-      }),
-  })
-  .meta({ id: "ApiSettings" });
+export { ApiSettings } from "./api.ts";
 
 export const AuditSettings = z
   .strictObject({
