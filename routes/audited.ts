@@ -15,7 +15,7 @@ const isChange = (method: string, path: string): boolean =>
 export function tellDenials({ control }: ApiOptions): MiddlewareHandler<ApiEnv> {
   return async (c, next) => {
     await next();
-    if (!DENIED.has(c.res.status)) return;
+    if (!DENIED.has(c.res.status) && c.get("denied") !== true) return;
     const { error } = c;
     control.audit.denied({
       who: c.get("principal") ?? null,
