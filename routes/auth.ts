@@ -86,8 +86,10 @@ function requireAllowed(
   { log }: ApiOptions,
 ): void {
   const { role } = principal;
-  const denied = () =>
+  const denied = () => {
+    c.set("denied", true);
     log.warn("not allowed", { operation: id, path: c.req.path, who: principal.name, role });
+  };
   // First: whether the tenant is there and what may be done with it is the same to one that it is not.
   if (role === "tenant-admin" && tenant !== null && tenant !== principal.tenant) {
     denied();

@@ -50,6 +50,8 @@ export interface ApiEnv {
     principal?: Principal;
     /** Id of the operation that is asked for; absent where there is none. */
     operation?: string;
+    /** It was refused for who asks, also where the answer says that there is nothing. */
+    denied?: boolean;
     /** The whole body was read. */
     bodyRead?: boolean;
   };
