@@ -17,7 +17,6 @@ import { LINKS, STATUS } from "./status.ts";
 import { TENANT_ADD, TENANT_LIST, TENANT_REMOVE, TENANT_SHOW } from "./tenant.ts";
 import { TENANT_KEY_LIST, TENANT_KEY_ROTATE } from "./tenant_key.ts";
 import { TENANT_USER_ADD, TENANT_USER_LIST, TENANT_USER_REMOVE, TENANT_USER_REVOKE } from "./tenant_user.ts";
-import { TENANT_USER_ADD, TENANT_USER_REMOVE } from "./tenant_user.ts";
 import { TOKEN_ADD, TOKEN_LIST, TOKEN_REVOKE, TOKEN_ROTATE_BOOTSTRAP, WHOAMI } from "./token.ts";
 
 export const COMMANDS: readonly Command[] = [
