@@ -14,7 +14,7 @@ import {
   WriteHeaders,
 } from "./schema/request.ts";
 import { listResponses, readResponses, removeResponses, writeResponses } from "./schema/response.ts";
-import { onlyTenant, requireOwnFields } from "./visible.ts";
+import { onlyTenant, requireOwnFields, visibleSettings } from "./visible.ts";
 
 const path = "/v1/tenants/{tenant}";
 const common = { tags: ["tenants"], security: BEARER };
@@ -64,7 +64,7 @@ export function addTenants(app: Api, options: ApiOptions): void {
   app.openapi(list, (c) => {
     const items = visibleTenants(c, options).map(({ ref, value, ...item }) => ({
       ...item,
-      value: { tenant: ref.tenant, ...value },
+      value: { tenant: ref.tenant, ...visibleSettings(c, value) },
     }));
     return c.json({ items }, 200);
   });
@@ -72,7 +72,10 @@ export function addTenants(app: Api, options: ApiOptions): void {
     get,
     (c) => {
       const { tenant } = c.req.valid("param");
-      return readDocument(c, options, { type: "tenant", tenant }, (value) => ({ tenant, ...value }));
+      return readDocument(c, options, { type: "tenant", tenant }, (value) => ({
+        tenant,
+        ...visibleSettings(c, value),
+      }));
     },
     refuseInvalid(get.request),
   );

@@ -30,6 +30,12 @@ export function noTenant(tenant: string): LeafmeshError {
   return new LeafmeshError("not_found", `There is no tenant '${tenant}'`);
 }
 
+/** A tenant's settings without the hashes of passwords, for who cannot write them back. */
+export function visibleSettings(c: Context<ApiEnv>, settings: TenantSettings): TenantSettings {
+  if (settings.users === undefined || seesPayloads(c)) return settings;
+  return { ...settings, users: settings.users.map(({ passwordHash: _hash, ...user }) => user) };
+}
+
 /** Whether who asks may see events as they were published. */
 export function seesPayloads(c: Context<ApiEnv>): boolean {
   const principal = c.get("principal");
