@@ -26,6 +26,10 @@ export interface MeshOptions {
   readonly tenants: (site: string) => readonly TenantDocument[];
   /** Changes a site's file before it is written. */
   readonly edit?: (file: SiteFile) => SiteFile;
+  /** Called with a site's data folder before the site starts. */
+  readonly prepare?: (dataFolder: string) => void;
+  /** Entry of the sidecar's process, where it is not that of this tree. */
+  readonly entry?: string;
 }
 
 /** One site: its process, its API, its clients. */
@@ -36,10 +40,12 @@ export class MeshSite {
   readonly siteFile: string;
   readonly #apps: ReadonlyMap<string, SigningKey>;
   readonly #clients: NatsConnection[] = [];
+  readonly #entry: string;
   #process: ChildProcess | null = null;
   #token = "";
 
-  constructor(folder: string, file: SiteFile, apps: ReadonlyMap<string, SigningKey>) {
+  constructor(folder: string, file: SiteFile, apps: ReadonlyMap<string, SigningKey>, entry: string = ENTRY) {
+    this.#entry = entry;
     this.name = file.site;
     this.folder = folder;
     this.file = file;
@@ -57,7 +63,9 @@ export class MeshSite {
 
   /** Starts the process and waits until the API says that it is ready. */
   async start(): Promise<void> {
-    const child = spawn(process.execPath, [ENTRY, this.siteFile], { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(process.execPath, [this.#entry, this.siteFile], {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     const log = createWriteStream(this.logFile, { flags: "a" });
     // What a person is told at the start, the new token with it, is no log.
     child.stdout.resume();
@@ -153,6 +161,7 @@ export class MeshSite {
     path: string,
     body?: unknown,
     headers: Record<string, string> = {},
+    signal?: AbortSignal,
   ): Promise<Response> {
     return await fetch(`http://${this.file.api?.listen}${path}`, {
       method,
@@ -162,6 +171,7 @@ export class MeshSite {
         ...headers,
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(signal === undefined ? {} : { signal }),
     });
   }
 
@@ -291,7 +301,8 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
     };
     const file = options.edit?.(plain) ?? plain;
     await writeFile(join(folder, "site.yaml"), stringify(file));
-    sites.set(name, new MeshSite(folder, file, apps));
+    options.prepare?.(join(folder, "data"));
+    sites.set(name, new MeshSite(folder, file, apps, options.entry));
   }
   const mesh = new Mesh(root, sites);
   try {

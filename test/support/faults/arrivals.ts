@@ -1,0 +1,185 @@
+/** What one site received of one origin and tenant, judged one by one as it comes, and as a whole at the end. */
+import type { LogEvent } from "./log_reader.ts";
+import type { Publisher } from "./publisher.ts";
+import {
+  classOf,
+  idOf,
+  payloadOf,
+  SECRET_MARK,
+  type SiteName,
+  subjectOf,
+  VERSION_HEADER,
+  verdictOf,
+} from "./scenario.ts";
+
+export type FaultKind = "lost" | "repeated" | "reordered" | "leaked" | "altered";
+
+/** Something that must not be. */
+export interface Broken {
+  readonly kind: FaultKind;
+  /** For example `berlin.acme at tokyo`. */
+  readonly route: string;
+  readonly serial: number;
+  readonly position: number;
+  /** When the event was published, in milliseconds since the start. */
+  readonly sentMs: number;
+  readonly detail: string;
+}
+
+const MOST_TOLD = 50;
+/** A version that an unstamped event may have: any. */
+const UNSTAMPED = -1;
+
+export class Arrivals {
+  readonly at: SiteName;
+  readonly publisher: Publisher;
+  readonly broken: Broken[] = [];
+  readonly counts: Record<FaultKind, number> = { lost: 0, repeated: 0, reordered: 0, leaked: 0, altered: 0 };
+  /** Events that arrived for the first time. */
+  count = 0;
+  /** Of those, the ones that every version lets through. */
+  orders = 0;
+  readonly #serials: number[] = [];
+  readonly #versions: number[] = [];
+  readonly #seen: boolean[] = [];
+
+  constructor(publisher: Publisher, at: SiteName) {
+    this.publisher = publisher;
+    this.at = at;
+  }
+
+  get route(): string {
+    return `${this.publisher.origin}.${this.publisher.tenant} at ${this.at}`;
+  }
+
+  get #local(): boolean {
+    return this.publisher.origin === this.at;
+  }
+
+  /** Events that must be here whatever the version is, and are not. */
+  missing(): number {
+    if (this.#local) return this.publisher.acked - this.count;
+    return this.publisher.ackedOrders - this.orders;
+  }
+
+  /** @param highest the newest version that may be in force. */
+  take(event: LogEvent, highest: number): void {
+    const serial = Number(/^\{"i":(\d+),/.exec(event.text)?.[1] ?? Number.NaN);
+    const known = this.publisher.keys[serial];
+    if (known === undefined) {
+      this.#tell("altered", -1, `no event has this payload: ${event.subject} ${event.text.slice(0, 120)}`);
+      return;
+    }
+    const of = this.publisher.eventOf(serial);
+    if (this.#seen[serial]) {
+      this.#tell("repeated", serial, `again as ${event.sequence} of the log`);
+      return;
+    }
+    this.#seen[serial] = true;
+    this.count++;
+    if (classOf(of.key) === "orders") this.orders++;
+    const version = this.#judge(event, serial, highest);
+    this.#serials.push(serial);
+    this.#versions.push(version);
+  }
+
+  /** Judges subject, id and payload. @returns the version that it carries, or {@link UNSTAMPED} */
+  #judge(event: LogEvent, serial: number, highest: number): number {
+    const of = this.publisher.eventOf(serial);
+    const subject = `${of.origin}.${subjectOf(of)}`;
+    if (event.subject !== subject) this.#tell("altered", serial, `is ${event.subject}, expected ${subject}`);
+    if (event.header("Nats-Msg-Id") !== idOf(of)) {
+      this.#tell("altered", serial, `has id '${event.header("Nats-Msg-Id")}', expected ${idOf(of)}`);
+    }
+    if (event.header("x-app") !== String(serial)) this.#tell("altered", serial, "has lost its header x-app");
+    if (this.#local) {
+      if (event.text !== payloadOf(of)) this.#tell("altered", serial, event.text);
+      return UNSTAMPED;
+    }
+    const stamp = event.header(VERSION_HEADER);
+    const version = stamp === "" ? UNSTAMPED : Number(/^v(\d+)$/.exec(stamp)?.[1] ?? Number.NaN);
+    if (Number.isNaN(version) || version > highest) {
+      this.#tell("leaked", serial, `carries version '${stamp}', the newest is v${highest}`);
+      return UNSTAMPED;
+    }
+    const versions = version === UNSTAMPED ? range(0, highest) : [version];
+    const verdicts = versions.map((one) => verdictOf(of, one));
+    const forwards = verdicts.filter((verdict) => verdict.type === "forward");
+    if (forwards.length === 0) {
+      this.#tell("leaked", serial, `version '${stamp}' lets it not out`);
+    } else if (!forwards.some(({ payload }) => payload === event.text)) {
+      const leaked = of.tenant === "acme" && event.text.includes(SECRET_MARK);
+      this.#tell(leaked ? "leaked" : "altered", serial, event.text);
+    } else if (!forwards.some((verdict) => verdict.stamp === (version !== UNSTAMPED))) {
+      this.#tell("leaked", serial, "no version of the policy lets it out so: stamped, or without a stamp");
+    }
+    return version;
+  }
+
+  /** Judges what has arrived as a whole, when all is published and nothing more comes. @param final the version in force */
+  judge(final: number): void {
+    const { positions } = this.publisher;
+    let last = 0;
+    for (const serial of this.#serials) {
+      const position = positions[serial] ?? 0;
+      if (position < last) this.#tell("reordered", serial, `position ${position} came after ${last}`);
+      last = Math.max(last, position);
+    }
+    const order = [...positions.keys()].sort(
+      (left, right) => (positions[left] ?? 0) - (positions[right] ?? 0),
+    );
+    const versionAt = new Map(
+      this.#serials.map((serial, index) => [serial, this.#versions[index] ?? UNSTAMPED]),
+    );
+    // Between the stamps before it and behind it lies the version that decided an event which did not come.
+    const behind: number[] = new Array(order.length);
+    let next = final;
+    for (let index = order.length - 1; index >= 0; index--) {
+      const version = versionAt.get(order[index] ?? -1) ?? UNSTAMPED;
+      if (version !== UNSTAMPED) next = Math.min(next, version);
+      behind[index] = next;
+    }
+    let before = 0;
+    for (const [index, serial] of order.entries()) {
+      const version = versionAt.get(serial);
+      if (version !== undefined) {
+        if (version === UNSTAMPED) continue;
+        if (version < before) {
+          this.#tell("leaked", serial, `decided by v${version} after v${before} was in force`);
+        }
+        before = Math.max(before, version);
+        continue;
+      }
+      if (this.#mustArrive(serial, before, behind[index] ?? final)) {
+        this.#tell("lost", serial, `between v${before} and v${behind[index]} all let it out`);
+      }
+    }
+  }
+
+  #mustArrive(serial: number, from: number, to: number): boolean {
+    if (this.#local) return true;
+    const event = this.publisher.eventOf(serial);
+    // A native route stamps nothing: which version decided cannot be told from its neighbours.
+    const [first, last] = event.tenant === "acme" ? [from, Math.max(from, to)] : [0, to];
+    return range(first, last).every((version) => verdictOf(event, version).type === "forward");
+  }
+
+  #tell(kind: FaultKind, serial: number, detail: string): void {
+    this.counts[kind]++;
+    if (this.broken.length >= MOST_TOLD) return;
+    const { positions, sentMs, keys } = this.publisher;
+    const subject = keys[serial] === undefined ? "" : `${subjectOf(this.publisher.eventOf(serial))} `;
+    this.broken.push({
+      kind,
+      route: this.route,
+      serial,
+      position: positions[serial] ?? 0,
+      sentMs: sentMs[serial] ?? 0,
+      detail: `${subject}${detail}`,
+    });
+  }
+}
+
+function range(from: number, to: number): number[] {
+  return Array.from({ length: Math.max(0, to - from + 1) }, (_, index) => from + index);
+}

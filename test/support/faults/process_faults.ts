@@ -1,0 +1,125 @@
+/** Processes that are killed, restarted and stopped for a while. */
+import process from "node:process";
+import { waitFor } from "../wait_for.ts";
+import { between, type Fault, type FaultRun, pause } from "./fault.ts";
+
+const READY_WITHIN_MS = 60_000;
+
+/** Starts a sidecar again, as often as it takes: a server that was killed with it may still be coming up. */
+async function startAgain({ world, site }: FaultRun): Promise<void> {
+  await waitFor(
+    async () => {
+      await world.site(site).end("SIGKILL");
+      await world.site(site).start();
+      return true;
+    },
+    { what: `${site} to be ready again`, deadlineMs: READY_WITHIN_MS },
+  );
+}
+
+const SIDECAR_KILLED: Fault = {
+  name: "sidecar killed",
+  lane: "process",
+  weight: 4,
+  run: async (run) => {
+    const { world, random, site, note } = run;
+    note(`SIGKILL of the sidecar of ${site}`);
+    await world.site(site).end("SIGKILL");
+    await pause(between(random, 0, 4000));
+    await startAgain(run);
+    note(`the sidecar of ${site} runs again`);
+  },
+};
+
+const SIDECAR_STOPPED: Fault = {
+  name: "sidecar restarted",
+  lane: "process",
+  weight: 2,
+  run: async (run) => {
+    const { world, random, site, note } = run;
+    note(`SIGTERM of the sidecar of ${site}, and its server with it`);
+    await world.site(site).end("SIGTERM");
+    await pause(between(random, 0, 3000));
+    await startAgain(run);
+    note(`the sidecar of ${site} runs again`);
+  },
+};
+
+const SERVER_KILLED: Fault = {
+  name: "server killed",
+  lane: "process",
+  weight: 3,
+  run: async ({ world, site, note }) => {
+    const pid = await world.serverPid(site);
+    if (pid === null) return;
+    note(`SIGKILL of the server of ${site}`);
+    process.kill(pid, "SIGKILL");
+    await waitFor(
+      async () => {
+        const now = await world.serverPid(site);
+        return now !== null && now !== pid;
+      },
+      { what: `the keeper to start the server of ${site}`, deadlineMs: READY_WITHIN_MS },
+    );
+    note(`the server of ${site} runs again`);
+  },
+};
+
+const BOTH_KILLED: Fault = {
+  name: "site killed",
+  lane: "process",
+  weight: 2,
+  run: async (run) => {
+    const { world, random, site, note } = run;
+    const pid = await world.serverPid(site);
+    note(`SIGKILL of the sidecar and the server of ${site}`);
+    if (pid !== null) process.kill(pid, "SIGKILL");
+    await world.site(site).end("SIGKILL");
+    await pause(between(random, 0, 3000));
+    await startAgain(run);
+    note(`${site} runs again`);
+  },
+};
+
+/** Stops a process for a while, as a machine does that swaps, or a virtual one that is moved. */
+async function freeze(pid: number, ms: number): Promise<void> {
+  process.kill(pid, "SIGSTOP");
+  try {
+    await pause(ms);
+  } finally {
+    process.kill(pid, "SIGCONT");
+  }
+}
+
+const SIDECAR_FROZEN: Fault = {
+  name: "sidecar frozen",
+  lane: "process",
+  weight: 3,
+  run: async ({ world, random, site, note }) => {
+    const ms = between(random, 500, 8000);
+    note(`SIGSTOP of the sidecar of ${site} for ${ms} ms`);
+    await freeze(world.site(site).pid, ms);
+  },
+};
+
+const SERVER_FROZEN: Fault = {
+  name: "server frozen",
+  lane: "process",
+  weight: 2,
+  run: async ({ world, random, site, note }) => {
+    const pid = await world.serverPid(site);
+    if (pid === null) return;
+    const ms = between(random, 500, 8000);
+    note(`SIGSTOP of the server of ${site} for ${ms} ms`);
+    await freeze(pid, ms);
+  },
+};
+
+export const PROCESS_FAULTS: readonly Fault[] = [
+  SIDECAR_KILLED,
+  SIDECAR_STOPPED,
+  SERVER_KILLED,
+  BOTH_KILLED,
+  SIDECAR_FROZEN,
+  SERVER_FROZEN,
+];

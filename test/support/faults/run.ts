@@ -1,0 +1,149 @@
+/** One run of the fault machine: publish, break things, heal, wait, and compare what arrived with what had to. */
+import { fileURLToPath } from "node:url";
+import type { Broken, FaultKind } from "./arrivals.ts";
+import { History } from "./history.ts";
+import { FAULTS, runNemesis } from "./nemesis.ts";
+import { World } from "./world.ts";
+
+export interface FaultRunOptions {
+  readonly seed: number;
+  readonly minutes: number;
+  /** Events a second, over all sites and tenants. */
+  readonly rate: number;
+  /** Names of the faults that may be injected; default: all that are possible here. */
+  readonly only?: readonly string[];
+  /** Stores on memory disks of this size, so that they can be filled; `null`: on the machine's disk. */
+  readonly diskBytes: number | null;
+  readonly sync?: string;
+  /** Folder of a build to test instead of this tree. */
+  readonly build?: string;
+  readonly log?: (line: string) => void;
+}
+
+export interface FaultReport extends Readonly<Record<FaultKind, number>> {
+  readonly ok: boolean;
+  readonly seed: number;
+  readonly seconds: number;
+  readonly published: number;
+  /** Publishes that were sent again because no acknowledgement came. */
+  readonly retries: number;
+  /** Events received at sites that did not publish them. */
+  readonly received: number;
+  readonly faults: Readonly<Record<string, number>>;
+  /** Faults that cannot be injected on this machine, with the reason. */
+  readonly unavailable: Readonly<Record<string, string>>;
+  /** What went wrong, the first ones; with what was done around it. */
+  readonly problems: readonly { readonly broken: Broken; readonly around: readonly string[] }[];
+  /** Why the run could not be finished; `null`: it was. */
+  readonly stuck: string | null;
+}
+
+const ENTRY = "test/support/faults/sidecar_entry.ts";
+/** Nothing arrives for so long: what is missing will not come. */
+const NO_PROGRESS_MS = 45_000;
+const SETTLE_MS = 2000;
+const MOST_PROBLEMS = 10;
+
+export async function runFaults(options: FaultRunOptions): Promise<FaultReport> {
+  const history = new History(options.log ?? (() => {}));
+  const root = options.build ?? fileURLToPath(new URL("../../..", import.meta.url));
+  await using world = await World.start({
+    rate: options.rate,
+    history,
+    diskBytes: options.diskBytes,
+    sync: options.sync ?? "1s",
+    entry: `${root.replace(/\/$/, "")}/${ENTRY}`,
+  });
+  history.note(`${options.rate} events a second over three sites and three tenants`);
+  const start = history.nowMs();
+  const wanted = FAULTS.filter(({ name }) => options.only === undefined || options.only.includes(name));
+  const unavailable = Object.fromEntries(
+    wanted.flatMap((fault) => {
+      const why = fault.unavailable?.(world) ?? null;
+      return why === null ? [] : [[fault.name, why]];
+    }),
+  );
+  let stuck: string | null = null;
+  let faults: Record<string, number> = {};
+  try {
+    faults = await runNemesis({
+      world,
+      seed: options.seed,
+      faults: wanted.filter(({ name }) => unavailable[name] === undefined),
+      untilMs: start + options.minutes * 60_000,
+    });
+    history.note("all faults are healed");
+    await within(world.stopPublishing(), 90_000, "what was published to be stored");
+    history.note("publishing has ended");
+    await arrived(world, history);
+  } catch (thrown) {
+    stuck = thrown instanceof Error ? thrown.message : String(thrown);
+    history.note(`stuck: ${stuck}`);
+  }
+  await world.stopReading();
+  return report(world, history, { options, faults, unavailable, stuck, start });
+}
+
+/** Waits until all is there that must be, or nothing comes any more. */
+async function arrived(world: World, history: History): Promise<void> {
+  const count = () => world.arrivals.reduce((sum, one) => sum + one.count, 0);
+  let last = count();
+  let since = performance.now();
+  while (!world.complete() && performance.now() - since < NO_PROGRESS_MS) {
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    const now = count();
+    if (now !== last) since = performance.now();
+    last = now;
+  }
+  // What comes twice may come late, and so do events that only some versions let out.
+  await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+  history.note(world.complete() ? "all has arrived that must" : "what is missing does not come");
+}
+
+async function within(work: Promise<void>, ms: number, what: string): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`Waited ${ms} ms in vain for ${what}`)), ms);
+  });
+  await Promise.race([work, late]).finally(() => clearTimeout(timer));
+}
+
+function report(
+  world: World,
+  history: History,
+  run: {
+    readonly options: FaultRunOptions;
+    readonly faults: Record<string, number>;
+    readonly unavailable: Record<string, string>;
+    readonly stuck: string | null;
+    readonly start: number;
+  },
+): FaultReport {
+  const counts = { lost: 0, repeated: 0, reordered: 0, leaked: 0, altered: 0 };
+  for (const arrivals of world.arrivals) {
+    const { origin, tenant } = arrivals.publisher;
+    arrivals.judge(world.version(origin, tenant).applied);
+    for (const kind of Object.keys(counts) as FaultKind[]) counts[kind] += arrivals.counts[kind];
+  }
+  const broken = world.arrivals
+    .flatMap((arrivals) => arrivals.broken)
+    .sort((left, right) => left.sentMs - right.sentMs);
+  const good = run.stuck === null && Object.values(counts).every((count) => count === 0);
+  return {
+    ok: good,
+    seed: run.options.seed,
+    seconds: Math.round((history.nowMs() - run.start) / 1000),
+    published: world.publishers.reduce((sum, one) => sum + one.acked, 0),
+    received: world.arrivals
+      .filter(({ at, publisher }) => at !== publisher.origin)
+      .reduce((sum, one) => sum + one.count, 0),
+    retries: world.publishers.reduce((sum, one) => sum + one.retries, 0),
+    ...counts,
+    faults: run.faults,
+    unavailable: run.unavailable,
+    problems: broken
+      .slice(0, MOST_PROBLEMS)
+      .map((one) => ({ broken: one, around: history.around(one.sentMs) })),
+    stuck: run.stuck,
+  };
+}

@@ -1,0 +1,219 @@
+/** The mesh under the fault machine: three sites with proxies between them, publishers and readers for every tenant. */
+import { execFileSync } from "node:child_process";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import type { NatsConnection } from "@nats-io/transport-node";
+import { readRunningProcess } from "../../../src/nats/processes.ts";
+import { type Mesh, type MeshSite, startMesh } from "../mesh.ts";
+import { Arrivals } from "./arrivals.ts";
+import type { History } from "./history.ts";
+import { LinkProxy } from "./link_proxy.ts";
+import { LogReader } from "./log_reader.ts";
+import { Publisher } from "./publisher.ts";
+import { policyOf, SITES, type SiteName, TENANTS, type TenantName } from "./scenario.ts";
+
+/** Who dials whom: each site has a link with each other one. */
+const DIALS: Readonly<Record<SiteName, readonly SiteName[]>> = {
+  berlin: ["austin"],
+  austin: ["tokyo"],
+  tokyo: ["berlin"],
+};
+
+export interface WorldOptions {
+  /** Events a second, over all sites and tenants. */
+  readonly rate: number;
+  readonly history: History;
+  /** Bytes of a memory disk for each site's store; `null`: the store is on the machine's disk. */
+  readonly diskBytes: number | null;
+  /** When servers flush their store; the machine's faults end processes and do not cut the power. */
+  readonly sync: string;
+  /** Entry of the sidecar's process, for builds that are broken on purpose. */
+  readonly entry?: string;
+}
+
+export class World implements AsyncDisposable {
+  readonly history: History;
+  readonly proxies: ReadonlyMap<string, LinkProxy>;
+  readonly publishers: Publisher[] = [];
+  readonly arrivals: Arrivals[] = [];
+  readonly diskBytes: number | null;
+  /** The newest version of each site's policies that may be in force, and the one that is surely in force. */
+  readonly #versions = new Map<string, { asked: number; applied: number }>();
+  readonly #mesh: Mesh;
+  readonly #readers: LogReader[] = [];
+  readonly #mounts: string[];
+
+  private constructor(
+    mesh: Mesh,
+    proxies: ReadonlyMap<string, LinkProxy>,
+    mounts: string[],
+    options: WorldOptions,
+  ) {
+    this.#mesh = mesh;
+    this.proxies = proxies;
+    this.#mounts = mounts;
+    this.history = options.history;
+    this.diskBytes = options.diskBytes;
+  }
+
+  /** Starts the sites and waits until all routes flow. */
+  static async start(options: WorldOptions): Promise<World> {
+    const proxies = new Map<string, LinkProxy>();
+    for (const site of SITES) {
+      for (const peer of DIALS[site]) proxies.set(`${site}-${peer}`, await LinkProxy.listen());
+    }
+    const mounts: string[] = [];
+    const mesh = await startMesh({
+      sites: DIALS,
+      ...(options.entry === undefined ? {} : { entry: options.entry }),
+      tenants: (site) =>
+        TENANTS.map((tenant) => ({
+          tenant,
+          limits: { storage: "8GiB" },
+          dedupe: { window: "15m" },
+          exports: [policyOf(tenant, 0, site as SiteName)],
+          imports: SITES.filter((one) => one !== site).map((from) => ({ from, subjects: [`${tenant}.>`] })),
+        })),
+      edit: (file) => ({
+        ...file,
+        server: { ...file.server, sync: options.sync },
+        peers: (file.peers ?? []).map((peer) => {
+          const proxy = proxies.get(`${file.site}-${peer.name}`);
+          if (proxy === undefined || peer.dial === undefined) return peer;
+          const url = new URL(peer.dial);
+          proxy.target = url.host;
+          return { ...peer, dial: `${url.protocol}//${proxy.address}` };
+        }),
+      }),
+      prepare: (dataFolder) => {
+        if (options.diskBytes === null) return;
+        const store = join(dataFolder, "store");
+        mkdirSync(store, { recursive: true, mode: 0o700 });
+        execFileSync("mount", ["-t", "tmpfs", "-o", `size=${options.diskBytes},mode=0700`, "tmpfs", store]);
+        mounts.push(store);
+      },
+    });
+    const world = new World(mesh, proxies, mounts, options);
+    try {
+      await mesh.flowing();
+      await world.#begin(options);
+    } catch (error) {
+      await world[Symbol.asyncDispose]();
+      throw error;
+    }
+    return world;
+  }
+
+  site(name: SiteName): MeshSite {
+    return this.#mesh.site(name);
+  }
+
+  /** Process id of a site's nats-server; `null` while none runs. */
+  async serverPid(name: SiteName): Promise<number | null> {
+    return (await readRunningProcess(join(this.site(name).dataFolder, "nats.pid")))?.pid ?? null;
+  }
+
+  version(site: SiteName, tenant: TenantName): { asked: number; applied: number } {
+    const key = `${site}.${tenant}`;
+    const there = this.#versions.get(key);
+    if (there !== undefined) return there;
+    const made = { asked: 0, applied: 0 };
+    this.#versions.set(key, made);
+    return made;
+  }
+
+  /** Puts the next version of a tenant's policy in force at a site: again and again until the sidecar has taken it. */
+  async nextPolicy(site: SiteName, tenant: TenantName, deadlineMs: number): Promise<void> {
+    const version = this.version(site, tenant);
+    const next = version.applied + 1;
+    version.asked = next;
+    const path = `/v1/tenants/${tenant}/exports/out`;
+    const end = performance.now() + deadlineMs;
+    for (;;) {
+      try {
+        const response = await this.site(site).api(
+          "PUT",
+          path,
+          policyOf(tenant, next, site),
+          { "if-match": "*" },
+          AbortSignal.timeout(5000),
+        );
+        if (response.ok) break;
+        throw new Error(`${response.status} ${(await response.text()).slice(0, 200)}`);
+      } catch (thrown) {
+        if (performance.now() > end)
+          throw new Error(`${site} does not take v${next} of ${tenant}: ${thrown}`);
+        await new Promise((resolve) => setTimeout(resolve, 200));
+      }
+    }
+    version.applied = next;
+  }
+
+  /** Ends publishing, and waits until everything that was begun is stored. */
+  async stopPublishing(): Promise<void> {
+    await Promise.all(this.publishers.map((publisher) => publisher.stop()));
+  }
+
+  async flowing(): Promise<void> {
+    await this.#mesh.flowing();
+  }
+
+  /** Whether all has arrived that every version lets out. */
+  complete(): boolean {
+    return this.arrivals.every((arrivals) => arrivals.missing() === 0);
+  }
+
+  async stopReading(): Promise<void> {
+    await Promise.all(this.#readers.map((reader) => reader.stop()));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stopReading();
+    await Promise.all(SITES.map((name) => this.site(name).close()));
+    for (const proxy of this.proxies.values()) await proxy[Symbol.asyncDispose]();
+    for (const mount of this.#mounts) execFileSync("umount", ["-l", mount]);
+    await this.#mesh[Symbol.asyncDispose]();
+  }
+
+  async #begin({ rate, history }: WorldOptions): Promise<void> {
+    for (const origin of SITES) {
+      for (const tenant of TENANTS) {
+        const nc = await this.#client(origin, tenant);
+        const perSecond = rate / SITES.length / TENANTS.length;
+        this.publishers.push(new Publisher(nc, { origin, tenant, perSecond, history }));
+      }
+    }
+    for (const publisher of this.publishers) {
+      for (const at of SITES) this.arrivals.push(new Arrivals(publisher, at));
+    }
+    for (const at of SITES) {
+      for (const tenant of TENANTS) {
+        const byOrigin = new Map(
+          this.arrivals
+            .filter((one) => one.at === at && one.publisher.tenant === tenant)
+            .map((one) => [one.publisher.origin as string, one]),
+        );
+        const nc = await this.#client(at, tenant);
+        this.#readers.push(
+          new LogReader(nc, tenant, (event) => {
+            const origin = event.subject.slice(0, event.subject.indexOf("."));
+            const arrivals = byOrigin.get(origin);
+            if (arrivals === undefined) throw new Error(`an event of no site: ${event.subject}`);
+            arrivals.take(event, this.version(arrivals.publisher.origin, tenant).asked);
+          }),
+        );
+      }
+    }
+  }
+
+  /** An app that never gives up. */
+  async #client(site: SiteName, tenant: TenantName): Promise<NatsConnection> {
+    return await this.site(site).app(tenant);
+  }
+}
+
+/** Whether this process may mount memory disks. */
+export function mayMount(): boolean {
+  return process.platform === "linux" && process.getuid?.() === 0;
+}
