@@ -1,7 +1,7 @@
 /**
  * Three sites under load while everything around them fails; at the end every event is accounted for.
  *
- *   bun run fault [--seed 1] [--minutes 3] [--rate 2000] [--only "link cut,server killed"] [--disk 2GiB|none] [--sync 1s] [--json]
+ *   bun run fault [--seed 1] [--minutes 3] [--rate 2000] [--only "link cut,server killed"] [--disk 2GiB|none] [--sync 1s] [--logs FOLDER] [--json]
  *
  * The last line of the output is the report; with `--json` it is one line of JSON. Exit code 1 when a promise was broken.
  * `--disk`: as root, stores stand on memory disks of this size, so that they can be filled; default 2GiB where that is possible.
@@ -22,6 +22,7 @@ const { values } = parseArgs({
     disk: { type: "string" },
     sync: { type: "string", default: "1s" },
     build: { type: "string" },
+    logs: { type: "string" },
     json: { type: "boolean" },
   },
 });
@@ -53,6 +54,7 @@ const report = await runFaults({
   sync: values.sync,
   ...(only === undefined ? {} : { only }),
   ...(values.build === undefined ? {} : { build: values.build }),
+  ...(values.logs === undefined ? {} : { logs: values.logs }),
   log: (line) => console.error(line),
 });
 if (values.json) console.log(JSON.stringify(report));

@@ -147,6 +147,11 @@ export class SystemApi {
     return Varz.parse(await this.request("VARZ"));
   }
 
+  /** Whether JetStream is on: the server switches it off when it cannot write to its disk. */
+  async jetStreamIsOn(): Promise<boolean> {
+    return (await this.varz()).jetstream?.config !== undefined;
+  }
+
   /** Whether server, streams and consumers are ready, in the server's words when not. */
   async health(): Promise<{ readonly ok: boolean; readonly error: string }> {
     const reply = z

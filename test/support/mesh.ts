@@ -77,7 +77,7 @@ export class MeshSite {
         this.#token = (await readFile(join(this.dataFolder, "keys", "api.token"), "utf8")).trim();
         return (await fetch(`http://${this.file.api?.listen}/readyz`)).ok;
       },
-      { deadlineMs: 20_000, what: `sidecar ${this.name} to be ready` },
+      { deadlineMs: 60_000, what: `sidecar ${this.name} to be ready` },
     );
   }
 
@@ -133,6 +133,8 @@ export class MeshSite {
       authenticator: nkeyAuthenticator(() => key.seed()),
       maxReconnectAttempts: -1,
       reconnectTimeWait: 100,
+      // A server that is very busy lets a login run into its deadline.
+      ignoreAuthErrorAbort: true,
     });
     this.#clients.push(nc);
     return nc;
@@ -231,7 +233,7 @@ export class Mesh implements AsyncDisposable {
     await waitFor(
       async () => (await idle()).every((why) => why === null) || Promise.reject(await describe(idle)),
       {
-        deadlineMs: 20_000,
+        deadlineMs: 60_000,
         pollMs: 100,
         what: "all routes to flow",
       },

@@ -17,6 +17,8 @@ export interface FaultRunOptions {
   readonly sync?: string;
   /** Folder of a build to test instead of this tree. */
   readonly build?: string;
+  /** Where the logs of the sites are kept after the run. */
+  readonly logs?: string;
   readonly log?: (line: string) => void;
 }
 
@@ -81,6 +83,7 @@ export async function runFaults(options: FaultRunOptions): Promise<FaultReport> 
     history.note(`stuck: ${stuck}`);
   }
   await world.stopReading();
+  if (options.logs !== undefined) await world.keepLogs(options.logs);
   return report(world, history, { options, faults, unavailable, stuck, start });
 }
 

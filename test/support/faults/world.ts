@@ -1,11 +1,13 @@
 /** The mesh under the fault machine: three sites with proxies between them, publishers and readers for every tenant. */
 import { execFileSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
+import { cp, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { readRunningProcess } from "../../../src/nats/processes.ts";
 import { type Mesh, type MeshSite, startMesh } from "../mesh.ts";
+import { waitFor } from "../wait_for.ts";
 import { Arrivals } from "./arrivals.ts";
 import type { History } from "./history.ts";
 import { LinkProxy } from "./link_proxy.ts";
@@ -42,17 +44,17 @@ export class World implements AsyncDisposable {
   readonly #versions = new Map<string, { asked: number; applied: number }>();
   readonly #mesh: Mesh;
   readonly #readers: LogReader[] = [];
-  readonly #mounts: string[];
+  readonly #unmount: () => void;
 
   private constructor(
     mesh: Mesh,
     proxies: ReadonlyMap<string, LinkProxy>,
-    mounts: string[],
+    unmount: () => void,
     options: WorldOptions,
   ) {
     this.#mesh = mesh;
     this.proxies = proxies;
-    this.#mounts = mounts;
+    this.#unmount = unmount;
     this.history = options.history;
     this.diskBytes = options.diskBytes;
   }
@@ -64,6 +66,9 @@ export class World implements AsyncDisposable {
       for (const peer of DIALS[site]) proxies.set(`${site}-${peer}`, await LinkProxy.listen());
     }
     const mounts: string[] = [];
+    const unmount = () => {
+      for (const mount of mounts.splice(0)) execFileSync("umount", ["-l", mount]);
+    };
     const mesh = await startMesh({
       sites: DIALS,
       ...(options.entry === undefined ? {} : { entry: options.entry }),
@@ -93,8 +98,11 @@ export class World implements AsyncDisposable {
         execFileSync("mount", ["-t", "tmpfs", "-o", `size=${options.diskBytes},mode=0700`, "tmpfs", store]);
         mounts.push(store);
       },
+    }).catch((thrown: unknown) => {
+      unmount();
+      throw thrown;
     });
-    const world = new World(mesh, proxies, mounts, options);
+    const world = new World(mesh, proxies, unmount, options);
     try {
       await mesh.flowing();
       await world.#begin(options);
@@ -168,11 +176,21 @@ export class World implements AsyncDisposable {
     await Promise.all(this.#readers.map((reader) => reader.stop()));
   }
 
+  /** Copies the logs of the sidecars and servers to `<folder>/<site>/`. */
+  async keepLogs(folder: string): Promise<void> {
+    for (const name of SITES) {
+      const { logFile, dataFolder } = this.site(name);
+      await mkdir(join(folder, name), { recursive: true });
+      await cp(join(dataFolder, "log"), join(folder, name), { recursive: true });
+      await cp(logFile, join(folder, name, "sidecar.log"));
+    }
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stopReading();
     await Promise.all(SITES.map((name) => this.site(name).close()));
     for (const proxy of this.proxies.values()) await proxy[Symbol.asyncDispose]();
-    for (const mount of this.#mounts) execFileSync("umount", ["-l", mount]);
+    this.#unmount();
     await this.#mesh[Symbol.asyncDispose]();
   }
 
@@ -209,7 +227,10 @@ export class World implements AsyncDisposable {
 
   /** An app that never gives up. */
   async #client(site: SiteName, tenant: TenantName): Promise<NatsConnection> {
-    return await this.site(site).app(tenant);
+    return await waitFor(() => this.site(site).app(tenant), {
+      what: `an app of ${tenant} to connect at ${site}`,
+      deadlineMs: 60_000,
+    });
   }
 }
 
