@@ -1,13 +1,15 @@
 /**
- * Watches the disk under the store of an embedded server. nats-server switches JetStream off when a write fails, and does not
- * switch it on again by itself: once the disk has room, the server is restarted. What was not stored was not acknowledged, so
- * publishers send it again and nothing is lost.
+ * Watches the disk under the store of an embedded server. When a write fails, nats-server switches JetStream off, or leaves a
+ * stream that takes nothing any more, until it is restarted: that is done here once the disk has room. What apps published and
+ * was not stored was not acknowledged, so they send it again.
  */
 import { statfs } from "node:fs/promises";
 import { errorText } from "../model/errors.ts";
+import type { StoringStatus } from "./system_api.ts";
 import { sleep } from "./wait.ts";
 
 const EVERY_MS = 1000;
+const FAILING_LOOKS = 3;
 /** Below this share of the disk, or these bytes where that is less, the store is said to run out. */
 const LOW_SHARE = 0.05;
 const LOW_BYTES = 1024 ** 3;
@@ -20,7 +22,7 @@ const LONGEST_RESTART_PAUSE_MS = 300_000;
 
 /** The disk under the store. */
 export interface StoreReport {
-  /** `low`: about to be full. `stopped`: the server has switched JetStream off, nothing is stored. */
+  /** `low`: about to be full. `stopped`: a write has failed, and the server stores nothing, or nothing in some streams. */
   readonly state: "ok" | "low" | "stopped";
   readonly freeBytes: number;
   readonly totalBytes: number;
@@ -29,8 +31,10 @@ export interface StoreReport {
 export interface StoreWatchOptions {
   /** Folder of the store. */
   readonly path: string;
-  /** Whether JetStream is on; `null`: not known now. */
-  readonly isOn: () => Promise<boolean | null>;
+  /** `null`: not known now. */
+  readonly storing: () => Promise<StoringStatus | null>;
+  /** Free and total bytes of the disk; default: asked of the system. */
+  readonly space?: () => Promise<{ readonly freeBytes: number; readonly totalBytes: number }>;
   readonly restart: (signal: AbortSignal) => Promise<void>;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
 }
@@ -42,6 +46,8 @@ export class StoreWatch implements AsyncDisposable {
   #report: StoreReport | null = null;
   #pauseMs = FIRST_RESTART_PAUSE_MS;
   #restartAt = 0;
+  /** Looks in a row that found a server that does not store. */
+  #failing = 0;
 
   constructor(options: StoreWatchOptions) {
     this.#options = options;
@@ -77,26 +83,31 @@ export class StoreWatch implements AsyncDisposable {
   }
 
   async #look(signal: AbortSignal): Promise<void> {
-    const { bavail, blocks, bsize } = await statfs(this.#options.path);
-    const [freeBytes, totalBytes] = [bavail * bsize, blocks * bsize];
-    const on = await this.#options.isOn();
-    const state =
-      on === false || (on === null && this.#report?.state === "stopped")
-        ? "stopped"
-        : freeBytes < Math.min(LOW_BYTES, totalBytes * LOW_SHARE)
-          ? "low"
-          : "ok";
-    this.#tell({ state, freeBytes, totalBytes });
-    if (on === true) this.#pauseMs = FIRST_RESTART_PAUSE_MS;
-    if (on !== false || performance.now() < this.#restartAt) return;
+    const { freeBytes, totalBytes } = await (this.#options.space ?? this.#space)();
+    const storing = await this.#options.storing();
+    // A stream may be recovering for a moment: only what lasts is broken.
+    const failing = storing !== null && storing.type !== "on";
+    this.#failing = storing === null ? this.#failing : failing ? this.#failing + 1 : 0;
+    const stopped = storing?.type === "off" || this.#failing >= FAILING_LOOKS;
+    const low = freeBytes < Math.min(LOW_BYTES, totalBytes * LOW_SHARE);
+    const what = storing?.type === "broken" ? `streams ${storing.streams.join(", ")}` : "JetStream";
+    this.#tell({ state: stopped ? "stopped" : low ? "low" : "ok", freeBytes, totalBytes }, what);
+    if (storing?.type === "on") this.#pauseMs = FIRST_RESTART_PAUSE_MS;
+    if (!stopped || performance.now() < this.#restartAt) return;
     if (freeBytes < Math.min(RESTART_BYTES, totalBytes * RESTART_SHARE)) return;
     this.#restartAt = performance.now() + this.#pauseMs;
     this.#pauseMs = Math.min(this.#pauseMs * 2, LONGEST_RESTART_PAUSE_MS);
     this.#options.log("warn", `The disk has ${mebibytes(freeBytes)} free: nats-server is restarted`);
     await this.#options.restart(signal);
+    this.#failing = 0;
   }
 
-  #tell(report: StoreReport): void {
+  readonly #space = async () => {
+    const { bavail, blocks, bsize } = await statfs(this.#options.path);
+    return { freeBytes: bavail * bsize, totalBytes: blocks * bsize };
+  };
+
+  #tell(report: StoreReport, what: string): void {
     const before = this.#report?.state ?? "ok";
     this.#report = report;
     if (report.state === before) return;
@@ -107,12 +118,15 @@ export class StoreWatch implements AsyncDisposable {
         log("info", `The disk of the store has room again (${free})`);
         return;
       case "low":
-        log("warn", `The disk of the store ${path} is nearly full (${free}): free some, or lower limits.storage`);
+        log(
+          "warn",
+          `The disk of the store ${path} is nearly full (${free}): free some, or lower limits.storage`,
+        );
         return;
       case "stopped":
         log(
           "error",
-          `nats-server has stopped JetStream: it could not write to ${path} (${free}). Publishes are refused until there is room; then it is restarted`,
+          `nats-server has stopped ${what}: it could not write to ${path} (${free}). Publishes are refused until there is room; then it is restarted`,
         );
         return;
     }

@@ -81,6 +81,11 @@ const Varz = z.looseObject({
     .optional(),
   feature_flags: z.record(z.string(), z.boolean()).optional(),
 });
+const HealthProblem = z.object({
+  type: z.string(),
+  account: z.string().default(""),
+  stream: z.string().default(""),
+});
 const Reply = z.object({
   data: z.unknown().optional(),
   error: z.object({ code: z.number().optional(), description: z.string().default("") }).optional(),
@@ -103,6 +108,12 @@ export interface ClientConnection {
   readonly login: string;
   readonly ip: string;
 }
+
+/** Whether a server stores events. `broken`: it does, but not in these streams (`<account>/<stream>`). */
+export type StoringStatus =
+  | { readonly type: "on" }
+  | { readonly type: "off" }
+  | { readonly type: "broken"; readonly streams: readonly string[] };
 
 /** The leaf link of one peer as this server sees it. */
 export type LeafStatus =
@@ -147,9 +158,18 @@ export class SystemApi {
     return Varz.parse(await this.request("VARZ"));
   }
 
-  /** Whether JetStream is on: the server switches it off when it cannot write to its disk. */
-  async jetStreamIsOn(): Promise<boolean> {
-    return (await this.varz()).jetstream?.config !== undefined;
+  /**
+   * Whether the server stores events. When it cannot write to its disk it switches JetStream off, or leaves a stream that
+   * takes nothing any more; neither mends itself before a restart.
+   */
+  async storing(): Promise<StoringStatus> {
+    if ((await this.varz()).jetstream?.config === undefined) return { type: "off" };
+    const { errors } = z
+      .object({ errors: z.array(HealthProblem).nullish() })
+      .parse(await this.request("HEALTHZ", { details: true }));
+    const broken = (errors ?? []).filter(({ type }) => type === "STREAM");
+    if (broken.length === 0) return { type: "on" };
+    return { type: "broken", streams: broken.map(({ account, stream }) => `${account}/${stream}`) };
   }
 
   /** Whether server, streams and consumers are ready, in the server's words when not. */

@@ -113,7 +113,7 @@ async function openEmbedded(options: OpenServerOptions): Promise<OpenServer> {
   const store = stack.use(
     new StoreWatch({
       path: folder.file("store"),
-      isOn: () => connection.system.jetStreamIsOn().catch(() => null),
+      storing: () => connection.system.storing().catch(() => null),
       restart: (signal) => server.restart(signal),
       log: (level, message) => log(level, "store", message),
     }),
