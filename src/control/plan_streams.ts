@@ -26,6 +26,7 @@ import {
 import { consumerDifferences, sourceKey, streamDifferences } from "./differences.ts";
 import type { PlanInput } from "./plan.ts";
 import type { ExportPlan, InRoute } from "./routes.ts";
+import { REPAIR } from "./source_repair.ts";
 import type { Step } from "./step.ts";
 
 /** The streams of MESH that hold a tenant's events. */
@@ -49,8 +50,9 @@ export function planTenantStreams(
       sourcesOf(input, route, stream, notes).map((source) => ({ route, source })),
     );
     const other = inStream(tenant.name, !live);
+    const repair = Boolean(input.observed.mesh.get(stream)?.info.config.metadata?.[REPAIR]);
     const later = sources.filter(
-      ({ source }) => input.observed.mesh.has(other) && !has(input, stream, source),
+      ({ source }) => (input.observed.mesh.has(other) || repair) && !has(input, stream, source),
     );
     const specOf = (some: typeof sources) =>
       inSpec(
@@ -58,7 +60,8 @@ export function planTenantStreams(
         live,
         some.map((one) => one.source),
       );
-    wanted.push(specOf(sources.filter((one) => !later.includes(one))));
+    const there = specOf(sources.filter((one) => !later.includes(one)));
+    wanted.push(repair && later.length === 0 ? { ...there, metadata: { [REPAIR]: "" } } : there);
     const spec = specOf(sources);
     // While the other stream has it, it is only taken out there.
     for (const { route, source } of later) {

@@ -116,6 +116,31 @@ export class SiteServer {
     }
   }
 
+  /**
+   * Restarts the server and runs `work` before any stream can take anything from another one: meanwhile there are no links
+   * and no logs. Apps can publish.
+   */
+  async restartQuiet(
+    restart: () => Promise<void>,
+    work: (state: DesiredState) => Promise<void>,
+  ): Promise<void> {
+    const done = this.#queue.then(async () => {
+      const { state, retired, text } = this.#inForce;
+      const { write, render, system } = this.#options;
+      const tenants = state.tenants.map((tenant) => ({ ...tenant, log: false }));
+      await write(render({ site: state.site, peers: [], tenants }, retired));
+      try {
+        await restart();
+        await work(state);
+      } finally {
+        await write(text);
+        await system.reload();
+      }
+    });
+    this.#queue = done.catch(() => undefined);
+    await done;
+  }
+
   /** Leaf connections in the account of a peer that the state does not name. */
   async strangers(state: DesiredState): Promise<PlanInput["strangers"]> {
     const { leafs } = Leafs.parse(await this.#options.system.request("LEAFZ"));

@@ -124,7 +124,7 @@ function tenantCrossings(site: string, desired: DesiredTenant): Crossing[] {
   const tenant = desired.name;
   const account = tenantAccount(tenant);
   const toTenant = { from: MESH_ACCOUNT, to: account };
-  const halves = [outStream(tenant), inStream(tenant, true), inStream(tenant, false)];
+  const halves = desired.log ? [outStream(tenant), inStream(tenant, true), inStream(tenant, false)] : [];
   return [
     // Publishes reach the stream out_<tenant>, and its PubAck comes back to the app.
     {
@@ -145,7 +145,9 @@ function tenantCrossings(site: string, desired: DesiredTenant): Crossing[] {
       },
       { type: "service", ...toTenant, subject: flowControlSubject(site, stream, LOG_CONSUMER) },
     ]),
-    { type: "stream", ...toTenant, subject: logDeliverSubject(tenant, "*") },
+    ...(desired.log
+      ? [{ type: "stream", ...toTenant, subject: logDeliverSubject(tenant, "*") } as const]
+      : []),
     // The sidecar makes and reads the log from MESH, without a user in the tenant's account.
     {
       type: "service",

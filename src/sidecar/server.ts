@@ -13,7 +13,7 @@ import { verifyFragment } from "../nats/external.ts";
 import { readTextFile, writeSecretFile } from "../nats/files.ts";
 import { findServer } from "../nats/find.ts";
 import { publicKeys, type SiteKeys } from "../nats/keys.ts";
-import { type StoreReport, StoreWatch } from "../nats/store_watch.ts";
+import { StoreWatch } from "../nats/store_watch.ts";
 import type { Log } from "../observe/log.ts";
 
 const DEFAULT_LINGER_MS = 60_000;
@@ -54,8 +54,11 @@ export interface OpenServer extends AsyncDisposable {
   /** After a reload: whether all of it is in force. @throws {LeafmeshError} `server_fragment_missing` */
   verify(state: DesiredState): Promise<void>;
   pid(): Promise<number | null>;
-  /** The disk under the store; `null` where it is not ours to watch. */
-  store(): StoreReport | null;
+  /**
+   * Watches the disk under the store, and has a server restarted that could not write: `around` gets what restarts it.
+   * `null` where the server is not ours to restart.
+   */
+  watchStore(around: (restart: () => Promise<void>) => Promise<void>): StoreWatch | null;
 }
 
 /** Milliseconds of a duration that the schema has checked, or the setting that means at once. */
@@ -110,14 +113,6 @@ async function openEmbedded(options: OpenServerOptions): Promise<OpenServer> {
   );
   const address = localAddress(addresses.listen);
   const connection = stack.use(await connect(options, address));
-  const store = stack.use(
-    new StoreWatch({
-      path: folder.file("store"),
-      storing: () => connection.system.storing().catch(() => null),
-      restart: (signal) => server.restart(signal),
-      log: (level, message) => log(level, "store", message),
-    }),
-  );
   const parts = stack.move();
   return {
     mode: "embedded",
@@ -132,7 +127,13 @@ async function openEmbedded(options: OpenServerOptions): Promise<OpenServer> {
     },
     verify: async () => {},
     pid: async () => (await server.process())?.pid ?? null,
-    store: () => store.report,
+    watchStore: (restart) =>
+      new StoreWatch({
+        path: folder.file("store"),
+        storing: () => connection.system.storing().catch(() => null),
+        restart: (signal) => restart(() => server.restart(signal)),
+        log: (level, message) => log(level, "store", message),
+      }),
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
   };
 }
@@ -186,7 +187,7 @@ async function openExternal(options: OpenServerOptions): Promise<OpenServer> {
     },
     verify,
     pid: async () => null,
-    store: () => null,
+    watchStore: () => null,
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
   };
 }

@@ -217,6 +217,8 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     void tokens.keepTenants(tenantNames());
     control.changed();
   };
+  const store = server.watchStore((restart) => control.restartServer(restart));
+  if (store !== null) stack.use(store);
   await control.apply();
 
   const oidc = oidcTokens(file.api, options.base);

@@ -1,0 +1,76 @@
+/**
+ * Has what is sourced go on after what is stored. nats-server acknowledges sourced events by how far it has read, also when the
+ * disk did not take the last of them: the next start would go on behind those. So the sources are taken out while nothing
+ * flows, and each consumer is told again where its stream ends. Source: nats-server `server/stream.go`,
+ * processInboundSourceMsg and handleFlowControl.
+ */
+import type { JetStreamManager, StreamConfig } from "@nats-io/jetstream";
+import type { DesiredState, DesiredTenant } from "../model/desired.ts";
+import { inStream, LOG_CONSUMER, logStream, outStream } from "../model/names.ts";
+import { lastOfOrigin } from "./import_position.ts";
+import { isGone } from "./observe.ts";
+
+/** Metadata of a stream of remote events whose sources are out: each is told where to go on before it is put in again. */
+export const REPAIR = "leafmesh-repair";
+
+export interface RepairContext {
+  readonly site: string;
+  readonly mesh: JetStreamManager;
+  readonly tenant: (tenant: string) => Promise<JetStreamManager>;
+  /** Sets where a consumer of MESH goes on. */
+  readonly reset: (stream: string, consumer: string, sequence: number) => Promise<void>;
+  readonly log: (level: "info" | "warn" | "error", message: string) => void;
+}
+
+/**
+ * Takes the sources out of all streams of a state, and sets back the consumers of the logs. The plan puts the sources in
+ * again. Must be called while nothing can flow; doing it twice does what doing it once does.
+ * @throws what JetStream says
+ */
+export async function detachSources(context: RepairContext, state: DesiredState): Promise<void> {
+  for (const tenant of state.tenants) {
+    for (const live of [true, false]) await detachIncoming(context, inStream(tenant.name, live));
+    if (tenant.log) await detachLog(context, tenant);
+  }
+}
+
+async function detachIncoming({ mesh, log }: RepairContext, stream: string): Promise<void> {
+  const config = await configOf(mesh, stream);
+  if (config === null || (config.sources ?? []).length === 0) return;
+  await mesh.streams.update(stream, {
+    ...config,
+    sources: [],
+    metadata: { ...config.metadata, [REPAIR]: "yes" },
+  });
+  log("info", `${stream} goes on after what is stored of each source`);
+}
+
+async function detachLog(context: RepairContext, tenant: DesiredTenant): Promise<void> {
+  const manager = await context.tenant(tenant.name);
+  const name = logStream(tenant.name);
+  const config = await configOf(manager, name);
+  if (config === null) return;
+  if ((config.sources ?? []).length > 0) await manager.streams.update(name, { ...config, sources: [] });
+  const origins = new Set(tenant.imports.map((policy) => policy.origin ?? policy.from));
+  const remote = [inStream(tenant.name, true), inStream(tenant.name, false)];
+  for (const stream of [outStream(tenant.name), ...remote]) {
+    const of = remote.includes(stream) ? [...origins] : [context.site];
+    const stored = await Promise.all(
+      of.map((origin) => lastOfOrigin(manager, name, { origin, tenant: tenant.name, stream })),
+    );
+    const last = Math.max(0, ...stored);
+    // Nothing of it is stored any more: how far it was cannot be told, and the consumer knows better.
+    if (last === 0 || (await configOf(context.mesh, stream)) === null) continue;
+    await context.reset(stream, LOG_CONSUMER, last + 1);
+    context.log("info", `the log of ${tenant.name} goes on after ${last} of ${stream}`);
+  }
+}
+
+async function configOf(manager: JetStreamManager, stream: string): Promise<StreamConfig | null> {
+  try {
+    return (await manager.streams.info(stream)).config;
+  } catch (error) {
+    if (isGone(error)) return null;
+    throw error;
+  }
+}
