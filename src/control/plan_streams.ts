@@ -26,7 +26,7 @@ import {
 import { consumerDifferences, sourceKey, streamDifferences } from "./differences.ts";
 import type { PlanInput } from "./plan.ts";
 import type { ExportPlan, InRoute } from "./routes.ts";
-import { REPAIR } from "./source_repair.ts";
+import { attachedMetadata, detachedSources } from "./source_repair.ts";
 import type { Step } from "./step.ts";
 
 /** The streams of MESH that hold a tenant's events. */
@@ -50,9 +50,12 @@ export function planTenantStreams(
       sourcesOf(input, route, stream, notes).map((source) => ({ route, source })),
     );
     const other = inStream(tenant.name, !live);
-    const repair = Boolean(input.observed.mesh.get(stream)?.info.config.metadata?.[REPAIR]);
+    const config = input.observed.mesh.get(stream)?.info.config;
+    const detached = config === undefined ? [] : detachedSources(config).map(sourceKey);
     const later = sources.filter(
-      ({ source }) => (input.observed.mesh.has(other) || repair) && !has(input, stream, source),
+      ({ source }) =>
+        (input.observed.mesh.has(other) || detached.includes(sourceKey(source))) &&
+        !has(input, stream, source),
     );
     const specOf = (some: typeof sources) =>
       inSpec(
@@ -61,7 +64,8 @@ export function planTenantStreams(
         some.map((one) => one.source),
       );
     const there = specOf(sources.filter((one) => !later.includes(one)));
-    wanted.push(repair && later.length === 0 ? { ...there, metadata: { [REPAIR]: "" } } : there);
+    const whole = config !== undefined && sources.length >= routes.length && later.length === 0;
+    wanted.push(whole ? { ...there, ...attachedMetadata(config) } : there);
     const spec = specOf(sources);
     // While the other stream has it, it is only taken out there.
     for (const { route, source } of later) {
@@ -99,7 +103,8 @@ function sourcesOf(input: PlanInput, route: InRoute, stream: string, notes: stri
   const knowledge = input.peers.get(route.peer);
   if (knowledge?.verified === "no") return [];
   if (knowledge === undefined || knowledge.offered === null) {
-    const there = input.observed.mesh.get(stream)?.info.config.sources ?? [];
+    const config = input.observed.mesh.get(stream)?.info.config;
+    const there = config === undefined ? [] : [...(config.sources ?? []), ...detachedSources(config)];
     const prefix = storedSubject(route.origin, route.tenant.name);
     return there.filter(
       (source) =>

@@ -1,6 +1,6 @@
 /** The site's nats-server as the reconciler sees it: which configuration is wanted, which is in force, who is linked. */
 import { z } from "zod";
-import { currentUsers, type DesiredState } from "../model/desired.ts";
+import { currentUsers, type DesiredState, quietState } from "../model/desired.ts";
 import { joinAccount, linkAccount, tenantAccount } from "../model/names.ts";
 import { loginOf, type TenantUser } from "../model/schema/user.ts";
 import { retiredTenants, type SystemApi } from "../nats/system_api.ts";
@@ -124,11 +124,10 @@ export class SiteServer {
     restart: () => Promise<void>,
     work: (state: DesiredState) => Promise<void>,
   ): Promise<void> {
-    const done = this.#queue.then(async () => {
-      const { state, retired, text } = this.#inForce;
+    await this.#serial(async () => {
+      const { state, retired, at, text } = this.#inForce;
       const { write, render, system } = this.#options;
-      const tenants = state.tenants.map((tenant) => ({ ...tenant, log: false }));
-      await write(render({ site: state.site, peers: [], tenants }, retired));
+      await write(render(quietState(state), retired, at));
       try {
         await restart();
         await work(state);
@@ -137,8 +136,6 @@ export class SiteServer {
         await system.reload();
       }
     });
-    this.#queue = done.catch(() => undefined);
-    await done;
   }
 
   /** Leaf connections in the account of a peer that the state does not name. */

@@ -4,14 +4,28 @@
  * flows, and each consumer is told again where its stream ends. Source: nats-server `server/stream.go`,
  * processInboundSourceMsg and handleFlowControl.
  */
-import type { JetStreamManager, StreamConfig } from "@nats-io/jetstream";
+import type { JetStreamManager, StreamConfig, StreamSource } from "@nats-io/jetstream";
 import type { DesiredState, DesiredTenant } from "../model/desired.ts";
 import { inStream, LOG_CONSUMER, logStream, outStream } from "../model/names.ts";
+import { sourceKey } from "./differences.ts";
 import { lastOfOrigin } from "./import_position.ts";
 import { isGone } from "./observe.ts";
 
-/** Metadata of a stream of remote events whose sources are out: each is told where to go on before it is put in again. */
-export const REPAIR = "leafmesh-repair";
+/** Metadata of a stream of remote events: the sources that were taken out, as JSON. Each is told where to go on before it is put in again. */
+const DETACHED = "leafmesh-detached";
+
+/** The sources that {@link detachSources} has taken out of a stream and that are not in it again. */
+export function detachedSources({ metadata, sources = [] }: StreamConfig): readonly StreamSource[] {
+  const text = metadata?.[DETACHED] ?? "";
+  if (text === "") return [];
+  const there = new Set(sources.map(sourceKey));
+  return (JSON.parse(text) as StreamSource[]).filter((source) => !there.has(sourceKey(source)));
+}
+
+/** Metadata that says that nothing is taken out any more, where a stream says otherwise. */
+export function attachedMetadata({ metadata }: StreamConfig): { readonly metadata?: Record<string, string> } {
+  return (metadata?.[DETACHED] ?? "") === "" ? {} : { metadata: { [DETACHED]: "" } };
+}
 
 export interface RepairContext {
   readonly site: string;
@@ -37,10 +51,12 @@ export async function detachSources(context: RepairContext, state: DesiredState)
 async function detachIncoming({ mesh, log }: RepairContext, stream: string): Promise<void> {
   const config = await configOf(mesh, stream);
   if (config === null || (config.sources ?? []).length === 0) return;
+  // Those of a repair that was cut short are still out.
+  const detached = [...(config.sources ?? []), ...detachedSources(config)];
   await mesh.streams.update(stream, {
     ...config,
     sources: [],
-    metadata: { ...config.metadata, [REPAIR]: "yes" },
+    metadata: { ...config.metadata, [DETACHED]: JSON.stringify(detached) },
   });
   log("info", `${stream} goes on after what is stored of each source`);
 }

@@ -101,3 +101,12 @@ export function desiredTenant(document: TenantDocument): DesiredTenant {
     imports: document.imports ?? [],
   };
 }
+
+/** A state without what events cross: no links, no logs. Apps can publish; no stream takes anything from another one. */
+export function quietState(state: DesiredState): DesiredState {
+  return {
+    site: state.site,
+    peers: [],
+    tenants: state.tenants.map((tenant) => ({ ...tenant, log: false })),
+  };
+}

@@ -41,6 +41,8 @@ export interface EmbeddedServerOptions {
   readonly addresses: ServerAddresses;
   /** Text of `nats.conf`, see `renderConfig`. */
   readonly config: string;
+  /** The same without links and logs: for a server that is started anew, until its positions are looked at. */
+  readonly quietConfig?: string;
   /** Text of the credential file, see `renderLeafCredential`. */
   readonly leafCredential: string;
   /** The sidecar's key in the system account: proves that a running server is this site's. */
@@ -58,13 +60,20 @@ export interface EmbeddedServerOptions {
 export class EmbeddedServer implements AsyncDisposable {
   /** Whether it was running already and went on without a restart. */
   readonly adopted: boolean;
+  /** Whether it runs with `quietConfig` now. */
+  readonly quiet: boolean;
   readonly #options: EmbeddedServerOptions;
   readonly #ended: AbortController;
   readonly #tasks: readonly Promise<void>[];
 
-  private constructor(options: EmbeddedServerOptions, adopted: boolean, ended: AbortController) {
+  private constructor(
+    options: EmbeddedServerOptions,
+    how: { readonly adopted: boolean; readonly quiet: boolean },
+    ended: AbortController,
+  ) {
     this.#options = options;
-    this.adopted = adopted;
+    this.adopted = how.adopted;
+    this.quiet = how.quiet;
     this.#ended = ended;
     this.#tasks = [supervise(options, ended.signal)];
   }
@@ -79,9 +88,13 @@ export class EmbeddedServer implements AsyncDisposable {
     const { folder } = options;
     await prepareFolder(folder.file("store"), 0o700);
     await writeSecretFile(folder.file("leafCredential"), options.leafCredential, "replace");
-    const changed = await writeConfig(options, options.config);
-    await writeKeeperArguments(folder, options.binary.path, options.lingerMs);
     const running = await readRunningProcess(folder.file("serverPid"));
+    const { quietConfig } = options;
+    // A start that was cut short has left a server that still waits for its positions to be looked at.
+    const quiet = running === null || (await readDataFile(folder, "config")) === quietConfig;
+    const config = quiet ? (quietConfig ?? options.config) : options.config;
+    const changed = await writeConfig(options, config);
+    await writeKeeperArguments(folder, options.binary.path, options.lingerMs);
     if (running === null) await requireFree(options.addresses);
 
     const ended = new AbortController();
@@ -97,7 +110,8 @@ export class EmbeddedServer implements AsyncDisposable {
       throw thrown;
     }
     const now = await readRunningProcess(folder.file("serverPid"));
-    return new EmbeddedServer(options, now !== null && now.pid === running?.pid, ended);
+    const adopted = now !== null && now.pid === running?.pid;
+    return new EmbeddedServer(options, { adopted, quiet: quiet && quietConfig !== undefined }, ended);
   }
 
   /** The server's process; `null` while it is between two lives. */

@@ -1,6 +1,6 @@
 /** The site's nats-server as the sidecar runs it: one of its own, or one that somebody else runs. */
 import { dirname, join, relative, resolve } from "node:path";
-import { currentUsers, type DesiredState } from "../model/desired.ts";
+import { currentUsers, type DesiredState, quietState } from "../model/desired.ts";
 import { errorText, LeafmeshError } from "../model/errors.ts";
 import { isLoopback, type ServerSettings } from "../model/schema/site.ts";
 import { parseDurationMs } from "../model/units.ts";
@@ -54,6 +54,8 @@ export interface OpenServer extends AsyncDisposable {
   /** After a reload: whether all of it is in force. @throws {LeafmeshError} `server_fragment_missing` */
   verify(state: DesiredState): Promise<void>;
   pid(): Promise<number | null>;
+  /** It runs without links and logs, until {@link SiteControl.restartServer} has looked at the positions of its streams. */
+  readonly quiet: boolean;
   /**
    * Watches the disk under the store, and has a server restarted that could not write: `around` gets what restarts it.
    * `null` where the server is not ours to restart.
@@ -96,6 +98,7 @@ async function openEmbedded(options: OpenServerOptions): Promise<OpenServer> {
       site,
       addresses,
       config: render(options.state, options.retired, options.now),
+      quietConfig: render(quietState(options.state), options.retired, options.now),
       leafCredential: renderLeafCredential(keys.site),
       sys: keys.sys,
       lingerMs: settings.linger === undefined ? DEFAULT_LINGER_MS : (parseDurationMs(settings.linger) ?? 0),
@@ -127,6 +130,7 @@ async function openEmbedded(options: OpenServerOptions): Promise<OpenServer> {
     },
     verify: async () => {},
     pid: async () => (await server.process())?.pid ?? null,
+    quiet: server.quiet,
     watchStore: (restart) =>
       new StoreWatch({
         path: folder.file("store"),
@@ -187,6 +191,7 @@ async function openExternal(options: OpenServerOptions): Promise<OpenServer> {
     },
     verify,
     pid: async () => null,
+    quiet: false,
     watchStore: () => null,
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
   };

@@ -217,6 +217,8 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     void tokens.keepTenants(tenantNames());
     control.changed();
   };
+  // What an older copy of the store lacks, and what a full disk did not take, is asked for again before anything new comes.
+  if (server.quiet) await control.restartServer(async () => {});
   const store = server.watchStore((restart) => control.restartServer(restart));
   if (store !== null) stack.use(store);
   await control.apply();

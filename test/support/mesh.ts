@@ -71,14 +71,17 @@ export class MeshSite {
     child.stdout.resume();
     child.stderr.pipe(log, { end: false });
     this.#process = child;
+    let ended = false;
     await waitFor(
       async () => {
-        if (child.exitCode !== null) throw new Error(`sidecar ${this.name} ended: ${await this.log()}`);
+        ended = child.exitCode !== null || child.signalCode !== null;
+        if (ended) return true;
         this.#token = (await readFile(join(this.dataFolder, "keys", "api.token"), "utf8")).trim();
         return (await fetch(`http://${this.file.api?.listen}/readyz`)).ok;
       },
       { deadlineMs: 60_000, what: `sidecar ${this.name} to be ready` },
     );
+    if (ended) throw new Error(`sidecar ${this.name} ended: ${await this.log()}`);
   }
 
   /** Process id of the sidecar. */
