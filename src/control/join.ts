@@ -9,17 +9,27 @@ import type { StateStore } from "./api.ts";
 import { openMessage } from "./envelope.ts";
 import { type InvitationPayload, openInvitation } from "./invitation_token.ts";
 import type { JoinPreview, JoinReport, JoinRequest } from "./join_api.ts";
-import { errorOfRefusal, JoinAnswer, sealJoin } from "./join_message.ts";
+import { errorOfRefusal, JoinAnswer, type JoinBody, sealJoin } from "./join_message.ts";
 import { dialUrl, type LinkTrust } from "./link_trust.ts";
 import { requireNotRevokedKey } from "./revocations.ts";
 
 const CONNECT_WITHIN_MS = 5_000;
 /** The inviting site checks and reloads its server meanwhile. */
 const ANSWER_WITHIN_MS = 20_000;
+const ASK_AGAIN_MS = 3_000;
 const LINKED_WITHIN_MS = 20_000;
 const LOOK_EVERY_MS = 50;
 /** While another connection with the same token is on. */
 const BUSY_PAUSE_MS = 250;
+
+/** One question over an open connection. */
+interface Talk {
+  readonly desk: LeafClient;
+  readonly payload: InvitationPayload;
+  readonly token: SigningKey;
+  readonly request: JoinRequest;
+  readonly verb: "join" | "joined";
+}
 
 export interface JoinHost {
   readonly site: string;
@@ -62,17 +72,16 @@ export async function joinSite(
   const token = signingKeyOf(new TextEncoder().encode(payload.seed));
   using desk = await openDesk(payload, token, signal);
   desk.subscribe(joinAnswerSubject(payload.from, payload.id));
-  const ask = (verb: string) => askDesk(host, { desk, payload, token, request, verb }, signal);
+  const ask = (verb: Talk["verb"]) => askDesk(host, { desk, payload, token, request, verb }, signal);
   await ask("join");
   const answered = performance.now();
   const there = host.state.get(ref);
   await host.state.put(ref, { ...there?.value, ...peer }, there?.revision ?? null);
   await host.configure();
-  await ask("joined").catch((error: unknown) => {
-    // The link itself tells it, too; one that is dialled back needs it.
-    if (request.dialBack !== undefined) throw error;
-  });
+  // The link itself tells it, too.
+  const told = await ask("joined").catch((error: unknown) => error);
   const linked = await waitLinked(host, payload.from, signal);
+  if (!linked && request.dialBack !== undefined && told instanceof LeafmeshError) throw told;
   const linkedMs = Math.round(performance.now() - answered);
   host.log(
     "info",
@@ -180,42 +189,54 @@ async function openDesk(
   }
 }
 
-async function askDesk(
-  host: JoinHost,
-  talk: {
-    readonly desk: LeafClient;
-    readonly payload: InvitationPayload;
-    readonly token: SigningKey;
-    readonly request: JoinRequest;
-    readonly verb: string;
-  },
-  signal?: AbortSignal,
-): Promise<void> {
-  const { desk, payload, token, request, verb } = talk;
+/** Asks until there is an answer: the other sidecar may be starting again, and asking twice does no harm. */
+async function askDesk(host: JoinHost, talk: Talk, signal?: AbortSignal): Promise<void> {
+  const { desk, payload, token, verb } = talk;
   const { from, id } = payload;
-  const nonce = randomBytes(16).toString("hex");
-  const body = {
-    invitation: id,
-    ...(host.trust.tls === null ? {} : { ca: host.trust.tls.caPem }),
+  const end = performance.now() + ANSWER_WITHIN_MS;
+  /** An answer may come to any that was asked. */
+  const nonces = new Set<string>();
+  for (;;) {
+    const nonce = randomBytes(16).toString("hex");
+    nonces.add(nonce);
+    const body = joinBody(host, talk);
+    const message = { version: 1 as const, from: host.site, to: from, nonce, at: host.now(), verb, body };
+    let answer: Uint8Array;
+    try {
+      answer = await desk.request(joinSubject(from, id), sealJoin(message, host.key, token), {
+        reply: joinAnswerSubject(from, id),
+        deadlineMs: ASK_AGAIN_MS,
+        ...(signal === undefined ? {} : { signal }),
+      });
+    } catch (error) {
+      const silent = error instanceof LeafmeshError && error.code === "peer_unreachable";
+      if (silent && desk.failure === null && performance.now() < end) continue;
+      throw silent ? unanswered(payload, error) : error;
+    }
+    const expected = { from, to: host.site, key: payload.key, sender: `the site at ${payload.address}` };
+    const opened = openMessage(new TextDecoder().decode(answer), expected);
+    const said = JoinAnswer.safeParse(opened.body);
+    if (!nonces.has(opened.nonce) || !said.success)
+      throw new LeafmeshError("peer_refused", `${from} gave an answer that is none to what was asked`);
+    if ("code" in said.data) throw errorOfRefusal(from, said.data);
+    return;
+  }
+}
+
+function joinBody({ trust }: JoinHost, { payload, request }: Talk): JoinBody {
+  return {
+    invitation: payload.id,
+    ...(trust.tls === null ? {} : { ca: trust.tls.caPem }),
     ...(request.dialBack === undefined ? {} : { dialBack: request.dialBack }),
   };
-  const message = { version: 1 as const, from: host.site, to: from, nonce, at: host.now(), verb, body };
-  const answer = await desk.request(joinSubject(from, id), sealJoin(message, host.key, token), {
-    reply: joinAnswerSubject(from, id),
-    deadlineMs: ANSWER_WITHIN_MS,
-    ...(signal === undefined ? {} : { signal }),
-  });
-  const opened = openMessage(new TextDecoder().decode(answer), {
-    from,
-    to: host.site,
-    key: payload.key,
-    sender: `the site at ${payload.address}`,
-    nonce,
-  });
-  const said = JoinAnswer.safeParse(opened.body);
-  if (!said.success)
-    throw new LeafmeshError("peer_refused", `${from} gave an answer that this version does not know`);
-  if ("code" in said.data) throw errorOfRefusal(from, said.data);
+}
+
+function unanswered({ from, expires }: InvitationPayload, cause: LeafmeshError): LeafmeshError {
+  return new LeafmeshError(
+    "peer_unreachable",
+    `${from} did not answer the join: is its sidecar running? Join again with the same token, it is good until ${new Date(expires).toISOString()} (${cause.message})`,
+    { cause },
+  );
 }
 
 async function waitLinked(host: JoinHost, peer: string, signal?: AbortSignal): Promise<boolean> {

@@ -74,7 +74,11 @@ export class Peering implements AsyncDisposable {
 
   /** What is known of each peer now. */
   knowledge(): Peers {
-    return new Map(this.#host.peers().map((peer) => [peer.name, this.#state(peer).knowledge]));
+    const peers = this.#host.peers();
+    // Who was removed and comes again has to prove its key again.
+    const names = new Set(peers.map(({ name }) => name));
+    for (const name of this.#states.keys()) if (!names.has(name)) this.#states.delete(name);
+    return new Map(peers.map((peer) => [peer.name, this.#state(peer).knowledge]));
   }
 
   /** Why a peer was refused or does not answer; `null` when it does. */
