@@ -119,7 +119,10 @@ export class Invitations implements AsyncDisposable {
     if (found === null) throw new LeafmeshError("not_found", `There is no invitation '${id}'`);
     if (!isOpen(found.value.state.type))
       throw new LeafmeshError("conflict", `Invitation ${id} is over: ${invitationReport(found.value).state}`);
-    await this.#end(found.value, { type: "revoked", at: this.#time() }, found.revision);
+    const { value } = found;
+    if (value.state.type === "claimed" && !this.#host.verified(value.state.peer.name))
+      await this.#takeBack(value.state);
+    await this.#end(value, { type: "revoked", at: this.#time() }, found.revision);
     await this.#host.configure();
   }
 

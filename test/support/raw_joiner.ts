@@ -73,8 +73,15 @@ export class RawJoiner implements Disposable {
     return openMessage(text, { from, to, key, sender: "the inviting site" }).body;
   }
 
+  /** Asks until there is an answer: of refusals of one kind one a second is told. */
   async ask(question: RawQuestion = {}): Promise<unknown> {
-    return await this.send(this.seal(question));
+    for (let i = 0; ; i++) {
+      try {
+        return await this.send(this.seal(question), 1500);
+      } catch (error) {
+        if (i >= 15 || this.leaf.failure !== null) throw error;
+      }
+    }
   }
 
   [Symbol.dispose](): void {
