@@ -39,6 +39,7 @@ const FILES = [
   "docs/configuration.md",
   "docs/users.md",
   "docs/dead-letters.md",
+  "docs/joining.md",
   "docs/trying-policies.md",
   "docs/lint.md",
 ];
