@@ -57,13 +57,16 @@ export interface CompileOptions {
   readonly keys?: PolicyKeys | undefined;
   /** The tenant's schemas, for rules with `schema`. */
   readonly schemas?: readonly SchemaDocument[] | undefined;
+  /** Scratch memory to share among policies that decide one after the other. Its own by default. */
+  readonly workspace?: Workspace;
 }
 
 /**
  * Compiles a policy.
  * @throws {LeafmeshError} `policy_invalid` with every problem, its path within the policy
  */
-export function compilePolicy({ tenant, policy, keys, schemas = [] }: CompileOptions): CompiledPolicy {
+export function compilePolicy(options: CompileOptions): CompiledPolicy {
+  const { tenant, policy, keys, schemas = [], workspace = new Workspace() } = options;
   const problems = policy.rules.flatMap((rule, index) => ruleProblems(rule, `rules[${index}]`));
   if (problems.length > 0) {
     throw new LeafmeshError(
@@ -75,7 +78,6 @@ export function compilePolicy({ tenant, policy, keys, schemas = [] }: CompileOpt
     );
   }
   const cursor = new HeaderCursor();
-  const workspace = new Workspace();
   const payloads = new PayloadParser(workspace);
   const redactorOptions = { workspace, tenant, keys };
   const contracts = compileContracts(policy, schemas, payloads);

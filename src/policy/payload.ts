@@ -1,12 +1,9 @@
 /** Whether a rule that looks into payloads may look into this one, and the parsed payload for conditions. */
-import { isUtf8 } from "node:buffer";
 import type { QuarantineReason } from "../model/event.ts";
 import { UNREADABLE } from "./cel/values.ts";
 import { ascii, type HeaderCursor } from "./header_block.ts";
-import { deadState } from "./redact/automaton.ts";
-import { DEFAULT_MAX_BYTES, DEFAULT_MAX_DEPTH, failure } from "./redact/limits.ts";
-import { type Editor, Scanner } from "./redact/scan.ts";
-import { FAULT } from "./redact/skip.ts";
+import { FAULT, failure } from "./redact/limits.ts";
+import { Scanner } from "./redact/scan.ts";
 import { Workspace } from "./redact/workspace.ts";
 
 export interface PayloadFailure {
@@ -62,13 +59,6 @@ export type ReadPayload =
 
 export type ParsedPayload = { readonly type: "ok"; readonly value: unknown } | PayloadFailure;
 
-/** Nothing is selected, so nothing is asked of it. */
-export const NO_EDITOR: Editor = {
-  value: () => FAULT.brokenText,
-  text: () => FAULT.brokenText,
-  name: () => FAULT.brokenText,
-};
-
 /**
  * Parses payloads for conditions. An object with two members of one name is refused: receivers differ in which one they
  * take, so a condition on it proves nothing. Integers too large for a double become `bigint` where 64 bits hold them; a number
@@ -76,13 +66,10 @@ export const NO_EDITOR: Editor = {
  */
 export class PayloadParser {
   readonly #scanner: Scanner;
-  readonly #workspace: Workspace;
-  readonly #dead = deadState();
   readonly #decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
   constructor(workspace: Workspace = new Workspace()) {
-    this.#workspace = workspace;
-    this.#scanner = new Scanner(workspace, { maxDepth: DEFAULT_MAX_DEPTH, maxBytes: DEFAULT_MAX_BYTES });
+    this.#scanner = new Scanner(workspace);
   }
 
   /**
@@ -90,12 +77,9 @@ export class PayloadParser {
    * parsed from it has fewer where an object has two members of one name.
    */
   read(data: Uint8Array): ReadPayload {
-    if (data.length > DEFAULT_MAX_BYTES) return failure(FAULT.tooLarge, 0);
-    this.#workspace.load(data);
-    const fault = this.#scanner.scan(data.length, this.#dead, NO_EDITOR);
-    if (fault !== FAULT.ok) return failure(fault, this.#scanner.skipper.at);
-    if (this.#scanner.skipper.special && !isUtf8(data)) return failure(FAULT.notJson, -1);
-    return { type: "ok", text: this.#decoder.decode(data), members: this.#scanner.skipper.members };
+    const fault = this.#scanner.scan(data);
+    if (fault !== FAULT.ok) return failure(fault, this.#scanner.at);
+    return { type: "ok", text: this.#decoder.decode(data), members: this.#scanner.members };
   }
 
   /** @returns the value, or why there is none. May throw where the runtime's own parser does. */

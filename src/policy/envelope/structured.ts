@@ -4,12 +4,10 @@
  * Source: CloudEvents 1.0, JSON event format.
  */
 import { Buffer, isUtf8 } from "node:buffer";
-import { NO_EDITOR, type PayloadFailure } from "../payload.ts";
-import { deadState } from "../redact/automaton.ts";
-import { DEFAULT_MAX_BYTES, DEFAULT_MAX_DEPTH, failure } from "../redact/limits.ts";
+import type { PayloadFailure } from "../payload.ts";
+import { DEFAULT_MAX_BYTES, FAULT, failure } from "../redact/limits.ts";
 import { Scanner } from "../redact/scan.ts";
-import { FAULT, isBlank, Skipper } from "../redact/skip.ts";
-import { plainEnd } from "../redact/text.ts";
+import { isBlank } from "../redact/text.ts";
 import type { Workspace } from "../redact/workspace.ts";
 import { type Attributes, attributeProblem, invalid, isAttributeName, isJsonType } from "./attributes.ts";
 
@@ -43,22 +41,18 @@ const MINUS = 0x2d;
 
 export class StructuredReader {
   readonly #workspace: Workspace;
-  readonly #skipper = new Skipper(DEFAULT_MAX_DEPTH);
   readonly #scanner: Scanner;
-  readonly #nothing = deadState();
   readonly #decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  readonly #lenient = new TextDecoder("utf-8", { ignoreBOM: true });
 
   constructor(workspace: Workspace) {
     this.#workspace = workspace;
-    this.#scanner = new Scanner(workspace, { maxDepth: DEFAULT_MAX_DEPTH, maxBytes: DEFAULT_MAX_BYTES });
+    this.#scanner = new Scanner(workspace);
   }
 
   /** Whether bytes are one JSON text in UTF-8. */
   isJson(data: Uint8Array): boolean {
-    if (data.length > DEFAULT_MAX_BYTES) return false;
-    this.#workspace.load(data);
-    const fault = this.#scanner.scan(data.length, this.#nothing, NO_EDITOR);
-    return fault === FAULT.ok && (!this.#scanner.skipper.special || isUtf8(data));
+    return this.#scanner.scan(data) === FAULT.ok;
   }
 
   /** Whether a payload is what receivers may take for a structured event, whatever its headers say. */
@@ -105,10 +99,9 @@ export class StructuredReader {
   ): number | PayloadFailure {
     if (payload.length > DEFAULT_MAX_BYTES) return failure(FAULT.tooLarge, 0);
     this.#workspace.load(payload);
-    const { bytes, words } = this.#workspace;
-    const skipper = this.#skipper;
-    skipper.members = 0;
-    skipper.special = false;
+    const { bytes } = this.#workspace;
+    const scanner = this.#scanner;
+    let special = false;
     const blank = (from: number): number => {
       let at = from;
       while (isBlank(bytes[at] as number)) at++;
@@ -121,21 +114,19 @@ export class StructuredReader {
     if (bytes[at] === OBJECT_END) return invalid("CloudEvent has no specversion");
     for (;;) {
       if (bytes[at] !== QUOTE) return failure(FAULT.notJson, at);
-      const start = at + 1;
-      at = plainEnd(words, start);
-      let name: string;
-      if (bytes[at] === QUOTE) name = this.#decoder.decode(bytes.subarray(start, at++));
-      else {
-        at = skipper.nameEnd(bytes, start - 1, at);
-        if (at < 0) return failure(skipper.fault, skipper.at);
-        // Bytes that are no UTF-8 are refused below.
-        name = new TextDecoder().decode(skipper.name.subarray(0, skipper.nameLength));
-      }
+      const start = at;
+      at = scanner.skip(start, 1);
+      if (at < 0) return failure(scanner.fault, scanner.at);
+      special ||= scanner.special;
+      // Bytes that are no UTF-8 are refused below.
+      const name = wellFormed(this.#lenient.decode(bytes.subarray(start, at)));
+      if (name === null) return failure(FAULT.brokenText, start);
       at = blank(at);
       if (bytes[at] !== COLON) return failure(FAULT.notJson, at);
       const from = blank(at + 1);
-      at = skipper.skip(bytes, words, from, 1);
-      if (at < 0) return failure(skipper.fault, skipper.at);
+      at = scanner.skip(from, 1);
+      if (at < 0) return failure(scanner.fault, scanner.at);
+      special ||= scanner.special;
       const failed = visit(name, from, at);
       if (failed !== null) return failed;
       at = blank(at);
@@ -146,7 +137,7 @@ export class StructuredReader {
       if (bytes[at] !== OBJECT_END) return failure(FAULT.notJson, at);
       at = blank(at + 1);
       if (at !== payload.length) return failure(FAULT.notJson, at);
-      return skipper.special && !isUtf8(payload) ? failure(FAULT.notJson, -1) : inside;
+      return special && !isUtf8(payload) ? failure(FAULT.notJson, -1) : inside;
     }
   }
 

@@ -1,12 +1,11 @@
 /** What the pass over a payload asks for: replaces selected values, and in texts what detectors find. */
-import type { PathState } from "./automaton.ts";
 import { Budget } from "./detect/custom.ts";
 import { Hits } from "./detect/hits.ts";
 import type { DetectorSet } from "./detect/mod.ts";
+import { FAULT, type Fault } from "./limits.ts";
 import type { WriteText } from "./mask.ts";
 import { type Action, maskWhole } from "./replace.ts";
 import type { Editor } from "./scan.ts";
-import { FAULT, type Fault } from "./skip.ts";
 import { cutAfter, rawPlace, unescapeString } from "./text.ts";
 import type { Workspace } from "./workspace.ts";
 import { Writer } from "./writer.ts";
@@ -41,14 +40,14 @@ export class RedactionEditor implements Editor {
     this.#budget.reset();
   }
 
-  value(state: PathState, from: number, to: number): Fault {
-    const action = this.#redactions[state.action]?.action;
+  value(index: number, detect: number, from: number, to: number): Fault {
+    const action = this.#redactions[index]?.action;
     if (action?.type === "replace") {
       return action.replace(this.#workspace, from, to) === "broken" ? FAULT.brokenText : FAULT.ok;
     }
     if (action?.type === "truncate" && this.#workspace.bytes[from] === QUOTE) {
       const cut = cutAfter(this.#workspace.bytes, from + 1, to - 1, action.length);
-      return cut < 0 ? FAULT.brokenText : this.#string(state.detect, from, to, cut);
+      return cut < 0 ? FAULT.brokenText : this.#string(detect, from, to, cut);
     }
     maskWhole(this.#workspace, from, to);
     return FAULT.ok;
@@ -60,10 +59,19 @@ export class RedactionEditor implements Editor {
     return first > 0x39 ? FAULT.ok : this.#number(set, from, to);
   }
 
-  name(set: number, bytes: Uint8Array, from: number, to: number): Fault {
+  name(set: number, from: number, to: number, escaped: boolean): Fault {
     const detectors = this.#sets[set];
-    const fault =
-      detectors === undefined ? FAULT.ok : detectors.find(bytes, from, to, this.#hits, this.#budget);
+    if (detectors === undefined) return FAULT.ok;
+    const workspace = this.#workspace;
+    let bytes: Uint8Array = workspace.bytes;
+    let start = from;
+    let end = to;
+    if (escaped) {
+      bytes = workspace.textRoom(to - from);
+      start = 0;
+      end = unescapeString(workspace.bytes, from, to, bytes);
+    }
+    const fault = detectors.find(bytes, start, end, this.#hits, this.#budget);
     return fault === FAULT.ok && this.#hits.count > 0 ? FAULT.foundInName : fault;
   }
 
@@ -102,8 +110,7 @@ export class RedactionEditor implements Editor {
       workspace.replace(rawStart, raw, this.#out.bytes, this.#out.length);
     }
     if (cut < to - 1) {
-      workspace.edits++;
-      workspace.cut(Math.max(cut, raw), to - 1);
+      workspace.shorten(Math.max(cut, raw), to - 1);
     }
     return FAULT.ok;
   }

@@ -1,9 +1,20 @@
 /** Bounds of payloads that are looked into, and how a fault of the pass over one is reported. */
 import type { QuarantineReason } from "../../model/event.ts";
-import { FAULT, type Fault } from "./skip.ts";
 
-/** Deepest nesting of objects and arrays. */
-export const DEFAULT_MAX_DEPTH = 128;
+/** Why a text was not accepted; `ok` is 0. The scanner knows the first five, see `wasm/skip.ts`. */
+export const FAULT = {
+  ok: 0,
+  notJson: 1,
+  tooDeep: 2,
+  tooLarge: 3,
+  brokenText: 4,
+  /** A detector has found something in a name, which is not redacted. */
+  foundInName: 5,
+  /** The texts are too long for a pattern. */
+  tooCostly: 6,
+} as const;
+export type Fault = (typeof FAULT)[keyof typeof FAULT];
+
 /** Largest payload, before and after redaction, in bytes. */
 export const DEFAULT_MAX_BYTES = 8 * 1024 * 1024;
 

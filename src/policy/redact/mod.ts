@@ -2,21 +2,19 @@
  * Lossless redaction of JSON payloads: what no path selects stays byte for byte, and a payload in which anything is doubtful
  * is not let through.
  */
-import { isUtf8 } from "node:buffer";
 import { LeafmeshError, type Problem } from "../../model/errors.ts";
 import type { QuarantineReason } from "../../model/event.ts";
 import type { PolicyKeys } from "../../model/keys.ts";
 import type { Redaction } from "../../model/schema/policy.ts";
 import type { CustomDetector, DetectorName } from "../../model/schema/redaction.ts";
-import { buildAutomaton, type PathState, type PathTarget } from "./automaton.ts";
+import { buildAutomaton, type PathTarget } from "./automaton.ts";
 import { patternProblem } from "./detect/custom.ts";
 import { DetectorSet } from "./detect/mod.ts";
 import { RedactionEditor } from "./edit.ts";
-import { DEFAULT_MAX_BYTES, DEFAULT_MAX_DEPTH, failure } from "./limits.ts";
+import { FAULT, failure } from "./limits.ts";
 import { parsePath } from "./path.ts";
 import { compileAction, compileText, missingKey, strengthOf } from "./replace.ts";
 import { Scanner } from "./scan.ts";
-import { FAULT } from "./skip.ts";
 import { Workspace } from "./workspace.ts";
 
 export interface RedactorOptions {
@@ -24,8 +22,6 @@ export interface RedactorOptions {
   readonly keys?: PolicyKeys | undefined;
   /** What `encrypt` binds values to. */
   readonly tenant?: string;
-  /** Deepest nesting of objects and arrays. Default 128. */
-  readonly maxDepth?: number;
   /** Largest payload, before and after redaction, in bytes. Default 8 MiB. */
   readonly maxBytes?: number;
   /** Scratch memory to share among redactors that run one after the other. */
@@ -140,36 +136,33 @@ export function compileRedactor(redactions: readonly Redaction[], options: Redac
       ),
   );
   const editor = new RedactionEditor(workspace, compiled, sets);
-  return new CompiledRedactor(automaton.root, editor, workspace, options);
+  const { maxBytes } = options;
+  const scanner = new Scanner(workspace, {
+    root: automaton.root,
+    editor,
+    ...(maxBytes === undefined ? {} : { maxBytes }),
+  });
+  return new CompiledRedactor(editor, scanner, workspace);
 }
 
 class CompiledRedactor implements Redactor {
-  readonly #root: PathState;
   readonly #workspace: Workspace;
   readonly #scanner: Scanner;
   readonly #editor: RedactionEditor;
-  readonly #maxBytes: number;
 
-  constructor(root: PathState, editor: RedactionEditor, workspace: Workspace, options: RedactorOptions) {
-    const maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
-    this.#root = root;
-    this.#maxBytes = maxBytes;
+  constructor(editor: RedactionEditor, scanner: Scanner, workspace: Workspace) {
     this.#workspace = workspace;
-    this.#scanner = new Scanner(workspace, { maxDepth: options.maxDepth ?? DEFAULT_MAX_DEPTH, maxBytes });
+    this.#scanner = scanner;
     this.#editor = editor;
   }
 
   apply(data: Uint8Array): Redacted {
     try {
-      if (data.length > this.#maxBytes) return failure(FAULT.tooLarge, data.length);
-      const workspace = this.#workspace;
-      workspace.load(data);
       this.#editor.start();
-      const fault = this.#scanner.scan(data.length, this.#root, this.#editor);
-      if (fault !== FAULT.ok) return failure(fault, this.#scanner.skipper.at);
-      if (this.#scanner.skipper.special && !isUtf8(data)) return failure(FAULT.notJson, -1);
-      const count = workspace.edits;
-      return { type: "ok", data: count === 0 ? data : workspace.finish(), count };
+      const fault = this.#scanner.scan(data);
+      if (fault !== FAULT.ok) return failure(fault, this.#scanner.at);
+      const count = this.#workspace.edits;
+      return { type: "ok", data: count === 0 ? data : this.#workspace.finish(), count };
     } catch (thrown) {
       // Its message might repeat what it works on.
       const kind = thrown instanceof Error ? thrown.name : "unknown";

@@ -1,231 +1,131 @@
 /**
  * One strict pass over a JSON text (RFC 8259): checks all of it, and edits the values that the automaton selects.
- * No recursion and no allocation of its own; what is not selected is not looked at beyond its syntax.
+ * The pass itself is `wasm/`, in AssemblyScript: it reads eight bytes at a time, and knows no garbage. `scripts/build-wasm` builds it.
  */
-import { elementStep, nameStep, type PathState } from "./automaton.ts";
-import { FAULT, type Fault, isBlank, Skipper } from "./skip.ts";
-import { plainEnd } from "./text.ts";
+import { isUtf8 } from "node:buffer";
+import { deadState, type PathState } from "./automaton.ts";
+import { DEFAULT_MAX_BYTES, FAULT, type Fault } from "./limits.ts";
+import type { MachineEditor } from "./machine.ts";
+import { type Tables, writeTables } from "./tables.ts";
 import type { Workspace } from "./workspace.ts";
 
 /** What is done to what the pass comes upon. Each answers with why the payload cannot be let through, or `FAULT.ok`. */
 export interface Editor {
-  /** Writes what stands for a selected value, whose bytes are `[from, to)`, to the workspace. Not asked of what is removed. */
-  value(state: PathState, from: number, to: number): Fault;
-  /** Looks through a string or number `[from, to)` with the detectors of `set`, and writes what stands for what they find. */
+  /**
+   * Writes what stands for a value that redaction `action` selects, whose bytes are `[from, to)`, to the workspace. The detectors
+   * of `detect` (-1: none) look at what stays of it. Not asked of what is removed.
+   */
+  value(action: number, detect: number, from: number, to: number): Fault;
+  /** Looks through a string, number or literal `[from, to)` with the detectors of `set`, and writes what stands for what they find. */
   text(set: number, from: number, to: number): Fault;
-  /** Looks through the unescaped name `[from, to)` of a member with the detectors of `set`. */
-  name(set: number, bytes: Uint8Array, from: number, to: number): Fault;
+  /** Looks through the name `[from, to)` of a member, as it is written, with the detectors of `set`. */
+  name(set: number, from: number, to: number, escaped: boolean): Fault;
 }
 
-const QUOTE = 0x22;
-const COMMA = 0x2c;
-const COLON = 0x3a;
-const OBJECT = 0x7b;
-const OBJECT_END = 0x7d;
+/** Nothing is selected, so nothing is asked of it. */
+const NO_EDITOR: Editor = {
+  value: () => FAULT.brokenText,
+  text: () => FAULT.brokenText,
+  name: () => FAULT.brokenText,
+};
 
-export class Scanner {
-  /** Passes over what is not selected; has the place of a fault and what was seen. */
-  readonly skipper: Skipper;
-
+export class Scanner implements MachineEditor {
   readonly #workspace: Workspace;
-  readonly #maxDepth: number;
+  readonly #root: PathState;
+  readonly #editor: Editor;
   readonly #maxBytes: number;
-  /** Of each open container that something may be selected in: its state, closing byte and the index of its next element, */
-  readonly #states: PathState[] = [];
-  readonly #closers: Uint8Array;
-  readonly #indexes: Int32Array;
-  /** and where elements may be removed: whether one was kept so far, */
-  readonly #kept: Uint8Array;
-  /** where the last one ended, */
-  readonly #ends: Int32Array;
-  /** and where a removed first one began (-1: none), to be cut when it is known what follows. */
-  readonly #pending: Int32Array;
+  #tables: Tables | null = null;
+  #fault: Fault = FAULT.ok;
 
-  constructor(workspace: Workspace, limits: { readonly maxDepth: number; readonly maxBytes: number }) {
+  /** Without `root` and `editor` nothing is selected. */
+  constructor(
+    workspace: Workspace,
+    options: { readonly root?: PathState; readonly editor?: Editor; readonly maxBytes?: number } = {},
+  ) {
     this.#workspace = workspace;
-    this.#maxDepth = limits.maxDepth;
-    this.#maxBytes = limits.maxBytes;
-    this.skipper = new Skipper(limits.maxDepth);
-    const levels = limits.maxDepth + 2;
-    this.#closers = new Uint8Array(levels);
-    this.#indexes = new Int32Array(levels);
-    this.#kept = new Uint8Array(levels);
-    this.#ends = new Int32Array(levels);
-    this.#pending = new Int32Array(levels);
+    this.#root = options.root ?? deadState();
+    this.#editor = options.editor ?? NO_EDITOR;
+    this.#maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
   }
 
-  /** Passes over the payload that the workspace has loaded, `length` bytes long. */
-  scan(length: number, root: PathState, editor: Editor): Fault {
+  /** Where the last text went wrong; -1 when it is not UTF-8. */
+  get at(): number {
+    return this.#workspace.results[0] as number;
+  }
+
+  /** How many members the objects of the last text have together. */
+  get members(): number {
+    return this.#workspace.results[1] as number;
+  }
+
+  /** Loads a payload into the workspace and passes over it. */
+  scan(data: Uint8Array): Fault {
     const workspace = this.#workspace;
-    const skipper = this.skipper;
-    skipper.members = 0;
-    skipper.special = false;
-    const states = this.#states;
-    const closers = this.#closers;
-    const indexes = this.#indexes;
-    const kept = this.#kept;
-    const ends = this.#ends;
-    const pending = this.#pending;
-    let { bytes, words } = workspace;
-    let at = 0;
-    let depth = 0;
-    let parent = root;
-    let removes = false;
-    let closer = 0;
-    let state = root;
-    let members = 0;
-
-    value: for (;;) {
-      // A member, an element or the whole text begins.
-      let byte = bytes[at] as number;
-      while (isBlank(byte)) byte = bytes[++at] as number;
-      let start = at;
-      let removed = false;
-      // Only members that no path names were left.
-      let closing = false;
-      if (closer === OBJECT_END && parent.sparse) {
-        at = skipper.skipMembers(bytes, words, start, depth, parent.nameLengths);
-        if (at < 0) return skipper.fault;
-        if (at !== start && removes) {
-          if (this.#cutPending(depth, start)) ({ bytes, words } = workspace);
-          kept[depth] = 1;
-          ends[depth] = skipper.lastEnd;
-        }
-        byte = bytes[at] as number;
-        closing = byte !== QUOTE;
-        start = at;
-      }
-      if (!closing) {
-        if (closer === OBJECT_END) {
-          if (byte !== QUOTE) return this.#fail(at, FAULT.notJson);
-          members++;
-          at = plainEnd(words, at + 1);
-          let name = bytes;
-          let from = start + 1;
-          let to = at;
-          if (bytes[at] === QUOTE) at++;
-          else {
-            at = skipper.nameEnd(bytes, start, at);
-            if (at < 0) return skipper.fault;
-            name = skipper.name;
-            from = 0;
-            to = skipper.nameLength;
-          }
-          state = nameStep(parent, name, from, to);
-          if (parent.detect >= 0 && !state.removed) {
-            const fault = editor.name(parent.detect, name, from, to);
-            if (fault !== FAULT.ok) return this.#fail(start, fault);
-          }
-          byte = bytes[at] as number;
-          while (isBlank(byte)) byte = bytes[++at] as number;
-          if (byte !== COLON) return this.#fail(at, FAULT.notJson);
-          byte = bytes[++at] as number;
-          while (isBlank(byte)) byte = bytes[++at] as number;
-        } else if (depth > 0) {
-          const index = indexes[depth] as number;
-          indexes[depth] = index + 1;
-          state = elementStep(parent, index);
-        }
-        if (removes && this.#cutPending(depth, start)) ({ bytes, words } = workspace);
-
-        if (state.action >= 0) {
-          const from = at;
-          at = skipper.skip(bytes, words, at, depth);
-          if (at < 0) return skipper.fault;
-          removed = state.removed;
-          if (removed) this.#remove(depth, start, at);
-          else {
-            const fault = editor.value(state, from, at);
-            if (fault !== FAULT.ok) return this.#fail(from, fault);
-          }
-          if (workspace.outputLength > this.#maxBytes) return this.#fail(at, FAULT.tooLarge);
-          ({ bytes, words } = workspace);
-        } else if (!state.dead && (byte | 0x20) === OBJECT) {
-          if (++depth > this.#maxDepth) return this.#fail(at, FAULT.tooDeep);
-          parent = state;
-          closer = byte + 2; // '}' and ']' are two behind their opening bytes
-          states[depth] = parent;
-          closers[depth] = closer;
-          indexes[depth] = 0;
-          removes = parent.removes;
-          if (removes) {
-            kept[depth] = 0;
-            pending[depth] = -1;
-          }
-          byte = bytes[++at] as number;
-          while (isBlank(byte)) byte = bytes[++at] as number;
-          if (byte !== closer) continue;
-          at++;
-          depth--;
-          if (depth > 0) {
-            parent = states[depth] as PathState;
-            removes = parent.removes;
-          } else removes = false;
-          closer = closers[depth] as number;
-        } else {
-          // A plain string is not worth a call.
-          const from = at;
-          const end = byte === QUOTE ? plainEnd(words, at + 1) : 0;
-          at = end > 0 && bytes[end] === QUOTE ? end + 1 : skipper.skip(bytes, words, at, depth);
-          if (at < 0) return skipper.fault;
-          if (state.detect >= 0) {
-            const fault = editor.text(state.detect, from, at);
-            if (fault !== FAULT.ok) return this.#fail(from, fault);
-            if (workspace.outputLength > this.#maxBytes) return this.#fail(at, FAULT.tooLarge);
-            ({ bytes, words } = workspace);
-          }
-        }
-      }
-
-      // A value has ended at `at`.
-      for (;;) {
-        byte = bytes[at] as number;
-        if (depth === 0) {
-          while (isBlank(byte)) byte = bytes[++at] as number;
-          skipper.members += members;
-          return at === length ? FAULT.ok : this.#fail(at, FAULT.notJson);
-        }
-        if (removes) {
-          ends[depth] = at;
-          if (!removed) kept[depth] = 1;
-          removed = false;
-        }
-        while (isBlank(byte)) byte = bytes[++at] as number;
-        if (byte === COMMA) {
-          at++;
-          continue value;
-        }
-        if (byte !== closer) return this.#fail(at, FAULT.notJson);
-        if (removes && this.#cutPending(depth, ends[depth] as number)) ({ bytes, words } = workspace);
-        at++;
-        depth--;
-        if (depth > 0) {
-          parent = states[depth] as PathState;
-          removes = parent.removes;
-        } else removes = false;
-        closer = closers[depth] as number;
-      }
-    }
+    const length = data.length;
+    if (length > this.#maxBytes) return FAULT.tooLarge;
+    const tables = this.#tables ?? this.#prepare();
+    workspace.load(data);
+    workspace.editor = this;
+    const { machine } = workspace;
+    machine.useScratch(tables.scratch, tables.longestName);
+    const fault = machine.scan(workspace.base, length, tables.root);
+    return fault === FAULT.ok ? this.#checkText(data) : fault;
   }
 
-  /** An element `[start, end)` goes: with the comma before it, or when nothing before it stays, with what is up to the next. */
-  #remove(depth: number, start: number, end: number): void {
-    this.#workspace.edits++;
-    if (this.#kept[depth] === 1) this.#workspace.cut(this.#ends[depth] as number, end);
-    else this.#pending[depth] = start;
+  /**
+   * Passes over the value that begins at `from` of the text that the workspace has loaded, inside of `depth` containers. Returns
+   * the place behind it, or -1: then `fault` and `at` say why and where. Whether it is UTF-8 is not checked.
+   */
+  skip(from: number, depth: number): number {
+    const { machine, base } = this.#workspace;
+    const end = machine.skipValue(base, from, depth);
+    if (end >= 0) return end;
+    this.#fault = -end as Fault;
+    return -1;
   }
 
-  /** Cuts a removed first element, now that it is known where the next one begins, or where the last one ended. */
-  #cutPending(depth: number, to: number): boolean {
-    const from = this.#pending[depth] as number;
-    if (from < 0) return false;
-    this.#pending[depth] = -1;
+  /** Why the last `skip` returned -1. */
+  get fault(): Fault {
+    return this.#fault;
+  }
+
+  /** Whether the last text may have bytes beyond ASCII in strings. */
+  get special(): boolean {
+    return this.#workspace.results[3] !== 0;
+  }
+
+  /** Strings that may have bytes beyond ASCII must be UTF-8. */
+  #checkText(data: Uint8Array): Fault {
+    if (!this.special || isUtf8(data)) return FAULT.ok;
+    this.#workspace.results[0] = -1;
+    return FAULT.notJson;
+  }
+
+  value(action: number, detect: number, from: number, to: number): Fault {
+    const fault = this.#editor.value(action, detect, from, to);
+    return fault === FAULT.ok ? this.#checkLength() : fault;
+  }
+
+  text(set: number, from: number, to: number): Fault {
+    const fault = this.#editor.text(set, from, to);
+    return fault === FAULT.ok ? this.#checkLength() : fault;
+  }
+
+  name(set: number, from: number, to: number, escaped: boolean): Fault {
+    return this.#editor.name(set, from, to, escaped);
+  }
+
+  cut(from: number, to: number): void {
     this.#workspace.cut(from, to);
-    return true;
   }
 
-  #fail(at: number, fault: Fault): Fault {
-    this.skipper.fail(at, fault);
-    return fault;
+  #checkLength(): Fault {
+    return this.#workspace.outputLength > this.#maxBytes ? FAULT.tooLarge : FAULT.ok;
+  }
+
+  #prepare(): Tables {
+    const { machine } = this.#workspace;
+    this.#tables = writeTables(this.#root, machine.memory, (bytes) => this.#workspace.reserve(bytes));
+    return this.#tables;
   }
 }

@@ -1,4 +1,4 @@
-/** JSON strings as bytes: finding their end, unescaping them and writing them. Source: RFC 8259, section 7. */
+/** JSON strings as bytes: unescaping them, cutting them and writing them. Source: RFC 8259, section 7. */
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
@@ -8,60 +8,6 @@ const LOWER_U = 0x75;
 const ESCAPES = escapeTable();
 /** Value of a hexadecimal digit, by byte; -1 for others. */
 const HEX = hexTable();
-
-/** 1 for the bytes that stand for themselves in a string. */
-const PLAIN = plainTable();
-
-/** The top bits of the bytes of a word from the n-th on. */
-const TOP_BITS = Int32Array.of(-0x7f7f_7f80, -0x7f7f_8000, -0x7f80_0000, -0x8000_0000);
-
-/**
- * The first byte from `from` on that is a quote, a backslash, a control character or not ASCII. Now and then one before it, behind
- * the quote that opens the string: so what is not a quote is to be looked at byte by byte. `words` is little-endian memory in which
- * a zero byte follows. Four bytes at a time: most of a payload goes through here.
- */
-export function plainEnd(words: Int32Array, from: number): number {
-  let index = from >> 2;
-  let word = words[index] as number;
-  // The top bit of a byte is set by a borrow (zero after the XOR, or below a space) or by what is not ASCII. A borrow can
-  // reach into bytes above, never below: the lowest hit is a true one, but for one in the first word that bytes before `from` cause.
-  let hits = stops(word) & (TOP_BITS[from & 3] as number);
-  while (hits === 0) {
-    word = words[++index] as number;
-    hits = stops(word) & 0x8080_8080;
-  }
-  // The bytes below the lowest hit.
-  return (index << 2) + ((32 - Math.clz32(((hits - 1) | 0) & ~hits)) >> 3);
-}
-
-/** A word whose top bits are set where a byte ends plain text. */
-function stops(word: number): number {
-  return (
-    ((word ^ 0x2222_2222) - 0x0101_0101) | ((word ^ 0x5c5c_5c5c) - 0x0101_0101) | (word - 0x2020_2020) | word
-  );
-}
-
-/**
- * The place behind the closing quote of the string whose content goes on at `from`, or -1 when it is no valid string.
- * `bytes` ends with a zero. That bytes beyond ASCII are UTF-8 is checked elsewhere, for the whole payload.
- */
-export function stringEnd(bytes: Uint8Array, from: number): number {
-  let at = from;
-  for (;;) {
-    while (PLAIN[bytes[at] as number] === 1) at++;
-    const byte = bytes[at] as number;
-    if (byte === QUOTE) return at + 1;
-    if (byte !== BACKSLASH) return -1;
-    const escaped = bytes[at + 1] as number;
-    if (escaped === LOWER_U) {
-      if (hex4(bytes, at + 2) < 0) return -1;
-      at += 6;
-    } else {
-      if (ESCAPES[escaped] === 0) return -1;
-      at += 2;
-    }
-  }
-}
 
 /** The code unit of four hexadecimal digits, or -1. */
 function hex4(bytes: Uint8Array, at: number): number {
@@ -208,13 +154,6 @@ export function escapeString(
   return end;
 }
 
-function plainTable(): Uint8Array {
-  const table = new Uint8Array(256).fill(1, 0x20);
-  table[QUOTE] = 0;
-  table[BACKSLASH] = 0;
-  return table;
-}
-
 function escapeTable(): Uint8Array {
   const table = new Uint8Array(256);
   const pairs: Readonly<Record<string, string>> = {
@@ -238,4 +177,9 @@ function hexTable(): Int8Array {
     table[digit.toUpperCase().charCodeAt(0)] = value;
   }
   return table;
+}
+
+/** Whether a byte is white space between tokens. */
+export function isBlank(byte: number): boolean {
+  return byte <= 0x20 && (byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09);
 }

@@ -22,8 +22,7 @@ export class Writer {
 
   stars(count: number): void {
     this.#room(count);
-    this.bytes.fill(STAR, this.length, this.length + count);
-    this.length += count;
+    for (let i = 0; i < count; i++) this.bytes[this.length++] = STAR;
   }
 
   /** ASCII that stands in a string as it is. */

@@ -7,8 +7,11 @@ import { compilePolicy, ruleProblems } from "../../../src/policy/compile.ts";
 import { decide } from "../../../src/policy/decide.ts";
 import { decodeValue, encodeValue } from "../../../src/policy/envelope/attributes.ts";
 import { HeaderCursor } from "../../../src/policy/header_block.ts";
+import { Workspace } from "../../../src/policy/redact/workspace.ts";
 import { seeded } from "./subjects.ts";
 
+/** One for all: starting a scanner takes longer than most of what is tried here. */
+const workspace = new Workspace();
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 const bytes = (text: string) => encoder.encode(text);
@@ -18,7 +21,7 @@ const TIME = Date.UTC(2026, 0, 2, 3, 4, 5, 6);
 
 function decided(rule: Partial<Rule>, data: string | Uint8Array, headers: Uint8Array = NONE): Decision {
   const rules: Rule[] = [{ subjects: ["acme.orders.*.v1"], ...rule }];
-  const policy = compilePolicy({ tenant: "acme", policy: { name: "p", to: ["tokyo"], rules } });
+  const policy = compilePolicy({ tenant: "acme", policy: { name: "p", to: ["tokyo"], rules }, workspace });
   const event: MeshEvent = {
     subject: "acme.orders.new.v1",
     headers,

@@ -6,6 +6,7 @@ import type { Decision, MeshEvent } from "../../../src/model/event.ts";
 import type { ExportPolicy } from "../../../src/model/schema/policy.ts";
 import { compilePolicy } from "../../../src/policy/compile.ts";
 import { decide } from "../../../src/policy/decide.ts";
+import { Workspace } from "../../../src/policy/redact/workspace.ts";
 import { engineFaults } from "../../support/fuzz/engine.ts";
 import { fuzzEvent } from "../../support/fuzz/events.ts";
 import { POLICY_KEYS, policyOf, SCHEMAS } from "../../support/fuzz/policies.ts";
@@ -17,10 +18,12 @@ const runs = {
   numRuns: Number(process.env.FUZZ_RUNS ?? 300),
 };
 const EVENTS_EACH = 12;
+/** One for all: starting a scanner takes longer than most of what is tried here. */
+const workspace = new Workspace();
 const encoder = new TextEncoder();
 
 const engineOf = (policy: ExportPolicy) => {
-  const compiled = compilePolicy({ tenant: "acme", policy, keys: POLICY_KEYS, schemas: SCHEMAS });
+  const compiled = compilePolicy({ tenant: "acme", policy, keys: POLICY_KEYS, schemas: SCHEMAS, workspace });
   return (event: MeshEvent) => decide(compiled, event);
 };
 /** Compiled once: that takes longer than many decisions. */

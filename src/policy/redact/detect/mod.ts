@@ -1,6 +1,6 @@
 /** Sets of detectors that look through texts together, and the redactions of what they find. */
 import type { CustomDetector, DetectorName } from "../../../model/schema/redaction.ts";
-import { FAULT, type Fault } from "../skip.ts";
+import { FAULT, type Fault } from "../limits.ts";
 import { findCards } from "./card.ts";
 import { type Budget, customDetector, type FindCustom } from "./custom.ts";
 import { findEmails } from "./email.ts";

@@ -3,14 +3,21 @@ import fc from "fast-check";
 import { LeafmeshError } from "../../../../src/model/errors.ts";
 import { decryptValue, encryptorOf } from "../../../../src/policy/redact/encrypt.ts";
 import { compileRedactor } from "../../../../src/policy/redact/mod.ts";
+import { Workspace } from "../../../../src/policy/redact/workspace.ts";
 import { seeded } from "../subjects.ts";
 
+/** One for all: starting a scanner takes longer than most of what is tried here. */
+const workspace = new Workspace();
 const encoder = new TextEncoder();
 const key = { id: "e1", secret: new Uint8Array(32).fill(7) };
 const old = { id: "e0", secret: new Uint8Array(32).fill(8) };
 
 function encrypted(json: string, by = key, tenant = "acme"): string {
-  const redactor = compileRedactor([{ path: "$.v", with: "encrypt" }], { keys: { encrypt: by }, tenant });
+  const redactor = compileRedactor([{ path: "$.v", with: "encrypt" }], {
+    keys: { encrypt: by },
+    tenant,
+    workspace,
+  });
   const result = redactor.apply(encoder.encode(`{"v":${json}}`));
   if (result.type === "failed") throw new Error(result.error);
   return (JSON.parse(new TextDecoder().decode(result.data)) as { v: string }).v;
