@@ -7,12 +7,10 @@
  *
  *   bun scripts/bench/redact.ts [--json] [--runs 101]
  */
-import { createRequire } from "node:module";
 import { parseArgs } from "node:util";
 import type { Redaction } from "../../src/model/schema/policy.ts";
 import { compileRedactor } from "../../src/policy/redact/mod.ts";
-import { payload } from "./events.ts";
-import { median } from "./server.ts";
+import { orders, takeTurns, webhooks } from "./payloads.ts";
 
 const { values } = parseArgs({
   options: { json: { type: "boolean", default: false }, runs: { type: "string", default: "101" } },
@@ -32,7 +30,7 @@ const decoder = new TextDecoder();
 const sum = (lengths: readonly number[]) => lengths.reduce((all, one) => all + one, 0);
 
 const small: Bench = {
-  payloads: Array.from({ length: 64 }, (_, i) => encoder.encode(payload(i * 997))),
+  payloads: orders(),
   count: 10_000,
   redactions: [
     { path: "$.customer.email", with: "mask", keep: "domain" },
@@ -44,16 +42,8 @@ const small: Bench = {
   },
 };
 
-const examples = createRequire(import.meta.url)("@octokit/webhooks-examples") as readonly {
-  readonly examples: readonly object[];
-}[];
 const large: Bench = {
-  payloads: examples
-    .flatMap((event) => event.examples)
-    .filter((example) => "sender" in example && "repository" in example)
-    .map((example) => encoder.encode(JSON.stringify(example)))
-    .filter(({ length }) => length > 9000 && length < 11_000)
-    .slice(0, 32),
+  payloads: webhooks(),
   count: 500,
   redactions: [
     { path: "$.sender.login", with: "mask" },
@@ -69,16 +59,6 @@ const large: Bench = {
     delete value.repository.owner.url;
   },
 };
-
-/** Nanoseconds a payload. */
-function time({ payloads, count }: Bench, redact: (data: Uint8Array) => Uint8Array): number {
-  let bytes = 0;
-  const start = performance.now();
-  for (let i = 0; i < count; i++) bytes += redact(payloads[i % payloads.length] as Uint8Array).length;
-  const ns = ((performance.now() - start) * 1e6) / count;
-  if (bytes === 0) throw new Error("Nothing was redacted");
-  return ns;
-}
 
 function measure(name: string, bench: Bench): { ratio: number; oursNs: number; jsonNs: number } {
   const redactor = compileRedactor(bench.redactions);
@@ -97,17 +77,12 @@ function measure(name: string, bench: Bench): { ratio: number; oursNs: number; j
     const same = JSON.stringify(JSON.parse(decoder.decode(ours(data)))) === decoder.decode(json(data));
     if (!same) throw new Error(`${name}: results differ`);
   }
-  const samples: { readonly ours: number; readonly json: number }[] = [];
-  for (let run = -20; run < runs; run++) {
-    const sample = { ours: time(bench, ours), json: time(bench, json) };
-    // The first ones warm up.
-    if (run >= 0) samples.push(sample);
-  }
-  const result = {
-    ratio: Number(median(samples.map((one) => one.json / one.ours)).toFixed(2)),
-    oursNs: Math.round(median(samples.map((one) => one.ours))),
-    jsonNs: Math.round(median(samples.map((one) => one.json))),
-  };
+  const { ratio, oursNs, baselineNs } = takeTurns(
+    { ...bench, runs },
+    (data) => ours(data).length,
+    (data) => json(data).length,
+  );
+  const result = { ratio, oursNs, jsonNs: baselineNs };
   if (!values.json) {
     const size = Math.round(sum(bench.payloads.map((one) => one.length)) / bench.payloads.length);
     console.log(`${name}: ${bench.payloads.length} payloads of ${size} bytes on average`);

@@ -48,6 +48,7 @@ export interface CompiledPolicy {
   readonly rules: readonly CompiledRule[];
   /** Scratch. */
   readonly cursor: HeaderCursor;
+  readonly payloads: PayloadParser;
 }
 
 export interface CompileOptions {
@@ -58,7 +59,7 @@ export interface CompileOptions {
   /** The tenant's schemas, for rules with `schema`. */
   readonly schemas?: readonly SchemaDocument[] | undefined;
   /** Scratch memory to share among policies that decide one after the other. Its own by default. */
-  readonly workspace?: Workspace;
+  readonly workspace?: Workspace | undefined;
 }
 
 /**
@@ -113,6 +114,7 @@ export function compilePolicy(options: CompileOptions): CompiledPolicy {
     version: policyVersion(policy, keys, schemas),
     rules,
     cursor,
+    payloads,
   };
 }
 

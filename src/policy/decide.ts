@@ -15,14 +15,19 @@ export type RuleVerdict = Decision | null;
  * leaves. Never throws.
  */
 export function decide(policy: CompiledPolicy, event: MeshEvent): Decision {
-  const rules = policy.rules;
-  for (let i = 0; i < rules.length; i++) {
-    const rule = rules[i] as CompiledRule;
-    if (!matchesSubject(rule, event.subject)) continue;
-    const verdict = applyRule(policy, rule, event);
-    if (verdict !== null) return verdict;
+  const { rules, payloads } = policy;
+  payloads.begin();
+  try {
+    for (let i = 0; i < rules.length; i++) {
+      const rule = rules[i] as CompiledRule;
+      if (!matchesSubject(rule, event.subject)) continue;
+      const verdict = applyRule(policy, rule, event);
+      if (verdict !== null) return verdict;
+    }
+    return NO_RULE;
+  } finally {
+    payloads.end();
   }
-  return NO_RULE;
 }
 
 /** Whether one of the rule's patterns holds the subject. */

@@ -53,49 +53,95 @@ function failed(reason: QuarantineReason, error: string): PayloadFailure {
   return { type: "failed", reason, error };
 }
 
-export type ReadPayload =
-  | { readonly type: "ok"; readonly text: string; readonly members: number }
-  | PayloadFailure;
+/** A payload that was parsed as JSON.parse does it. */
+export interface PlainPayload {
+  readonly type: "ok";
+  readonly text: string;
+  /** Not to be changed: all that look into an event are given the same. */
+  readonly value: unknown;
+  /** An object has two members of one name. */
+  readonly repeats: boolean;
+  readonly hasNumbers: boolean;
+  /** A number is no double, or is an integer that a double may not hold. */
+  readonly hasLarge: boolean;
+}
 
 export type ParsedPayload = { readonly type: "ok"; readonly value: unknown } | PayloadFailure;
 
 /**
- * Parses payloads for conditions. An object with two members of one name is refused: receivers differ in which one they
- * take, so a condition on it proves nothing. Integers too large for a double become `bigint` where 64 bits hold them; a number
- * that neither can hold becomes one that cannot be read.
+ * Parses payloads for conditions and contracts: once for each event that `begin` and `end` enclose, however many look into it.
  */
 export class PayloadParser {
   readonly #scanner: Scanner;
   readonly #decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  #keeps = false;
+  /** What was parsed last between `begin` and `end`: envelopes may hold other bytes for one rule than for the next. */
+  #data: Uint8Array | null = null;
+  #plain: PlainPayload | PayloadFailure | null = null;
+  #parsed: ParsedPayload | null = null;
 
   constructor(workspace: Workspace = new Workspace()) {
     this.#scanner = new Scanner(workspace);
   }
 
-  /**
-   * The text of a payload that is JSON in UTF-8 within the bounds, and the members that its objects have in all. What is
-   * parsed from it has fewer where an object has two members of one name.
-   */
-  read(data: Uint8Array): ReadPayload {
-    const fault = this.#scanner.scan(data);
-    if (fault !== FAULT.ok) return failure(fault, this.#scanner.at);
-    return { type: "ok", text: this.#decoder.decode(data), members: this.#scanner.members };
+  /** Begins with an event: bytes that are parsed are not parsed again, and must not change, until `end`. */
+  begin(): void {
+    this.#keeps = true;
   }
 
-  /** @returns the value, or why there is none. May throw where the runtime's own parser does. */
-  parse(data: Uint8Array): ParsedPayload {
-    const read = this.read(data);
-    if (read.type === "failed") return read;
-    const { text } = read;
-    const value = JSON.parse(text) as unknown;
-    const seen = inspect(value);
-    if (seen.members !== read.members) {
-      return failed("predicate_failed", "An object of the payload has two members of one name");
-    }
-    if (!seen.hasLarge) return { type: "ok", value };
-    const reviver = exactInteger as (this: unknown, key: string, value: unknown) => unknown;
-    return { type: "ok", value: JSON.parse(text, reviver) };
+  /** The event is decided. */
+  end(): void {
+    this.#keeps = false;
+    this.#forget();
   }
+
+  /** A payload that is JSON in UTF-8 within the bounds, or why it is not. May throw where the runtime's own parser does. */
+  plain(data: Uint8Array): PlainPayload | PayloadFailure {
+    if (this.#data === data && this.#plain !== null) return this.#plain;
+    this.#forget();
+    const plain = this.#read(data);
+    if (this.#keeps) {
+      this.#data = data;
+      this.#plain = plain;
+    }
+    return plain;
+  }
+
+  /**
+   * The payload as a condition sees it. An object with two members of one name is refused: receivers differ in which one they
+   * take, so a condition on it proves nothing. Integers too large for a double become `bigint` where 64 bits hold them; a number
+   * that neither can hold becomes one that cannot be read. May throw where the runtime's own parser does.
+   */
+  parse(data: Uint8Array): ParsedPayload {
+    const plain = this.plain(data);
+    if (plain.type === "failed") return plain;
+    if (this.#parsed !== null) return this.#parsed;
+    const parsed = exact(plain);
+    if (this.#keeps) this.#parsed = parsed;
+    return parsed;
+  }
+
+  #read(data: Uint8Array): PlainPayload | PayloadFailure {
+    const fault = this.#scanner.scan(data);
+    if (fault !== FAULT.ok) return failure(fault, this.#scanner.at);
+    const text = this.#decoder.decode(data);
+    const value: unknown = JSON.parse(text);
+    const { members, hasNumbers, hasLarge } = inspect(value);
+    return { type: "ok", text, value, repeats: members !== this.#scanner.members, hasNumbers, hasLarge };
+  }
+
+  #forget(): void {
+    this.#data = null;
+    this.#plain = null;
+    this.#parsed = null;
+  }
+}
+
+function exact({ text, value, repeats, hasLarge }: PlainPayload): ParsedPayload {
+  if (repeats) return failed("predicate_failed", "An object of the payload has two members of one name");
+  if (!hasLarge) return { type: "ok", value };
+  const reviver = exactInteger as (this: unknown, key: string, value: unknown) => unknown;
+  return { type: "ok", value: JSON.parse(text, reviver) };
 }
 
 /** Reviver with the source text of a number (ECMAScript 2026, `JSON.parse` source text access). */
@@ -113,14 +159,17 @@ function isLarge(value: number): boolean {
   return !Number.isFinite(value) || (Number.isInteger(value) && !Number.isSafeInteger(value));
 }
 
-/** Counts the members of all objects of a parsed value, without recursion, and looks for large numbers. */
-function inspect(root: unknown): { members: number; hasLarge: boolean } {
+/** Counts the members of all objects of a parsed value, without recursion, and looks for numbers. */
+function inspect(root: unknown): { members: number; hasNumbers: boolean; hasLarge: boolean } {
   let members = 0;
+  let hasNumbers = false;
   let hasLarge = false;
   const open: object[] = [];
   const visit = (value: unknown): void => {
-    if (typeof value === "number") hasLarge ||= isLarge(value);
-    else if (typeof value === "object" && value !== null) open.push(value);
+    if (typeof value === "number") {
+      hasNumbers = true;
+      hasLarge ||= isLarge(value);
+    } else if (typeof value === "object" && value !== null) open.push(value);
   };
   visit(root);
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
@@ -131,5 +180,5 @@ function inspect(root: unknown): { members: number; hasLarge: boolean } {
       for (const name of names) visit((next as Readonly<Record<string, unknown>>)[name]);
     }
   }
-  return { members, hasLarge };
+  return { members, hasNumbers, hasLarge };
 }

@@ -2,7 +2,7 @@
 import { LeafmeshError } from "../../model/errors.ts";
 import type { JsonSchema } from "../../model/schema/contract.ts";
 import type { PayloadFailure, PayloadParser } from "../payload.ts";
-import { parseInstance } from "./instance.ts";
+import { hasSpecialName, instanceOf } from "./instance.ts";
 import { type Prepared, prepareSchema } from "./prepare.ts";
 import { SCHEMA_BOUNDS, structureProblems } from "./problems.ts";
 import { findTargets } from "./refs.ts";
@@ -42,15 +42,15 @@ function check(
   payloads: PayloadParser,
   data: Uint8Array,
 ): PayloadFailure | null {
-  const read = payloads.read(data);
-  if (read.type === "failed") return read;
-  const instance = parseInstance(read.text, read.members);
+  const plain = payloads.plain(data);
+  if (plain.type === "failed") return plain;
+  const instance = instanceOf(plain);
   if (instance.type === "failed") return invalid(instance.error);
-  if (instance.special && prepared.usesUnevaluated) {
+  if (prepared.usesUnevaluated && hasSpecialName(instance.value)) {
     return invalid(`A member is named as a part of every object is, which schema ${label} cannot tell apart`);
   }
   try {
-    const found = validator.failure(instance, read.text.length);
+    const found = validator.failure(instance, plain.text.length);
     if (found === null) return null;
     const place = shownPath(found.instancePath, instance.value, prepared.names);
     return invalid(`Not valid by schema ${label}: '${found.keyword}' fails at ${place}`);

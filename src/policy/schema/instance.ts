@@ -1,4 +1,5 @@
 /** The payload as a contract sees it: plain values, and beside them the numbers that a double would round. */
+import type { PlainPayload } from "../payload.ts";
 import { type Decimal, decimalOf, isInteger, mayRound, parseDecimal } from "./numbers.ts";
 
 /** Numbers that a double rounds, by the object or list that holds them and the place there. */
@@ -12,66 +13,38 @@ export type Instance =
       readonly exact: ExactNumbers | null;
       /** The same for a payload that is itself a number. */
       readonly rootExact: Decimal | null;
-      /** An object has a member that is named as a part of every JavaScript object is, such as `constructor`. */
-      readonly special: boolean;
     }
   | { readonly type: "failed"; readonly error: string };
 
-/**
- * Parses a text that is known to be JSON.
- * @param members how many members its objects have
- */
-export function parseInstance(text: string, members: number): Instance {
-  const value: unknown = JSON.parse(text);
-  const seen = inspect(value);
-  if (seen.members !== members) return failed("An object of the payload has two members of one name");
-  const plain = { type: "ok", value, exact: null, rootExact: null, special: seen.special } as const;
-  if (!seen.numbers || !mayRound(text)) return plain;
-  const found = findRounded(text);
-  return found.type === "failed" ? found : { ...found, special: seen.special };
+/** What a contract is held against, of a payload that was parsed. */
+export function instanceOf({ text, value, repeats, hasNumbers }: PlainPayload): Instance {
+  if (repeats) return failed("An object of the payload has two members of one name");
+  if (!hasNumbers || !mayRound(text)) return { type: "ok", value, exact: null, rootExact: null };
+  return findRounded(text);
 }
 
 function failed(error: string): { readonly type: "failed"; readonly error: string } {
   return { type: "failed", error };
 }
 
-/** Counts members, and looks for numbers and special names, without recursion. */
-function inspect(root: unknown): { members: number; special: boolean; numbers: boolean } {
-  let members = 0;
-  let special = false;
-  let numbers = typeof root === "number";
-  const open: object[] = typeof root === "object" && root !== null ? [root] : [];
+/** Whether an object has a member that is named as a part of every JavaScript object is, such as `constructor`. */
+export function hasSpecialName(root: unknown): boolean {
+  const open = [root];
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
-    if (Array.isArray(next)) {
-      for (const value of next) {
-        if (typeof value === "object" && value !== null) open.push(value);
-        else if (typeof value === "number") numbers = true;
+    if (typeof next !== "object" || next === null) continue;
+    if (Array.isArray(next)) for (const value of next) open.push(value);
+    else {
+      for (const [name, value] of Object.entries(next)) {
+        if (name in Object.prototype) return true;
+        open.push(value);
       }
-      continue;
-    }
-    const object = next as Readonly<Record<string, unknown>>;
-    for (const name of Object.keys(object)) {
-      members++;
-      if (name in Object.prototype) special = true;
-      const value = object[name];
-      if (typeof value === "object" && value !== null) open.push(value);
-      else if (typeof value === "number") numbers = true;
     }
   }
-  return { members, special, numbers };
+  return false;
 }
 
-type Rounded =
-  | {
-      readonly type: "ok";
-      readonly value: unknown;
-      readonly exact: ExactNumbers;
-      readonly rootExact: Decimal | null;
-    }
-  | { readonly type: "failed"; readonly error: string };
-
 /** Parses once more, with the text of each number (ECMAScript 2026, `JSON.parse` source text access). */
-function findRounded(text: string): Rounded {
+function findRounded(text: string): Instance {
   const exact = new Map<object, Map<string, Decimal>>();
   let broken = false;
   const note = function (this: unknown, key: string, value: unknown, context?: { readonly source?: string }) {

@@ -24,7 +24,6 @@ export class Valid {
       value,
       exact: null,
       rootExact: null,
-      special: false,
     };
     try {
       return validator.failure(instance, 0) === null;

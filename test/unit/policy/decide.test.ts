@@ -1,4 +1,4 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, spyOn, test } from "bun:test";
 import fc from "fast-check";
 import { LeafmeshError } from "../../../src/model/errors.ts";
 import type { Decision, MeshEvent } from "../../../src/model/event.ts";
@@ -217,6 +217,62 @@ describe("decide()", () => {
       { ...seeded, numRuns: 5000 },
     );
   }, 60_000);
+});
+
+describe("what looks into payloads", () => {
+  const schema = { type: "object", properties: { total: { minimum: 10 } } };
+  const compiled = compilePolicy({
+    tenant: "acme",
+    policy: policyOf(
+      { subjects: ["acme.orders.>"], when: "data.total > 100" },
+      { subjects: ["acme.orders.>"], when: "data.total < 100", schema: "order" },
+    ),
+    schemas: [{ name: "order", versions: [{ version: 1, schema }] }],
+  });
+
+  test("parses an event once for all conditions and contracts", () => {
+    const parse = spyOn(JSON, "parse");
+    try {
+      expect(decide(compiled, event()).type).toBe("forward");
+      expect(parse).toHaveBeenCalledTimes(1);
+    } finally {
+      parse.mockRestore();
+    }
+  });
+
+  test("does not keep what it has parsed when the event is decided: its bytes may be another event's then", () => {
+    const data = encoder.encode('{"total":12}');
+    const reason = (text: string) => {
+      data.set(encoder.encode(text));
+      const decision = decide(compiled, event({ data }));
+      return decision.type === "quarantine" ? decision.reason : decision.type;
+    };
+    expect(["12}", "2} ", "12}", "x} ", "99}"].map((tail) => reason(`{"total":${tail}`))).toEqual([
+      "forward",
+      "schema_invalid",
+      "forward",
+      "payload_not_json",
+      "forward",
+    ]);
+  });
+
+  test("sees numbers as they were written, in conditions and in contracts", () => {
+    const exact = compilePolicy({
+      tenant: "acme",
+      policy: policyOf({ subjects: ["acme.>"], when: "data.n > 9007199254740992", schema: "n" }),
+      schemas: [
+        {
+          name: "n",
+          versions: [{ version: 1, schema: { properties: { n: { not: { multipleOf: 3 } } } } }],
+        },
+      ],
+    });
+    expect(decide(exact, event({ json: '{"n":9007199254740993}' }))).toMatchObject({
+      type: "quarantine",
+      reason: "schema_invalid",
+    });
+    expect(decide(exact, event({ json: '{"n":9007199254740992}' })).type).toBe("drop");
+  });
 });
 
 describe("compilePolicy()", () => {
