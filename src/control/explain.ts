@@ -5,6 +5,7 @@ import type { PolicyKeys } from "../model/keys.ts";
 import { matches } from "../model/subject.ts";
 import { type Explanation, explainEvent } from "../policy/explain.ts";
 import { headerBlock, headerRecord } from "../policy/header_text.ts";
+import type { Workspace } from "../policy/redact/workspace.ts";
 import type { Peers } from "./agreement.ts";
 import type { ExplainPeer, ExplainReport, ExplainRequest } from "./api.ts";
 import type { ExportPlan } from "./routes.ts";
@@ -18,6 +19,8 @@ export interface ExplainInput {
   readonly knowledge: Peers;
   readonly keys: PolicyKeys;
   readonly request: ExplainRequest;
+  /** Scratch memory for the policies. */
+  readonly workspace: Workspace;
 }
 
 /** Explains an event for every peer of the site. */
@@ -38,6 +41,7 @@ export function explainForPeers(input: ExplainInput): ExplainReport {
       tenant,
       exports: input.exports.map((plan) => plan.policy),
       keys: input.keys,
+      workspace: input.workspace,
       schemas: input.exports[0]?.tenant.schemas,
     },
     event,

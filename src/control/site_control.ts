@@ -16,6 +16,7 @@ import type { SystemApi } from "../nats/system_api.ts";
 import type { TenantKeys } from "../nats/tenant_keys.ts";
 import { sleep } from "../nats/wait.ts";
 import { type CompileOptions, usedKeys } from "../policy/compile.ts";
+import { Workspace } from "../policy/redact/workspace.ts";
 import type { PeerKnowledge, Peers } from "./agreement.ts";
 import type {
   ApplyReport,
@@ -93,6 +94,8 @@ export class SiteControl implements Control, AsyncDisposable {
   readonly #silent = new SilentSources(() => performance.now());
   readonly #differ: Differ;
   readonly #shadows: Shadows;
+  /** Of the policies that explanations, diffs and shadows compile: they decide one event after the other. */
+  readonly #workspace = new Workspace();
   readonly #membership: Membership;
   readonly #expiry: UserExpiry;
   /** What each peer was offered last, as text. */
@@ -248,6 +251,7 @@ export class SiteControl implements Control, AsyncDisposable {
       knowledge: this.#peering.knowledge(),
       keys: await this.#options.tenantKeys.load(tenant),
       request,
+      workspace: this.#workspace,
     });
   }
 
@@ -375,7 +379,8 @@ export class SiteControl implements Control, AsyncDisposable {
 
   async #compileOptions(tenant: string, policy: ExportPolicy): Promise<CompileOptions> {
     const schemas = this.#desired().tenants.find(({ name }) => name === tenant)?.schemas;
-    return { tenant, policy, schemas, keys: await this.#options.tenantKeys.load(tenant) };
+    const keys = await this.#options.tenantKeys.load(tenant);
+    return { tenant, policy, schemas, keys, workspace: this.#workspace };
   }
 
   /** Whether the site behind an API prefix answers and has proved its key. */

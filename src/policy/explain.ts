@@ -6,6 +6,7 @@ import type { SchemaDocument } from "../model/schema/contract.ts";
 import type { ExportPolicy } from "../model/schema/policy.ts";
 import { type CompiledPolicy, type CompiledRule, compilePolicy } from "./compile.ts";
 import { applyRule, matchesSubject } from "./decide.ts";
+import type { Workspace } from "./redact/workspace.ts";
 import { compileRoute } from "./route.ts";
 
 /** What one rule said, up to the rule that decided. */
@@ -40,6 +41,8 @@ export interface ExplainContext {
   readonly exports: readonly ExportPolicy[];
   readonly keys?: PolicyKeys | undefined;
   readonly schemas?: readonly SchemaDocument[] | undefined;
+  /** Scratch memory to share with other policies: a new one costs more than an explanation. */
+  readonly workspace?: Workspace | undefined;
 }
 
 /**
@@ -48,11 +51,11 @@ export interface ExplainContext {
  * @throws {LeafmeshError} `policy_invalid` when a policy does not compile
  */
 export function explainEvent(context: ExplainContext, event: MeshEvent): Explanation[] {
-  const { site, tenant, keys, schemas } = context;
+  const { site, tenant, keys, schemas, workspace } = context;
   return context.exports
     .filter((policy) => (policy.origin ?? site) === event.origin)
     .flatMap((policy) => {
-      const compiled = compilePolicy({ tenant, policy, keys, schemas });
+      const compiled = compilePolicy({ tenant, policy, keys, schemas, workspace });
       const route = compileRoute(policy);
       const { decision, steps } = explainPolicy(compiled, event);
       return policy.to.map(

@@ -34,7 +34,9 @@ export class Scanner implements MachineEditor {
   readonly #root: PathState;
   readonly #editor: Editor;
   readonly #maxBytes: number;
+  /** Of the workspace's generation; in another one they are gone. */
   #tables: Tables | null = null;
+  #generation = 0;
   #fault: Fault = FAULT.ok;
 
   /** Without `root` and `editor` nothing is selected. */
@@ -63,7 +65,7 @@ export class Scanner implements MachineEditor {
     const workspace = this.#workspace;
     const length = data.length;
     if (length > this.#maxBytes) return FAULT.tooLarge;
-    const tables = this.#tables ?? this.#prepare();
+    const tables = this.#generation === workspace.generation && this.#tables ? this.#tables : this.#prepare();
     workspace.load(data);
     workspace.editor = this;
     const { machine } = workspace;
@@ -126,6 +128,7 @@ export class Scanner implements MachineEditor {
   #prepare(): Tables {
     const { machine } = this.#workspace;
     this.#tables = writeTables(this.#root, machine.memory, (bytes) => this.#workspace.reserve(bytes));
+    this.#generation = this.#workspace.generation;
     return this.#tables;
   }
 }

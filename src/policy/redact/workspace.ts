@@ -11,6 +11,8 @@ const KEEP_BYTES = 4 * 1024 * 1024;
 const SMALL_BYTES = 16 * 1024;
 /** Bytes behind the payload: its zero, and what the scanner may read further on. */
 const BEHIND = 16;
+/** Tables of more scanners than have room here are written again when they are wanted. */
+const TABLE_BYTES = 256 * 1024;
 /** Below this a loop is faster than a call of `copyWithin`. */
 const LOOP_BYTES = 32;
 /** Place of the fault, members, elements removed, whether text is special. */
@@ -23,6 +25,8 @@ export class Workspace {
   results = new Int32Array(RESULTS);
   /** Where the payload begins in the scanner's memory. */
   base = 0;
+  /** Counts how often what was reserved has been taken back. */
+  generation = 0;
   /** Whom the scanner asks. */
   editor: MachineEditor | null = null;
 
@@ -42,11 +46,15 @@ export class Workspace {
     return this.#machine ?? this.#start();
   }
 
-  /** Address of `bytes` bytes of the scanner's memory, to be kept as long as the workspace. A payload that is loaded is lost. */
+  /** Address of `bytes` bytes of the scanner's memory, to be kept for as long as `generation` stays. A payload that is loaded is lost. */
   reserve(bytes: number): number {
-    const { memory } = this.machine;
+    const { memory, freePlace } = this.machine;
+    if (this.base + bytes > TABLE_BYTES) {
+      this.generation++;
+      this.base = align(freePlace());
+    }
     const place = this.base;
-    const end = (place + bytes + 7) & ~7;
+    const end = align(place + bytes);
     if (end > memory.buffer.byteLength) grow(memory, end);
     this.base = end;
     this.#look();
@@ -155,7 +163,7 @@ export class Workspace {
   #start(): Machine {
     const machine = startMachine(() => this.editor as MachineEditor);
     this.#machine = machine;
-    this.base = Math.max(this.base, (machine.freePlace() + 7) & ~7);
+    this.base = Math.max(this.base, align(machine.freePlace()));
     this.#look();
     return machine;
   }
@@ -177,6 +185,8 @@ export class Workspace {
       this.base < memory.buffer.byteLength ? new Uint8Array(memory.buffer, this.base) : new Uint8Array(0);
   }
 }
+
+const align = (address: number) => (address + 7) & ~7;
 
 /** Grows a memory to `bytes` bytes at least. */
 function grow(memory: WebAssembly.Memory, bytes: number): void {

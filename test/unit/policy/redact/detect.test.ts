@@ -1,6 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import type { Redaction } from "../../../../src/model/schema/policy.ts";
 import { compileRedactor, redactionProblems } from "../../../../src/policy/redact/mod.ts";
+import { Workspace } from "../../../../src/policy/redact/workspace.ts";
+
+const workspace = new Workspace();
 
 const encoder = new TextEncoder();
 const keys = {
@@ -9,7 +12,7 @@ const keys = {
 };
 
 function redact(json: string, redactions: readonly Redaction[]): string {
-  const result = compileRedactor(redactions, { keys, tenant: "acme" }).apply(encoder.encode(json));
+  const result = compileRedactor(redactions, { keys, tenant: "acme", workspace }).apply(encoder.encode(json));
   return result.type === "ok" ? new TextDecoder().decode(result.data) : `${result.reason}: ${result.error}`;
 }
 type Detect = NonNullable<Extract<Redaction, { with: "mask" }>["detect"]>;

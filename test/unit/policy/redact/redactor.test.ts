@@ -6,6 +6,9 @@ import {
   type RedactorOptions,
   redactionProblems,
 } from "../../../../src/policy/redact/mod.ts";
+import { Workspace } from "../../../../src/policy/redact/workspace.ts";
+
+const workspace = new Workspace();
 
 const encoder = new TextEncoder();
 const pseudonymKey = { id: "k1", secret: encoder.encode("0123456789abcdef") };
@@ -15,7 +18,7 @@ function redact(
   redactions: Redaction[],
   options: RedactorOptions = { keys: { pseudonym: pseudonymKey } },
 ): string {
-  const result = compileRedactor(redactions, options).apply(encoder.encode(json));
+  const result = compileRedactor(redactions, { workspace, ...options }).apply(encoder.encode(json));
   return result.type === "ok" ? new TextDecoder().decode(result.data) : `${result.reason}: ${result.error}`;
 }
 const mask = (path: string): Redaction => ({ path, with: "mask" });
