@@ -76,5 +76,10 @@ export const ExplainResponse: z.ZodType<ShownReport> = z
         })
         .meta({ id: "ExplainPeer" }),
     ),
+    notes: z
+      .array(z.string())
+      .meta({
+        description: "What is shown otherwise than peers would get it, such as keys that are not there yet",
+      }),
   })
   .meta({ id: "Explanation" });

@@ -201,6 +201,8 @@ export interface ExplainReport {
   readonly tenant: string;
   readonly subject: string;
   readonly peers: readonly ExplainPeer[];
+  /** What is shown otherwise than peers would get it. */
+  readonly notes: readonly string[];
 }
 
 export interface DeadLetter {

@@ -1,8 +1,10 @@
 /** What would happen to one event, peer by peer, and why. Nothing is published. */
 import { unreachable } from "../model/errors.ts";
 import type { Decision, MeshEvent } from "../model/event.ts";
-import type { PolicyKeys } from "../model/keys.ts";
+import type { KeyKind, PolicyKeys } from "../model/keys.ts";
+import type { ExportPolicy } from "../model/schema/policy.ts";
 import { matches } from "../model/subject.ts";
+import { usedKeys } from "../policy/compile.ts";
 import { type Explanation, explainEvent } from "../policy/explain.ts";
 import { headerBlock, headerRecord } from "../policy/header_text.ts";
 import type { Workspace } from "../policy/redact/workspace.ts";
@@ -21,6 +23,7 @@ export interface ExplainInput {
   readonly request: ExplainRequest;
   /** Scratch memory for the policies. */
   readonly workspace: Workspace;
+  readonly notes: readonly string[];
 }
 
 /** Explains an event for every peer of the site. */
@@ -49,6 +52,7 @@ export function explainForPeers(input: ExplainInput): ExplainReport {
   return {
     tenant,
     subject: request.subject,
+    notes: input.notes,
     peers: input.peers.map((peer) => {
       const found = explanations.find((one) => one.peer === peer);
       return found === undefined ? noExport(peer, tenant, origin) : describe(input, found, origin);
@@ -130,4 +134,15 @@ function reasonOf(decision: Decision, accepted: "yes" | "no" | "unknown", peer: 
     default:
       return unreachable(decision);
   }
+}
+
+/** What is to be said where policies write with keys that the tenant does not have yet. */
+export function keyNotes(
+  tenant: string,
+  missing: readonly KeyKind[],
+  policies: readonly ExportPolicy[],
+): string[] {
+  return missing
+    .filter((kind) => policies.some((policy) => usedKeys(policy).includes(kind)))
+    .map((kind) => `${tenant} has no ${kind} key yet: what is shown is written with one that is not kept`);
 }

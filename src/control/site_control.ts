@@ -5,7 +5,7 @@ import type { DesiredState, DesiredTenant } from "../model/desired.ts";
 import { errorText, LeafmeshError } from "../model/errors.ts";
 import type { EventScan } from "../model/event_scan.ts";
 import { type LintReport, lintReport } from "../model/finding.ts";
-import type { KeyInfo, KeyKind } from "../model/keys.ts";
+import type { KeyInfo, KeyKind, PolicyKeys } from "../model/keys.ts";
 import { siteApiPrefix, siteApiReset, tenantAccount } from "../model/names.ts";
 import type { ExportPolicy } from "../model/schema/policy.ts";
 import type { SiteFile } from "../model/schema/site.ts";
@@ -35,7 +35,7 @@ import type { Audit } from "./audit/audit.ts";
 import { candidacy } from "./candidate.ts";
 import type { DiffReport, DiffRequest, ShadowReport } from "./compare_api.ts";
 import { Differ } from "./diff.ts";
-import { explainForPeers } from "./explain.ts";
+import { explainForPeers, keyNotes } from "./explain.ts";
 import { importPosition } from "./import_position.ts";
 import { reportLinks, revokedLink } from "./link_report.ts";
 import type { LinkTrust } from "./link_trust.ts";
@@ -166,7 +166,8 @@ export class SiteControl implements Control, AsyncDisposable {
       desired: () => this.#desired(),
       wanted: () =>
         this.state.list("shadow").map(({ ref, document }) => ({ ...ref, rules: document.value.rules })),
-      optionsOf: (tenant, policy) => this.#compileOptions(tenant, policy),
+      optionsOf: async (tenant, policy) =>
+        this.#compileOptions(tenant, policy, await options.tenantKeys.load(tenant)),
       log,
     });
   }
@@ -243,13 +244,20 @@ export class SiteControl implements Control, AsyncDisposable {
   async explain(tenant: string, request: ExplainRequest): Promise<ExplainReport> {
     const state = this.#desired();
     this.#requireTenant(tenant);
+    const exports = planExports(state).filter((plan) => plan.tenant.name === tenant);
+    const { keys, missing } = await this.#options.tenantKeys.peek(tenant);
     return explainForPeers({
       site: state.site,
       tenant,
-      exports: planExports(state).filter((plan) => plan.tenant.name === tenant),
+      exports,
       peers: state.peers.map((peer) => peer.name),
       knowledge: this.#peering.knowledge(),
-      keys: await this.#options.tenantKeys.load(tenant),
+      keys,
+      notes: keyNotes(
+        tenant,
+        missing,
+        exports.map(({ policy }) => policy),
+      ),
       request,
       workspace: this.#workspace,
     });
@@ -257,10 +265,15 @@ export class SiteControl implements Control, AsyncDisposable {
 
   async diff(tenant: string, name: string, request: DiffRequest): Promise<DiffReport> {
     this.state.check({ type: "shadow", tenant, name }, { rules: [...request.rules] });
-    const sides = await candidacy(this.#desired(), tenant, name, request.rules, (...of) =>
-      this.#compileOptions(...of),
-    );
-    return await this.#differ.run(tenant, name, sides, request);
+    const { keys, missing } = await this.#options.tenantKeys.peek(tenant);
+    const policies: ExportPolicy[] = [];
+    const optionsOf = async (of: string, policy: ExportPolicy) => {
+      policies.push(policy);
+      return this.#compileOptions(of, policy, keys);
+    };
+    const sides = await candidacy(this.#desired(), tenant, name, request.rules, optionsOf);
+    const report = await this.#differ.run(tenant, name, sides, request);
+    return { ...report, notes: [...report.notes, ...keyNotes(tenant, missing, policies)] };
   }
 
   async shadow(tenant: string, name: string, samples: boolean): Promise<ShadowReport> {
@@ -278,7 +291,6 @@ export class SiteControl implements Control, AsyncDisposable {
 
   async keys(tenant: string): Promise<readonly KeyInfo[]> {
     this.#requireTenant(tenant);
-    await this.#options.tenantKeys.load(tenant);
     return await this.#options.tenantKeys.list(tenant);
   }
 
@@ -377,9 +389,8 @@ export class SiteControl implements Control, AsyncDisposable {
     return this.state.desired().state;
   }
 
-  async #compileOptions(tenant: string, policy: ExportPolicy): Promise<CompileOptions> {
+  #compileOptions(tenant: string, policy: ExportPolicy, keys: PolicyKeys): CompileOptions {
     const schemas = this.#desired().tenants.find(({ name }) => name === tenant)?.schemas;
-    const keys = await this.#options.tenantKeys.load(tenant);
     return { tenant, policy, schemas, keys, workspace: this.#workspace };
   }
 

@@ -27,6 +27,8 @@ export class TenantKeys {
   readonly #folder: string;
   readonly #loaded = new Map<string, Promise<PolicyKeys>>();
   readonly #active = new Map<string, PolicyKeys>();
+  /** Keys of {@link peek} that are in no file, by kind and tenant. */
+  readonly #unsaved = new Map<string, Uint8Array>();
 
   constructor(dataFolder: string) {
     this.#folder = keysFolder(dataFolder);
@@ -51,6 +53,24 @@ export class TenantKeys {
       if (this.#loaded.get(tenant) === loading) this.#loaded.delete(tenant);
       throw thrown;
     }
+  }
+
+  /**
+   * The active keys of a tenant for what is only shown: nothing is made. In place of a kind that has none yet, which `missing`
+   * names, there is a key that only this object knows, the same each time. @throws LeafmeshError as {@link load}
+   */
+  async peek(tenant: string): Promise<{ readonly keys: PolicyKeys; readonly missing: readonly KeyKind[] }> {
+    const missing: KeyKind[] = [];
+    const newest = async (kind: KeyKind) => {
+      const [key] = await this.#keys(tenant, kind);
+      if (key !== undefined) return { id: key.id, secret: key.secret };
+      missing.push(kind);
+      const secret = this.#unsaved.get(`${kind} ${tenant}`) ?? new Uint8Array(randomBytes(SECRET_BYTES));
+      this.#unsaved.set(`${kind} ${tenant}`, secret);
+      return { id: keyId(kind, secret), secret };
+    };
+    const keys = { pseudonym: await newest("pseudonym"), encrypt: await newest("encrypt") };
+    return { keys, missing };
   }
 
   /** What {@link load} has found last; empty before. */

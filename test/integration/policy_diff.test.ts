@@ -1,5 +1,7 @@
 /** A candidate is held against stored events on real servers, while events flow: nothing of the flow changes. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
 import type { JetStreamManager } from "@nats-io/jetstream";
 import type { DiffDocument } from "../../routes/answers.ts";
 import { faults, Load, readLog } from "../support/ledger.ts";
@@ -237,4 +239,18 @@ test("rules that are not valid are refused with all problems, as the export itse
       "rules[1].redact[0].path",
     ]);
   }
+}, 60_000);
+
+test("a diff and an explanation make no keys, and say where they show values of keys that are not there yet", async () => {
+  const berlin = mesh.site("berlin");
+  const keys = async () =>
+    (await readdir(join(berlin.dataFolder, "keys"))).filter((name) => name.includes("_bolt."));
+  const before = await keys();
+  const rules = [{ subjects: ["bolt.telemetry.>"], redact: [{ path: "$.email", with: "pseudonym" }] }];
+  const { report } = await diff({ rules, last: 10 }, "/v1/tenants/bolt/exports/all/diff");
+  expect(report.notes.join()).toContain("bolt has no pseudonym key yet");
+  const explained = await berlin.api("POST", "/v1/explain", { subject: "bolt.telemetry.x", data: {} });
+  expect(await explained.json()).toMatchObject({ notes: [], peers: [{ outcome: "forward" }] });
+  expect(before).toEqual([]);
+  expect(await keys()).toEqual([]);
 }, 60_000);

@@ -55,7 +55,8 @@ async function payloadOf({ flag, effects }: Call): Promise<{ dataText?: string; 
 function explanationText(report: Explanation): string {
   const head = `${report.subject}, tenant ${report.tenant}`;
   if (report.peers.length === 0) return `${head}: no peers`;
-  return [head, ...report.peers.map(peerText)].join("\n\n");
+  const notes = report.notes.map((note) => `note: ${note}`);
+  return [head, ...report.peers.map(peerText), ...notes].join("\n\n");
 }
 
 function peerText(peer: Peer): string {

@@ -30,6 +30,23 @@ describe("TenantKeys", () => {
     }
   });
 
+  test("peek() makes nothing: what is missing is one key, until there is a file", async () => {
+    const keys = new TenantKeys(temp.path);
+    await keys.load("globex");
+    const files = async () => (await readdir(join(temp.path, "keys"))).toSorted();
+    const before = await files();
+    const first = await keys.peek("acme");
+    expect(first.missing).toEqual(["pseudonym", "encrypt"]);
+    expect(first.keys.pseudonym?.secret.length).toBe(32);
+    expect(await keys.peek("acme")).toEqual(first);
+    expect(keys.active("acme")).toEqual({});
+    expect(await keys.list("acme")).toEqual([]);
+    expect(await files()).toEqual(before);
+    const loaded = await keys.load("acme");
+    expect(loaded.pseudonym?.id).not.toBe(first.keys.pseudonym?.id);
+    expect(await keys.peek("acme")).toEqual({ keys: loaded, missing: [] });
+  });
+
   test("active() knows what was loaded last, and nothing before", async () => {
     const keys = new TenantKeys(temp.path);
     expect(keys.active("acme")).toEqual({});

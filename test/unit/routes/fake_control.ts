@@ -314,7 +314,7 @@ export function createFakeControl(): FakeControl {
     links: async () => fake.linked,
     async explain(tenant, request) {
       fake.explained = request;
-      return { tenant, subject: request.subject, peers: fake.peers };
+      return { tenant, subject: request.subject, peers: fake.peers, notes: [] };
     },
     async diff(tenant, name, request) {
       fake.diffed = request;
