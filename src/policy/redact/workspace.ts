@@ -20,9 +20,9 @@ const RESULTS = 4;
 
 export class Workspace {
   /** The payload and a zero byte. Replaced when it must grow: read it again after every edit. */
-  bytes = new Uint8Array(0);
+  bytes: Uint8Array = new Uint8Array(0);
   /** What the last pass has found out, see `wasm/scan.ts`. Replaced together with `bytes`. */
-  results = new Int32Array(RESULTS);
+  results: Int32Array = new Int32Array(RESULTS);
   /** Where the payload begins in the scanner's memory. */
   base = 0;
   /** Counts how often what was reserved has been taken back. */
