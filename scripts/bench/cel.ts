@@ -7,8 +7,9 @@ import { parseArgs } from "node:util";
 import { type CelInput, celEnv, parse as parseBuf, plan } from "@bufbuild/cel";
 import { strings } from "@bufbuild/cel/ext";
 import { Environment } from "@marcbachmann/cel-js";
-import { compileExpression, type Variables } from "../../src/policy/cel/environment.ts";
+import { compileExpression } from "../../src/policy/cel/environment.ts";
 import { Timestamp } from "../../src/policy/cel/values.ts";
+import { CONDITION_VARIABLES } from "../../src/policy/predicate.ts";
 import { sectionTable, unclaimedTable } from "../../test/support/cel_report.ts";
 
 const CONDITIONS = {
@@ -19,15 +20,6 @@ const CONDITIONS = {
   has: 'size < 1000 && has(data.customer.tier) && data.customer.tier == "gold"',
 } as const;
 
-const VARIABLES: Variables = [
-  ["subject", "string"],
-  ["origin", "string"],
-  ["size", "int"],
-  ["time", "google.protobuf.Timestamp"],
-  ["tokens", "list<string>"],
-  ["headers", "map<string, string>"],
-  ["data", "dyn"],
-];
 const DATA = {
   total: 12.5,
   customer: { email: "ada@example.org", country: "DE", tier: "gold" },
@@ -43,7 +35,7 @@ const VALUES: Record<string, unknown> = {
   data: DATA,
 };
 
-const SLOTS = VARIABLES.map(([name]) => (name === "time" ? new Timestamp(0n) : VALUES[name]));
+const SLOTS = CONDITION_VARIABLES.map(([name]) => (name === "time" ? new Timestamp(0n) : VALUES[name]));
 
 interface Engine {
   compile(text: string): () => unknown;
@@ -53,7 +45,7 @@ const env = celEnv({ funcs: strings });
 const ENGINES: Readonly<Record<"ours" | "celJs" | "buf", Engine>> = {
   ours: {
     compile(text) {
-      const compiled = compileExpression(text, { variables: VARIABLES, result: "bool" });
+      const compiled = compileExpression(text, { variables: CONDITION_VARIABLES, result: "bool" });
       if (compiled.type === "invalid") throw new Error(compiled.problem);
       return () => compiled.evaluate({ slots: [...SLOTS], left: 1_000_000 });
     },
@@ -61,7 +53,7 @@ const ENGINES: Readonly<Record<"ours" | "celJs" | "buf", Engine>> = {
   celJs: {
     compile(text) {
       const environment = new Environment({ unlistedVariablesAreDyn: false });
-      for (const [name, type] of VARIABLES) environment.registerVariable(name, type);
+      for (const [name, type] of CONDITION_VARIABLES) environment.registerVariable(name, type);
       const parsed = environment.parse(text);
       parsed.check();
       return () => parsed({ ...VALUES });

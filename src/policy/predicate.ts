@@ -4,7 +4,12 @@
  */
 import { LeafmeshError } from "../model/errors.ts";
 import type { MeshEvent } from "../model/event.ts";
-import { type Compilation, type CompiledExpression, compileExpression } from "./cel/environment.ts";
+import {
+  type Compilation,
+  type CompiledExpression,
+  compileExpression,
+  type Variables,
+} from "./cel/environment.ts";
 import { CelFailure } from "./cel/failure.ts";
 import { Timestamp, UNREADABLE } from "./cel/values.ts";
 import { HeaderCursor } from "./header_block.ts";
@@ -29,8 +34,8 @@ export const MOST_STEPS = 50_000_000;
 const TRUE: PredicateResult = { type: "value", value: true };
 const FALSE: PredicateResult = { type: "value", value: false };
 
-/** In the order of their slots. */
-const VARIABLES = [
+/** What conditions see, with its types, in the order of their slots. */
+export const CONDITION_VARIABLES: Variables = [
   ["subject", "string"],
   ["origin", "string"],
   ["size", "int"],
@@ -38,13 +43,13 @@ const VARIABLES = [
   ["tokens", "list<string>"],
   ["headers", "map<string, string>"],
   ["data", "dyn"],
-] as const;
+];
 
 function check(text: string): Compilation {
   if (text.length > MAX_LENGTH) {
     return { type: "invalid", problem: `it is longer than ${MAX_LENGTH} characters` };
   }
-  return compileExpression(text, { variables: VARIABLES, result: "bool" });
+  return compileExpression(text, { variables: CONDITION_VARIABLES, result: "bool" });
 }
 
 /** Why a condition does not compile; `null` when it does. */
