@@ -5,7 +5,10 @@ import { type JsonValue, query } from "jsonpath-rfc9535";
 import type { Redaction, Rule } from "../../../../src/model/schema/policy.ts";
 import { isRedacted, treatmentOf } from "../../../../src/policy/lint/fields.ts";
 import { compileRedactor } from "../../../../src/policy/redact/mod.ts";
+import { Workspace } from "../../../../src/policy/redact/workspace.ts";
 import { seeded } from "../subjects.ts";
+
+const workspace = new Workspace();
 
 const mask = (...paths: string[]): Redaction[] => paths.map((path) => ({ path, with: "mask" }));
 const remove = (...paths: string[]): Redaction[] => paths.map((path) => ({ path, with: "remove" }));
@@ -98,7 +101,7 @@ describe("isRedacted()", () => {
     let covered = 0;
     fc.assert(
       fc.property(path, fc.array(path, { minLength: 1, maxLength: 3 }), (wanted, paths) => {
-        const redactor = compileRedactor(mask(...paths));
+        const redactor = compileRedactor(mask(...paths), { workspace });
         const left = DOCUMENTS.some(({ bytes, value }) => {
           const redacted = redactor.apply(bytes);
           if (redacted.type === "failed") throw new Error(redacted.error);
