@@ -76,10 +76,8 @@ export const ExplainResponse: z.ZodType<ShownReport> = z
         })
         .meta({ id: "ExplainPeer" }),
     ),
-    notes: z
-      .array(z.string())
-      .meta({
-        description: "What is shown otherwise than peers would get it, such as keys that are not there yet",
-      }),
+    notes: z.array(z.string()).meta({
+      description: "What is shown otherwise than peers would get it, such as keys that are not there yet",
+    }),
   })
   .meta({ id: "Explanation" });
