@@ -118,5 +118,19 @@ export const SiteReport: z.ZodType<report.SiteReport> = z
     }),
     startedAt: z.string(),
     converged: z.boolean(),
+    links: z.object({
+      mode: z.enum(["tls", "plain"]),
+      advertise: z.string().meta({ description: "What peers dial, host:port" }),
+      ca: z.string().meta({ description: "CA of this site, PEM, to give to peers" }),
+      certificates: z.array(
+        z.object({
+          kind: z.enum(["ca", "link", "peer_ca"]),
+          peer: z.string().nullable(),
+          fingerprint: z.string().meta({ description: "SHA-256 of the public key, hex" }),
+          notAfter: z.string(),
+          problem: z.string().nullable(),
+        }),
+      ),
+    }),
   })
   .meta({ id: "Site" });

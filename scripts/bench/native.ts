@@ -35,6 +35,7 @@ const { values } = parseArgs({
     events: { type: "string", default: "300000" },
     runs: { type: "string", default: "5" },
     sync: { type: "string", default: "2m" },
+    links: { type: "string", default: "plain" },
   },
 });
 const events = Number(values.events);
@@ -53,6 +54,8 @@ await using sites = await startSites({
     austin: { tenants: [{ tenant: TENANT, imports }] },
   },
   links: [["austin", "tokyo"]],
+  // The bare link that it is compared with is plain; --links tls says what TLS costs.
+  mode: values.links === "tls" ? "tls" : "plain",
   sync,
 });
 const tokyo = sites.site("tokyo");

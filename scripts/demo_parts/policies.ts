@@ -15,6 +15,8 @@ export interface SiteFileInput {
   readonly addresses: Readonly<Record<Site, SiteAddresses>>;
   /** Public site keys. */
   readonly keys: Readonly<Record<Site, string>>;
+  /** Certificates of the sites' CAs, PEM. */
+  readonly cas: Readonly<Record<Site, string>>;
   /** Public keys of the apps' users. */
   readonly users: Readonly<Record<Tenant, string>>;
 }
@@ -77,9 +79,10 @@ ${renderImports("acme", peers)}
 `;
 }
 
-function renderPeer({ site, addresses, keys }: SiteFileInput, peer: Site): string {
-  const dial = DIALS[site] === peer ? `\n    dial: nats-leaf://${addresses[peer].leaf}` : "";
-  return `  - name: ${peer}${dial}\n    key: ${keys[peer]}`;
+function renderPeer({ site, addresses, keys, cas }: SiteFileInput, peer: Site): string {
+  const dial = DIALS[site] === peer ? `\n    dial: tls://${addresses[peer].leaf}` : "";
+  const ca = cas[peer].trimEnd().replaceAll("\n", "\n      ");
+  return `  - name: ${peer}${dial}\n    key: ${keys[peer]}\n    ca: |\n      ${ca}`;
 }
 
 function renderImports(tenant: Tenant, peers: readonly Site[]): string {

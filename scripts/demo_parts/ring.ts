@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePorts } from "../../src/nats/addresses.ts";
 import { keysFolder, loadSigningKey, loadSiteKeys, type SigningKey } from "../../src/nats/keys.ts";
+import { SitePki } from "../../src/nats/pki/site_pki.ts";
 import { DIALS, peersOf, renderSiteFile, type SiteAddresses } from "./policies.ts";
 import { SITES, type Site, TENANTS, type Tenant } from "./scenario.ts";
 import { SidecarProcess } from "./sidecar_process.ts";
@@ -103,10 +104,12 @@ export class Ring implements AsyncDisposable {
 
   async #writeSiteFiles(): Promise<void> {
     const keys: Record<string, string> = {};
+    const cas: Record<string, string> = {};
     for (const site of SITES) {
       const data = join(this.folder, site);
       await mkdir(data, { mode: 0o700 });
       keys[site] = (await loadSiteKeys(data)).site.publicKey;
+      cas[site] = (await SitePki.load(data, { site })).caPem;
     }
     for (const site of SITES) {
       const text = renderSiteFile({
@@ -114,6 +117,7 @@ export class Ring implements AsyncDisposable {
         data: `./${site}`,
         addresses: this.addresses,
         keys: bySite((one) => keys[one] ?? ""),
+        cas: bySite((one) => cas[one] ?? ""),
         users: { acme: this.users.acme.publicKey, globex: this.users.globex.publicKey },
       });
       await writeFile(this.siteFile(site), text);

@@ -166,6 +166,31 @@ export interface SiteReport {
   };
   readonly startedAt: string;
   readonly converged: boolean;
+  readonly links: LinksReport;
+}
+
+/** A certificate of this site, or one that it trusts. */
+export interface CertificateReport {
+  /** `ca`: of this site's CA. `link`: what it shows on its links. `peer_ca`: of a peer's CA. */
+  readonly kind: "ca" | "link" | "peer_ca";
+  /** `null`: this site's own. */
+  readonly peer: string | null;
+  /** SHA-256 of its public key, hex. */
+  readonly fingerprint: string;
+  /** RFC 3339. */
+  readonly notAfter: string;
+  /** What must be done, soon; `null`: nothing. */
+  readonly problem: string | null;
+}
+
+/** How this site speaks its links, and whom it trusts. */
+export interface LinksReport {
+  readonly mode: "tls" | "plain";
+  /** What peers dial, `host:port`. */
+  readonly advertise: string;
+  /** This site's CA, PEM, to give to peers; while it rotates both. */
+  readonly ca: string;
+  readonly certificates: readonly CertificateReport[];
 }
 
 /** An event to explain: nothing is published. */

@@ -35,6 +35,8 @@ export interface Expected {
   readonly from: string;
   readonly to: string;
   readonly key: string;
+  /** The key that takes its place, while it rotates. */
+  readonly nextKey?: string | undefined;
   /** Where a message came from, for errors: `the site at nats-leaf://…`. */
   readonly sender: string;
   readonly nonce?: string;
@@ -57,12 +59,12 @@ export function openMessage(sealed: string, expected: Expected): Message {
   if (message.from !== expected.from) {
     throw refuse(`says that it is ${message.from}; expected ${expected.from}`);
   }
-  if (envelope.key !== expected.key) {
+  if (envelope.key !== expected.key && envelope.key !== expected.nextKey) {
     throw refuse(`signs as ${message.from} with key ${envelope.key}; expected ${expected.key}`);
   }
   const bytes = new TextEncoder().encode(envelope.message);
-  if (!verifySignature(expected.key, bytes, Buffer.from(envelope.signature, "base64"))) {
-    throw refuse(`sent a message whose signature is not that of ${expected.key}`);
+  if (!verifySignature(envelope.key, bytes, Buffer.from(envelope.signature, "base64"))) {
+    throw refuse(`sent a message whose signature is not that of ${envelope.key}`);
   }
   if (message.to !== expected.to)
     throw refuse(`sent a message that is meant for ${message.to}, not ${expected.to}`);

@@ -1,6 +1,7 @@
 /** For each link and each route: connected, active, lag, last event, and why it does not flow. Pure. */
 import type { ConsumerInfo, StreamInfo } from "@nats-io/jetstream";
 import type { RevokedPeer } from "../model/desired.ts";
+import { type LinkMode, linkProblem } from "../model/links.ts";
 import { inStream, mirrorStream, siteApiPrefix } from "../model/names.ts";
 import type { Peer } from "../model/schema/site.ts";
 import type { LeafStatus } from "../nats/system_api.ts";
@@ -23,6 +24,9 @@ export interface LinkInput {
   /** Why a peer was refused or does not answer. */
   readonly why: (peer: string) => string | null;
   readonly views: ReadonlyMap<string, ViewReport>;
+  readonly mode?: LinkMode;
+  /** Why the link of a peer failed last, in the words of the server; `null`: not known. */
+  readonly failure?: (peer: Peer) => string | null;
 }
 
 /** Reports all links. */
@@ -42,7 +46,7 @@ export function reportLinks(input: LinkInput): LinkReport[] {
       verified: knowledge.verified,
       rttMs: leaf.type === "up" ? leaf.rttMs : null,
       revoked: null,
-      why: whyLink(peer, connected, knowledge, input.why(peer.name)),
+      why: whyLink(input, peer, connected, knowledge),
       routes: [
         ...input.plan.out
           .filter((route) => route.peer === peer.name)
@@ -70,14 +74,14 @@ export function revokedLink({ name, key, at }: RevokedPeer, connected: boolean):
   };
 }
 
-function whyLink(
-  peer: Peer,
-  connected: boolean,
-  knowledge: PeerKnowledge,
-  said: string | null,
-): string | null {
+function whyLink(input: LinkInput, peer: Peer, connected: boolean, knowledge: PeerKnowledge): string | null {
+  const said = input.why(peer.name);
+  const problem = linkProblem(peer, input.mode ?? "plain");
+  if (problem !== null) return problem;
   if (knowledge.verified === "no") return said;
   if (connected) return said;
+  const failure = input.failure?.(peer) ?? null;
+  if (failure !== null) return failure;
   return peer.dial === undefined
     ? `${peer.name} has not dialled us, or with another key than ${peer.key}`
     : `no leaf connection to ${peer.dial}: the site is down, the address is wrong, or it does not know our key`;

@@ -42,7 +42,8 @@ export interface PeeringHost {
 
 /** What is known of one peer, and the last thing that went wrong with it. */
 interface PeerState {
-  readonly key: string;
+  key: string;
+  nextKey: string | undefined;
   knowledge: PeerKnowledge;
   /** Why the peer was refused or does not answer; `null` after a good answer. */
   why: string | null;
@@ -117,9 +118,14 @@ export class Peering implements AsyncDisposable {
 
   #state(peer: Peer): PeerState {
     const there = this.#states.get(peer.name);
-    if (there !== undefined && there.key === peer.key) return there;
+    const { key, nextKey } = peer;
+    // A key that was announced as the next one is of the same peer.
+    if (there !== undefined && (there.key === key || there.nextKey === key)) {
+      return Object.assign(there, { key, nextKey });
+    }
     const state: PeerState = {
-      key: peer.key,
+      key,
+      nextKey,
       knowledge: UNKNOWN_PEER,
       why: null,
       syncing: false,
@@ -182,7 +188,14 @@ export class Peering implements AsyncDisposable {
     }
     const sender =
       peer.dial === undefined ? `the site that dialled as ${peer.name}` : `the site at ${peer.dial}`;
-    const opened = openMessage(answer.string(), { from: peer.name, to: site, key: peer.key, sender, nonce });
+    const opened = openMessage(answer.string(), {
+      from: peer.name,
+      to: site,
+      key: peer.key,
+      nextKey: peer.nextKey,
+      sender,
+      nonce,
+    });
     const refusal = Refusal.safeParse(opened.body);
     if (refusal.success) throw new LeafmeshError("peer_unreachable", `${peer.name}: ${refusal.data.error}`);
     return opened.body;
@@ -228,7 +241,13 @@ export class Peering implements AsyncDisposable {
     let nonce = NO_NONCE;
     try {
       const sender = `the site that speaks as ${peer.name}`;
-      const message = openMessage(request.string(), { from: peer.name, to: site, key: peer.key, sender });
+      const message = openMessage(request.string(), {
+        from: peer.name,
+        to: site,
+        key: peer.key,
+        nextKey: peer.nextKey,
+        sender,
+      });
       nonce = message.nonce;
       // A signature is for one verb: a request must not be asked again as another one.
       if (message.verb !== verb) throw new LeafmeshError("request_invalid", "it was signed for another verb");

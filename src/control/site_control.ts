@@ -6,9 +6,10 @@ import { errorText, LeafmeshError } from "../model/errors.ts";
 import type { EventScan } from "../model/event_scan.ts";
 import { type LintReport, lintReport } from "../model/finding.ts";
 import type { KeyInfo, KeyKind, PolicyKeys } from "../model/keys.ts";
+import type { LinkMode } from "../model/links.ts";
 import { siteApiPrefix, siteApiReset, tenantAccount } from "../model/names.ts";
 import type { ExportPolicy } from "../model/schema/policy.ts";
-import type { SiteFile } from "../model/schema/site.ts";
+import type { Peer, SiteFile } from "../model/schema/site.ts";
 import type { ShadowNumbers } from "../model/shadow.ts";
 import { consumerResetSubject, resetConsumer } from "../nats/consumer_reset.ts";
 import type { SigningKey } from "../nats/keys.ts";
@@ -73,6 +74,12 @@ export interface SiteControlOptions {
   readonly state: KvStateStore;
   /** What the site file declares beside the policies. */
   readonly guards?: Pick<SiteFile, "forbid" | "sensitive">;
+  /** How links are spoken, and why one failed last. */
+  readonly links?: {
+    readonly mode: LinkMode;
+    readonly failure: (peer: Peer) => string | null;
+    readonly up: (peer: string) => void;
+  };
   readonly views: ViewRunner;
   readonly viewReports: () => ReadonlyMap<string, ViewReport>;
   readonly versionOf: (plan: ExportPlan) => string;
@@ -228,7 +235,11 @@ export class SiteControl implements Control, AsyncDisposable {
     const { peers, revoked = [] } = this.#desired();
     const planned = this.#reconciler.last ?? (await this.#reconciler.plan());
     const leafs = await this.#options.system.leafs([...peers, ...revoked].map((peer) => peer.name));
+    const { mode = "plain", failure = () => null, up } = this.#options.links ?? {};
+    for (const leaf of leafs) if (leaf.type === "up") up?.(leaf.peer);
     const linked = reportLinks({
+      mode,
+      failure,
       plan: planned.plan,
       streams: await observeMesh(this.#options.mesh),
       peers,

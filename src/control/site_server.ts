@@ -1,8 +1,11 @@
 /** The site's nats-server as the reconciler sees it: which configuration is wanted, which is in force, who is linked. */
 import { z } from "zod";
+import { splitPem } from "../model/certificate.ts";
 import { currentUsers, type DesiredState, quietState } from "../model/desired.ts";
 import { joinAccount, linkAccount, tenantAccount } from "../model/names.ts";
+import type { Peer } from "../model/schema/site.ts";
 import { loginOf, type TenantUser } from "../model/schema/user.ts";
+import type { RenderedConfig } from "../nats/config_links.ts";
 import { retiredTenants, type SystemApi } from "../nats/system_api.ts";
 import type { PlanInput } from "./plan.ts";
 
@@ -12,9 +15,9 @@ const Leafs = z.object({ leafs: z.array(z.object({ account: z.string() })).nulli
 export interface SiteServerOptions {
   readonly system: SystemApi;
   /** The configuration that a state asks for, with the accounts that must stay until the server restarts. */
-  readonly render: (state: DesiredState, retired: readonly string[], now: Date) => string;
+  readonly render: (state: DesiredState, retired: readonly string[], now: Date) => RenderedConfig;
   /** Lets nats-server check a configuration and puts it where the server reads it; not in force yet. */
-  readonly write: (text: string) => Promise<void>;
+  readonly write: (config: RenderedConfig) => Promise<void>;
   /** Whether all of a state's configuration is in force. @throws {LeafmeshError} `server_fragment_missing` */
   readonly verify: (state: DesiredState) => Promise<void>;
   /** Keeps what the next start renders its first configuration from. */
@@ -26,25 +29,25 @@ export interface SiteServerOptions {
 
 export class SiteServer {
   readonly #options: SiteServerOptions;
-  #inForce: SiteServerOptions["inForce"] & { readonly text: string };
+  #inForce: SiteServerOptions["inForce"] & { readonly config: RenderedConfig };
   /** One writes at a time. */
   #queue: Promise<unknown> = Promise.resolve();
 
   constructor(options: SiteServerOptions) {
     this.#options = options;
     const { state, retired, at } = options.inForce;
-    this.#inForce = { state, retired, at, text: options.render(state, retired, at) };
+    this.#inForce = { state, retired, at, config: options.render(state, retired, at) };
   }
 
   /** What differs between the configuration that `state` asks for and the one in force; empty: nothing. */
   changes(state: DesiredState): readonly string[] {
     const now = this.#options.now();
-    if (this.#options.render(state, this.#retired(state), now) === this.#inForce.text) return [];
+    if (this.#options.render(state, this.#retired(state), now).text === this.#inForce.config.text) return [];
     const said = describeChanges(
       currentUsers(this.#inForce.state, this.#inForce.at),
       currentUsers(state, now),
     );
-    return said.length > 0 ? said : ["settings"];
+    return said.length > 0 ? said : ["keys and certificates"];
   }
 
   /**
@@ -76,10 +79,10 @@ export class SiteServer {
         users: tenant.users.filter((user) => wanted.has(credentialOf(tenant.name, user))),
       }));
       const remaining = { ...before.state, tenants };
-      const text = this.#options.render(remaining, before.retired, at);
+      const config = this.#options.render(remaining, before.retired, at);
       await this.#options.remember(remaining, before.retired);
-      await this.#put(text);
-      this.#inForce = { ...before, state: remaining, at, text };
+      await this.#put(config);
+      this.#inForce = { ...before, state: remaining, at, config };
       for (const { tenant, login } of gone) await system.kickUser(tenantAccount(tenant), login);
       return gone.map(({ tenant, name }) => `${tenant}/${name}`);
     });
@@ -98,17 +101,16 @@ export class SiteServer {
         ),
       ]),
     ].sort();
-    const text = this.#options.render(state, retired, at);
-    if (text === this.#inForce.text) return;
+    const config = this.#options.render(state, retired, at);
+    if (config.text === this.#inForce.config.text) return;
     // Remembered first: a start between here and the reload renders at least what is in force then.
     await this.#options.remember(state, retired);
-    await this.#put(text);
+    await this.#put(config);
     await this.#options.verify(state);
-    this.#inForce = { state, retired, at, text };
+    this.#inForce = { state, retired, at, config };
     for (const peer of before.peers) {
       const now = state.peers.find((one) => one.name === peer.name);
-      if (now === undefined || now.key !== peer.key || now.dial !== peer.dial)
-        await system.kickLeaf(peer.name);
+      if (now === undefined || isCut(peer, now)) await system.kickLeaf(peer.name);
     }
     const open = new Set(state.invitations?.map(({ id }) => id));
     for (const { id } of before.invitations ?? []) {
@@ -125,14 +127,14 @@ export class SiteServer {
     work: (state: DesiredState) => Promise<void>,
   ): Promise<void> {
     await this.#serial(async () => {
-      const { state, retired, at, text } = this.#inForce;
+      const { state, retired, at, config } = this.#inForce;
       const { write, render, system } = this.#options;
       await write(render(quietState(state), retired, at));
       try {
         await restart();
         await work(state);
       } finally {
-        await write(text);
+        await write(config);
         await system.reload();
       }
     });
@@ -150,13 +152,13 @@ export class SiteServer {
   }
 
   /** Has the server read a configuration. */
-  async #put(text: string): Promise<void> {
-    await this.#options.write(text);
+  async #put(config: RenderedConfig): Promise<void> {
+    await this.#options.write(config);
     try {
       await this.#options.system.reload();
     } catch (error) {
       // What the server refuses must not stay where it reads: its next start would fail.
-      await this.#options.write(this.#inForce.text);
+      await this.#options.write(this.#inForce.config);
       throw error;
     }
   }
@@ -196,6 +198,16 @@ function usersOf({ tenants }: DesiredState): ServerUser[] {
 
 function credentialOf(tenant: string, user: TenantUser): string {
   return `${loginOf(tenant, user)} ${user.passwordHash ?? ""}`;
+}
+
+/** Whether a link that stands may stand no longer: it may be by a key or a CA that is trusted no more. */
+function isCut(before: Peer, now: Peer): boolean {
+  const trusted = splitPem(now.ca ?? "");
+  return (
+    now.key !== before.key ||
+    now.dial !== before.dial ||
+    splitPem(before.ca ?? "").some((ca) => !trusted.includes(ca))
+  );
 }
 
 /** Each account and link that is added, removed or changed. */

@@ -1,10 +1,10 @@
 /** Renders the whole configuration of a site's nats-server from the desired state. Pure: same input, same text. */
 import type { DesiredState } from "../model/desired.ts";
-import { linkAccount, SYSTEM_ACCOUNT } from "../model/names.ts";
-import type { Peer } from "../model/schema/site.ts";
+import { linkedState } from "../model/links.ts";
+import { SYSTEM_ACCOUNT } from "../model/names.ts";
 import { renderAccounts } from "./config_accounts.ts";
+import { type LinkTls, renderLeafnodes } from "./config_links.ts";
 import { type ConfMap, renderFields } from "./config_text.ts";
-import { MINIMUM_SERVER_VERSION } from "./find.ts";
 import type { PublicSiteKeys, SigningKey } from "./keys.ts";
 
 /** What the server's store promises in all: the sum over streams is bounded by each stream's own limit, not here. */
@@ -36,6 +36,8 @@ export interface ConfigInput {
   /** When the store is flushed: at every event, or at this interval in milliseconds. */
   readonly sync: "always" | number;
   readonly paths: ServerPaths;
+  /** Certificates of the links; without them links are plain. */
+  readonly tls?: LinkTls | undefined;
   /**
    * Tenants that are gone but whose account the running server still has. A JetStream account must not be dropped and
    * added again by reload, so it stays, without users and borders, until the next start.
@@ -83,7 +85,7 @@ export function maxPayloadBytes(desired: DesiredState): number {
 }
 
 function requiredFields(input: ConfigInput): ConfMap {
-  const { desired } = input;
+  const desired = linkedState(input.desired, input.tls === undefined ? "plain" : "tls");
   return {
     // Acknowledgement and flow-control subjects with domain and account: without it no source works across accounts.
     feature_flags: { js_ack_fc_v2: true },
@@ -96,25 +98,12 @@ function requiredFields(input: ConfigInput): ConfMap {
     },
     accounts: renderAccounts(desired, input.keys, input.retiredTenants),
     system_account: SYSTEM_ACCOUNT,
-    leafnodes: {
-      listen: input.leaf,
-      no_advertise: true,
-      min_version: MINIMUM_SERVER_VERSION,
-      remotes: desired.peers.flatMap((peer) =>
-        peer.dial === undefined ? [] : [remote(peer, peer.dial, input.paths.leafCredential)],
-      ),
-    },
-  };
-}
-
-function remote(peer: Peer, url: string, leafCredential: string): ConfMap {
-  return {
-    urls: [url],
-    account: linkAccount(peer.name),
-    include: leafCredential,
-    ignore_discovered_servers: true,
-    // The server lets every account ask it about all accounts; a peer must not.
-    deny_imports: ["$SYS.>", "$JS.API.>", "$JS.*.API.>"],
-    deny_exports: ["$SYS.>", "$JS.API.>", "$JS.*.API.>"],
+    leafnodes: renderLeafnodes({
+      desired,
+      siteKey: input.keys.site,
+      leaf: input.leaf,
+      leafCredential: input.paths.leafCredential,
+      tls: input.tls ?? null,
+    }),
   };
 }

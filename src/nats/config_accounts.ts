@@ -82,7 +82,7 @@ export function renderAccounts(
   for (const peer of desired.peers) {
     const name = linkAccount(peer.name);
     accounts[name] = {
-      users: [linkUser(desired.site, peer)],
+      users: linkUsers(desired.site, peer),
       limits: { max_leafnodes: 1 },
       ...borders(name, crossings),
     };
@@ -243,10 +243,16 @@ function accountLimits({ limits }: DesiredTenant): ConfMap | undefined {
   };
 }
 
+/** The peer by its key, and while it rotates by the next one: for one connection all the same. */
+function linkUsers(site: string, peer: Peer): ConfMap[] {
+  const keys = peer.nextKey === undefined ? [peer.key] : [peer.key, peer.nextKey];
+  return keys.map((nkey) => linkUser(site, peer, nkey));
+}
+
 /** The peer's user: a leaf connection only, limited to the subjects that the link account exists for. */
-function linkUser(site: string, peer: Peer): ConfMap {
+function linkUser(site: string, peer: Peer, nkey: string): ConfMap {
   return {
-    nkey: peer.key,
+    nkey,
     allowed_connection_types: ["LEAFNODE", "LEAFNODE_WS"],
     permissions: {
       publish: {

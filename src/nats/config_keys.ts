@@ -19,7 +19,9 @@ export function duplicateKeys(desired: DesiredState, own?: PublicSiteKeys): Prob
     if (owner === undefined) owners.set(key, path);
     else problems.push({ path: `${path}.key`, message: `${key} is already the key of ${owner}` });
   };
-  for (const [i, peer] of desired.peers.entries()) claim(peer.key, `peers[${i}]`);
+  for (const [i, peer] of desired.peers.entries()) {
+    for (const key of [peer.key, peer.nextKey]) if (key !== undefined) claim(key, `peers[${i}]`);
+  }
   for (const [i, tenant] of desired.tenants.entries()) {
     for (const [j, user] of tenant.users.entries()) {
       if (user.key !== undefined) claim(user.key, `tenants[${i}].users[${j}]`);

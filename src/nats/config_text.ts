@@ -1,6 +1,6 @@
 /** Writes nats-server's configuration language from plain data. Every string is quoted, so no value can break out. */
 
-/** A value of the configuration; the key `include` in a map becomes an include directive. */
+/** A value of the configuration; in a map the key `include` becomes an include directive, and one with `#` a comment. */
 export type ConfValue = string | number | boolean | readonly ConfValue[] | ConfMap;
 export interface ConfMap {
   readonly [key: string]: ConfValue | undefined;
@@ -16,6 +16,7 @@ export function renderFields(fields: ConfMap, indent = ""): string {
 }
 
 function renderField(key: string, value: ConfValue, indent: string): string {
+  if (key.startsWith("#")) return `# ${String(value).replace(/\p{Cc}/gu, " ")}`;
   if (key === "include") return `include ${renderInline(value)}`;
   if (isList(value)) {
     if (value.every((item) => typeof item !== "object")) {
@@ -27,7 +28,7 @@ function renderField(key: string, value: ConfValue, indent: string): string {
   }
   if (typeof value !== "object") return `${key}: ${renderInline(value)}`;
   const flat = `${key}: ${renderInline(value)}`;
-  if (!isNested(value) && indent.length + flat.length <= LINE_WIDTH) return flat;
+  if (!hasLines(value) && !isNested(value) && indent.length + flat.length <= LINE_WIDTH) return flat;
   return `${key} {\n${renderFields(value, `${indent}  `)}${indent}}`;
 }
 
@@ -35,7 +36,7 @@ function renderItem(value: ConfValue, indent: string): string {
   const flat = renderInline(value);
   if (typeof value !== "object" || isList(value)) return flat;
   // The parser knows an include only at the start of a line.
-  if (value.include === undefined && indent.length + flat.length <= LINE_WIDTH) return flat;
+  if (!hasLines(value) && indent.length + flat.length <= LINE_WIDTH) return flat;
   return `{\n${renderFields(value, `${indent}  `)}${indent}}`;
 }
 
@@ -62,6 +63,11 @@ function quote(text: string): string {
 
 function isList(value: ConfValue): value is readonly ConfValue[] {
   return Array.isArray(value);
+}
+
+/** Whether a map holds what must stand in a line of its own. */
+function hasLines(value: ConfMap): boolean {
+  return Object.keys(value).some((key) => key === "include" || key.startsWith("#"));
 }
 
 /** Whether a map holds maps or lists of maps, and so reads better over several lines. */

@@ -1,5 +1,6 @@
 /** An nats-server that somebody else runs: is everything in force that Leafmesh needs? */
 import { LeafmeshError, type Problem } from "../model/errors.ts";
+import { type LinkMode, linkedState } from "../model/links.ts";
 import { linkAccount, MESH_ACCOUNT, tenantAccount } from "../model/names.ts";
 import { type ConfigInput, maxPayloadBytes } from "./config.ts";
 import { accountCrossings, type Crossing } from "./config_accounts.ts";
@@ -7,7 +8,7 @@ import { isNewEnough, MINIMUM_SERVER_VERSION } from "./find.ts";
 import type { AccountInfo, ServerInfo, SystemApi } from "./system_api.ts";
 
 /** What the fragment is compared by; addresses and paths are the owner's. */
-export type FragmentInput = Pick<ConfigInput, "desired" | "sync">;
+export type FragmentInput = Pick<ConfigInput, "desired" | "sync"> & { readonly links?: LinkMode };
 
 /**
  * Compares the running server with what `renderFragment` asks for. Who may log in cannot be asked of a server: a
@@ -15,7 +16,9 @@ export type FragmentInput = Pick<ConfigInput, "desired" | "sync">;
  *
  * @throws LeafmeshError `server_fragment_missing` with a problem for each thing that is missing, `server_too_old`
  */
-export async function verifyFragment(system: SystemApi, input: FragmentInput): Promise<void> {
+export async function verifyFragment(system: SystemApi, given: FragmentInput): Promise<void> {
+  const links = given.links ?? "plain";
+  const input = { ...given, desired: linkedState(given.desired, links), links };
   const varz = await system.varz();
   if (!isNewEnough(varz.version)) {
     throw new LeafmeshError(
@@ -32,7 +35,7 @@ export async function verifyFragment(system: SystemApi, input: FragmentInput): P
   );
 }
 
-function serverProblems(varz: ServerInfo, { desired, sync }: FragmentInput): Problem[] {
+function serverProblems(varz: ServerInfo, { desired, sync, links }: FragmentInput): Problem[] {
   const problems: Problem[] = [];
   const expect = (ok: boolean, path: string, message: string) => {
     if (!ok) problems.push({ path, message });
@@ -56,6 +59,11 @@ function serverProblems(varz: ServerInfo, { desired, sync }: FragmentInput): Pro
     (varz.leaf?.port ?? 0) > 0 || desired.peers.every((peer) => peer.dial !== undefined),
     "leafnodes.listen",
     "is not set, and there are peers that dial us",
+  );
+  expect(
+    links !== "tls" || varz.leaf?.tls_required === true,
+    "leafnodes.tls",
+    "is not in force: peers could connect without TLS",
   );
   const remotes = new Set(varz.leaf?.remotes?.map((remote) => remote.local_account));
   for (const peer of desired.peers) {

@@ -76,6 +76,8 @@ const Varz = z.looseObject({
     .looseObject({
       host: z.string().optional(),
       port: z.number().optional(),
+      tls_required: z.boolean().optional(),
+      tls_verify: z.boolean().optional(),
       remotes: z.array(z.looseObject({ local_account: z.string().optional() })).optional(),
     })
     .optional(),

@@ -33,8 +33,18 @@ export interface LinkNumbers {
   readonly routes: readonly RouteNumbers[];
 }
 
+/** How long a certificate is good. */
+export interface CertificateNumbers {
+  readonly kind: string;
+  /** `null`: this site's own. */
+  readonly peer: string | null;
+  readonly leftMs: number;
+}
+
 export interface SiteNumbers {
   readonly site: string;
+  /** None where links are plain. */
+  readonly certificates?: readonly CertificateNumbers[];
   readonly ready: boolean;
   readonly revision: number;
   readonly links: readonly LinkNumbers[];
@@ -71,6 +81,16 @@ export async function renderMetrics(numbers: SiteNumbers): Promise<string> {
   const letters = gauge("dead_letters", "Dead letters kept", ["site", "tenant"]);
   for (const [tenant, count] of numbers.deadLetters) letters.set({ site, tenant }, count);
   renderShadows(gauge, site, numbers.shadows);
+  const expiry = gauge(
+    "certificate_expiry_seconds",
+    "Until a certificate is good no more; of two CAs of a peer the later",
+    ["site", "kind", "peer"],
+  );
+  for (const { kind, peer, leftMs } of [...(numbers.certificates ?? [])].sort(
+    (a, b) => a.leftMs - b.leftMs,
+  )) {
+    expiry.set({ site, kind, peer: peer ?? "" }, leftMs / 1000);
+  }
   renderAudit(gauge, site, numbers.audit);
 
   const connected = gauge("link_connected", "1 when the leaf link stands", LINK);

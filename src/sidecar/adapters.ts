@@ -70,8 +70,14 @@ export async function siteMetrics(control: SiteControl, mesh: JetStreamManager):
     if (info !== null) deadLetters.set(name, info.state.messages);
   }
   const { ready } = await control.ready();
+  const { certificates } = (await control.site()).links;
   return await renderMetrics({
     site: state.site,
+    certificates: certificates.map(({ kind, peer, notAfter }) => ({
+      kind,
+      peer,
+      leftMs: Date.parse(notAfter) - Date.now(),
+    })),
     ready,
     revision,
     links: await control.links(),

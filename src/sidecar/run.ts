@@ -115,7 +115,8 @@ function welcome(sidecar: Sidecar, person: boolean): string {
   return `${[
     `leafmesh: site ${sidecar.site} is up`,
     `  apps    nats://${sidecar.listen}`,
-    `  peers   nats-leaf://${sidecar.leaf}   site key ${sidecar.siteKey}`,
+    `  peers   ${sidecar.caFingerprint === null ? "nats-leaf" : "tls"}://${sidecar.leaf}   site key ${sidecar.siteKey}`,
+    ...(sidecar.caFingerprint === null ? [] : [`  CA      SHA-256 ${sidecar.caFingerprint}`]),
     `  api     ${sidecar.apiUrl}   (OpenAPI at /openapi.json)`,
     token,
     `  data    ${sidecar.dataFolder}`,

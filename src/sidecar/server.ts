@@ -2,10 +2,12 @@
 import { dirname, join, relative, resolve } from "node:path";
 import { currentUsers, type DesiredState, quietState } from "../model/desired.ts";
 import { errorText, LeafmeshError } from "../model/errors.ts";
+import { linkedState, linkMode } from "../model/links.ts";
 import { isLoopback, type ServerSettings } from "../model/schema/site.ts";
 import { parseDurationMs } from "../model/units.ts";
 import { localAddress, resolveAddresses } from "../nats/addresses.ts";
 import { type ConfigInput, renderConfig, renderFragment, renderLeafCredential } from "../nats/config.ts";
+import { type RenderedConfig, trustFiles } from "../nats/config_links.ts";
 import { ControlConnection } from "../nats/control_connection.ts";
 import { DATA_FILES, type DataFolder } from "../nats/data_folder.ts";
 import { EmbeddedServer } from "../nats/embedded.ts";
@@ -13,6 +15,8 @@ import { verifyFragment } from "../nats/external.ts";
 import { readTextFile, writeSecretFile } from "../nats/files.ts";
 import { findServer } from "../nats/find.ts";
 import { publicKeys, type SiteKeys } from "../nats/keys.ts";
+import type { LinkLog } from "../nats/link_log.ts";
+import type { SitePki } from "../nats/pki/site_pki.ts";
 import { StoreWatch } from "../nats/store_watch.ts";
 import type { Log } from "../observe/log.ts";
 
@@ -26,6 +30,7 @@ export interface OpenServerOptions {
   readonly base: string;
   readonly folder: DataFolder;
   readonly keys: SiteKeys;
+  readonly pki: SitePki;
   /** What the first configuration is rendered from. */
   readonly state: DesiredState;
   readonly retired: readonly string[];
@@ -33,6 +38,8 @@ export interface OpenServerOptions {
   readonly now: Date;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly log: Log;
+  /** Hears why links fail. */
+  readonly linkLog: LinkLog;
   readonly signal?: AbortSignal;
 }
 
@@ -48,9 +55,9 @@ export interface OpenServer extends AsyncDisposable {
   readonly version: string;
   readonly sync: string;
   /** Without users whose time is over by `now`. */
-  render(state: DesiredState, retired: readonly string[], now: Date): string;
-  /** Puts a configuration where the server reads it; not in force before a reload. */
-  write(text: string): Promise<void>;
+  render(state: DesiredState, retired: readonly string[], now: Date): RenderedConfig;
+  /** Puts a configuration with its files where the server reads it; not in force before a reload. */
+  write(config: RenderedConfig): Promise<void>;
   /** After a reload: whether all of it is in force. @throws {LeafmeshError} `server_fragment_missing` */
   verify(state: DesiredState): Promise<void>;
   pid(): Promise<number | null>;
@@ -90,6 +97,8 @@ async function openEmbedded(options: OpenServerOptions): Promise<OpenServer> {
     sync,
     leafCredential: DATA_FILES.leafCredential,
   });
+  const first = render(options.state, options.retired, options.now);
+  await writeFiles(first);
   await using stack = new AsyncDisposableStack();
   const server = stack.use(
     await EmbeddedServer.start({
@@ -97,14 +106,16 @@ async function openEmbedded(options: OpenServerOptions): Promise<OpenServer> {
       binary,
       site,
       addresses,
-      config: render(options.state, options.retired, options.now),
-      quietConfig: render(quietState(options.state), options.retired, options.now),
+      config: first.text,
+      quietConfig: render(quietState(options.state), options.retired, options.now).text,
       leafCredential: renderLeafCredential(keys.site),
       sys: keys.sys,
       lingerMs: settings.linger === undefined ? DEFAULT_LINGER_MS : (parseDurationMs(settings.linger) ?? 0),
       onEvent: (event) => {
-        if (event.type === "log") log(event.line.level, "nats", event.line.message);
-        else log("warn", "nats", `server ${event.type.replace("_", " ")} ${JSON.stringify(event)}`);
+        if (event.type === "log") {
+          options.linkLog.take(event.line);
+          log(event.line.level, "nats", event.line.message);
+        } else log("warn", "nats", `server ${event.type.replace("_", " ")} ${JSON.stringify(event)}`);
       },
       ...(options.signal === undefined ? {} : { signal: options.signal }),
     }),
@@ -125,8 +136,9 @@ async function openEmbedded(options: OpenServerOptions): Promise<OpenServer> {
     version: binary.version,
     sync: String(sync),
     render,
-    write: async (text) => {
-      await server.writeConfig(text);
+    write: async (config) => {
+      await writeFiles(config);
+      await server.writeConfig(config.text);
     },
     verify: async () => {},
     pid: async () => (await server.process())?.pid ?? null,
@@ -143,12 +155,11 @@ async function openEmbedded(options: OpenServerOptions): Promise<OpenServer> {
 }
 
 async function openExternal(options: OpenServerOptions): Promise<OpenServer> {
-  const { folder, settings, keys, log } = options;
+  const { folder, settings, log } = options;
   const url = settings.url ?? "";
   const file =
     settings.config === undefined ? join(folder.path, FRAGMENT_FILE) : resolve(options.base, settings.config);
   const credential = folder.file("leafCredential");
-  await writeSecretFile(credential, renderLeafCredential(keys.site), "replace");
   const sync = syncOf(settings);
   // nats-server reads an include relative to the file that names it.
   const leafCredential = relative(dirname(file), credential);
@@ -156,7 +167,9 @@ async function openExternal(options: OpenServerOptions): Promise<OpenServer> {
   const listen = settings.listen ?? url;
   const render = renderer(options, renderFragment, { listen, leaf, sync, leafCredential });
   const before = await readTextFile(file);
-  const text = render(options.state, options.retired, options.now);
+  const first = render(options.state, options.retired, options.now);
+  const { text } = first;
+  await writeFiles(first);
   if (before !== text) await writeSecretFile(file, text, "replace");
   const connection = await openOrSay(options, url, file);
   const { system } = connection;
@@ -172,7 +185,8 @@ async function openExternal(options: OpenServerOptions): Promise<OpenServer> {
   await using stack = new AsyncDisposableStack();
   stack.use(connection);
   await reload(before);
-  const verify = (state: DesiredState) => verifyFragment(system, { desired: state, sync });
+  const links = linkMode(settings);
+  const verify = (state: DesiredState) => verifyFragment(system, { desired: state, sync, links });
   await verify(options.state);
   const { version } = await system.varz();
   log("info", "nats", `uses the nats-server ${version} at ${url}; its part of the configuration is ${file}`);
@@ -187,7 +201,8 @@ async function openExternal(options: OpenServerOptions): Promise<OpenServer> {
     sync: String(sync),
     render,
     write: async (next) => {
-      await writeSecretFile(file, next, "replace");
+      await writeFiles(next);
+      await writeSecretFile(file, next.text, "replace");
     },
     verify,
     pid: async () => null,
@@ -215,7 +230,7 @@ async function openOrSay(options: OpenServerOptions, url: string, file: string):
 }
 
 function renderer(
-  { keys, folder }: OpenServerOptions,
+  { keys, folder, pki, settings }: OpenServerOptions,
   render: (input: ConfigInput) => string,
   fixed: Pick<ConfigInput, "listen" | "leaf" | "sync" | "mqtt" | "websocket"> & {
     readonly leafCredential: string;
@@ -223,8 +238,29 @@ function renderer(
 ): OpenServer["render"] {
   const { leafCredential, ...rest } = fixed;
   const paths = { store: folder.file("store"), log: folder.file("serverLog"), leafCredential };
-  return (desired, retiredTenants, now) =>
-    render({ desired: currentUsers(desired, now), keys: publicKeys(keys), ...rest, paths, retiredTenants });
+  return (given, retiredTenants, now) => {
+    const desired = currentUsers(given, now);
+    const credential = { path: folder.file("leafCredential"), content: renderLeafCredential(keys.site) };
+    const mode = linkMode(settings);
+    const tls =
+      mode === "plain"
+        ? undefined
+        : {
+            linkFile: pki.linkFile,
+            linkFingerprint: pki.link.fingerprint,
+            trustFolder: join(folder.path, "keys"),
+            ownCa: pki.trustedPem,
+          };
+    const trust = tls === undefined ? [] : trustFiles(linkedState(desired, mode), tls);
+    return {
+      text: render({ desired, keys: publicKeys(keys), ...rest, paths, retiredTenants, tls }),
+      files: [credential, ...trust],
+    };
+  };
+}
+
+async function writeFiles({ files }: RenderedConfig): Promise<void> {
+  for (const { path, content } of files) await writeSecretFile(path, content, "replace");
 }
 
 async function connect({ site, keys, log }: OpenServerOptions, server: string): Promise<ControlConnection> {

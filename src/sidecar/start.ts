@@ -16,18 +16,23 @@ import { scanEvents } from "../flow/event_scan.ts";
 import { RedriveJobs } from "../flow/redrive_jobs.ts";
 import { ViewWorkers } from "../flow/view_runner.ts";
 import { LeafmeshError } from "../model/errors.ts";
+import { linkMode } from "../model/links.ts";
 import { tenantApiPrefix } from "../model/names.ts";
 import type { SiteFile } from "../model/schema/site.ts";
 import { parseBytes, parseDurationMs } from "../model/units.ts";
 import { DataFolder } from "../nats/data_folder.ts";
 import { loadSiteKeys, publicKeys } from "../nats/keys.ts";
+import { LinkLog } from "../nats/link_log.ts";
+import { SitePki } from "../nats/pki/site_pki.ts";
 import { TenantKeys } from "../nats/tenant_keys.ts";
 import type { Log } from "../observe/log.ts";
 import { policyVersion } from "../policy/compile.ts";
 import { apiLog, runtimeName, siteMetrics, viewReport, viewRunner } from "./adapters.ts";
 import { apiAddress, loadApiTls, oidcTokens, serveApi } from "./api_server.ts";
+import { CertificateWatch } from "./certificate_watch.ts";
 import { deadLettersOf } from "./dead_letters.ts";
 import { linkTrust } from "./link_trust.ts";
+import { certificateReports, linkFailure, linkHosts, linksReport, linkWarning } from "./links.ts";
 import { openServer } from "./server.ts";
 
 export const VERSION = "0.1.0";
@@ -54,6 +59,8 @@ export interface Sidecar extends AsyncDisposable {
   readonly leaf: string;
   readonly dataFolder: string;
   readonly siteKey: string;
+  /** SHA-256 of the public key of the site's CA; `null` where links are plain. */
+  readonly caFingerprint: string | null;
   /** The admin token, when it was made in this start: to be shown once. */
   readonly madeToken: string | null;
   readonly tokenSource: string;
@@ -75,6 +82,11 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   const path = resolve(options.base, file.data ?? join("leafmesh-data", site));
   const folder = stack.use(await DataFolder.open(path));
   const keys = await loadSiteKeys(folder.path);
+  const settings = file.server ?? {};
+  const pki = await SitePki.load(folder.path, { site, hosts: linkHosts(settings) });
+  const linkLog = new LinkLog();
+  const warning = linkWarning(settings);
+  if (warning !== null) log("warn", "links", warning);
   const token = await loadBootstrapToken(folder.path, tokenSetting(file, options.base), options.env);
   const tls = await loadApiTls(file, { dataFolder: folder.path, base: options.base });
   const before = await loadRemembered(folder.path);
@@ -91,10 +103,12 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   const server = stack.use(
     await openServer({
       site,
-      settings: file.server ?? {},
+      settings,
       base: options.base,
       folder,
       keys,
+      pki,
+      linkLog,
       ...remembered,
       now: started,
       env: options.env,
@@ -179,6 +193,11 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
         ...(file.forbid === undefined ? {} : { forbid: file.forbid }),
         ...(file.sensitive === undefined ? {} : { sensitive: file.sensitive }),
       },
+      links: {
+        mode: linkMode(settings),
+        failure: (peer) => linkFailure(linkLog, peer),
+        up: (peer) => linkLog.cleared(peer),
+      },
       views: viewRunner(workers, (tenant) => tenantKeys.load(tenant)),
       viewReports: () => new Map([...workers.stats()].map(([key, stats]) => [key, viewReport(stats)])),
       versionOf: ({ policy, tenant }) =>
@@ -199,12 +218,18 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
           websocket: file.server?.websocket ?? null,
           sync: server.sync,
         },
+        links: linksReport(
+          settings,
+          pki,
+          server.leaf,
+          certificateReports(settings, pki, state.desired().state.peers, new Date()),
+        ),
       }),
       renderMetrics: (site) => siteMetrics(site, mesh),
       scan: (request) => scanEvents({ nc, jsm: mesh, ...request }),
       tenantKeys,
       audit,
-      trust: linkTrust(null, file.server ?? {}, server.leaf),
+      trust: linkTrust(linkMode(settings) === "plain" ? null : pki, settings, server.leaf),
       log: (level, message) => log(level, "control", message),
     }),
   );
@@ -222,6 +247,18 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   const store = server.watchStore((restart) => control.restartServer(restart));
   if (store !== null) stack.use(store);
   await control.apply();
+  if (linkMode(settings) === "tls") {
+    const watch = stack.use(
+      new CertificateWatch({
+        pki,
+        certificates: () => certificateReports(settings, pki, state.desired().state.peers, new Date()),
+        renewed: () => control.changed(),
+        log: (level, message) => log(level, "links", message),
+        now: () => new Date(),
+      }),
+    );
+    await watch.look();
+  }
 
   const oidc = oidcTokens(file.api, options.base);
   if (oidc !== null) stack.use(oidc);
@@ -254,6 +291,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     leaf: server.leaf,
     dataFolder: folder.path,
     siteKey: keys.site.publicKey,
+    caFingerprint: linkMode(settings) === "plain" ? null : pki.fingerprint,
     madeToken: token.made,
     tokenSource: token.source,
     control,

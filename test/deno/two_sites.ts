@@ -4,6 +4,7 @@ import { connect, type NatsConnection } from "@nats-io/transport-node";
 import type { SiteFile } from "../../src/model/schema/site.ts";
 import { connectionOptions } from "../../src/nats/control_connection.ts";
 import { createSigningKey, loadSiteKeys } from "../../src/nats/keys.ts";
+import { SitePki } from "../../src/nats/pki/site_pki.ts";
 import { type Sidecar, startSidecar } from "../../src/sidecar.ts";
 import { tempFolder } from "../support/temp_folder.ts";
 import { waitFor } from "../support/wait_for.ts";
@@ -48,20 +49,28 @@ export async function startTwoSites(options: TwoSitesOptions): Promise<TwoSites>
   const folder = stack.use(await tempFolder());
   const folderOf = (site: string) => join(folder.path, site);
   const keyOf = async (site: string) => (await loadSiteKeys(join(folderOf(site), "data"))).site.publicKey;
+  const caOf = async (site: string) => (await SitePki.load(join(folderOf(site), "data"), { site })).caPem;
   const appKey = createSigningKey();
   const withUser = (tenant: Tenant) => [{ ...tenant, users: [{ name: "app", key: appKey.publicKey }] }];
 
   const berlin = stack.use(
     await startSite(folderOf("berlin"), {
       site: "berlin",
-      peers: [{ name: "austin", key: await keyOf("austin") }],
+      peers: [{ name: "austin", key: await keyOf("austin"), ca: await caOf("austin") }],
       tenants: withUser(options.berlin),
     }),
   );
   const austin = stack.use(
     await startSite(folderOf("austin"), {
       site: "austin",
-      peers: [{ name: "berlin", key: await keyOf("berlin"), dial: `nats-leaf://${berlin.leaf}` }],
+      peers: [
+        {
+          name: "berlin",
+          key: await keyOf("berlin"),
+          ca: await caOf("berlin"),
+          dial: `tls://${berlin.leaf}`,
+        },
+      ],
       tenants: withUser(options.austin),
     }),
   );

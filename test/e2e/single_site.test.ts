@@ -88,7 +88,7 @@ describe("bun run sidecar", () => {
     }
     await waitFor(() => healthy("127.0.0.1:7480"), WITHIN_3_S);
     await waitFor(() => sidecar.stdout.includes("is up"), { what: "the welcome" });
-    for (const part of ["nats://127.0.0.1:4222", "nats-leaf://127.0.0.1:7422", "http://127.0.0.1:7480"]) {
+    for (const part of ["nats://127.0.0.1:4222", "tls://127.0.0.1:7422", "http://127.0.0.1:7480"]) {
       expect(sidecar.stdout).toContain(part);
     }
     const status = await run(["status", "--json"], { cwd });

@@ -19,9 +19,9 @@ const DOCKER = `#!/bin/sh
 cd "$SITES/$4" && shift 5
 for word do
   shift
-  case $word in nats-leaf://*:7422)
-    peer=\${word#nats-leaf://}
-    word=nats-leaf://$(cat "$SITES/\${peer%:7422}/leaf")
+  case $word in tls://*:7422)
+    peer=\${word#tls://}
+    word=tls://$(cat "$SITES/\${peer%:7422}/leaf")
   esac
   set -- "$@" "$word"
 done

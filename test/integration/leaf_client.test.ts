@@ -13,7 +13,7 @@ let started: Awaited<ReturnType<typeof startSite>>;
 let site: TestSite;
 
 beforeAll(async () => {
-  started = await startSite("berlin");
+  started = await startSite("berlin", [], "plain");
   site = started.site;
   await site.reload({ ...site.desired, peers: [{ name: "austin", key: AUSTIN.publicKey }] });
 }, 60_000);

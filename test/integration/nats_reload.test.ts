@@ -89,14 +89,14 @@ describe("reload()", () => {
 
   test("adds a peer in both directions: the link comes up", async () => {
     const tokyo = sites.site("tokyo");
-    const dial = `nats-leaf://${tokyo.addresses.leaf}`;
+    const dial = `tls://${tokyo.addresses.leaf}`;
     await tokyo.reload({
       ...tokyo.desired,
-      peers: [{ name: "berlin", key: berlin.keys.site.publicKey }],
+      peers: [{ name: "berlin", key: berlin.keys.site.publicKey, ca: berlin.pki?.caPem }],
     });
     await berlin.reload({
       ...berlin.desired,
-      peers: [{ name: "tokyo", key: tokyo.keys.site.publicKey, dial }],
+      peers: [{ name: "tokyo", key: tokyo.keys.site.publicKey, ca: tokyo.pki?.caPem, dial }],
     });
     await sites.linked();
     const [link] = await berlin.control.system.leafs(["tokyo"]);

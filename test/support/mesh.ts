@@ -9,11 +9,14 @@ import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManage
 import { connect, type NatsConnection, nkeyAuthenticator } from "@nats-io/transport-node";
 import { stringify } from "yaml";
 import type { LinkReport } from "../../src/control/api.ts";
+import type { LinkMode } from "../../src/model/links.ts";
 import type { ExportPolicy, ImportPolicy } from "../../src/model/schema/policy.ts";
 import type { Peer, SiteFile } from "../../src/model/schema/site.ts";
 import type { TenantDocument } from "../../src/model/schema/tenant.ts";
 import { freePorts } from "../../src/nats/addresses.ts";
 import { createSigningKey, loadSigningKey, loadSiteKeys, type SigningKey } from "../../src/nats/keys.ts";
+import { SitePki } from "../../src/nats/pki/site_pki.ts";
+import { dialUrl } from "./sites.ts";
 import { type TempFolder, tempFolder } from "./temp_folder.ts";
 import { waitFor } from "./wait_for.ts";
 
@@ -30,6 +33,8 @@ export interface MeshOptions {
   readonly prepare?: (dataFolder: string) => void;
   /** Entry of the sidecar's process, where it is not that of this tree. */
   readonly entry?: string;
+  /** How links are spoken; default TLS. */
+  readonly mode?: LinkMode;
 }
 
 /** One site: its process, its API, its clients. */
@@ -275,10 +280,15 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
   const names = Object.keys(options.sites);
   const ports = await freePorts("127.0.0.1", names.length * 3);
   const address = (site: string, which: 0 | 1 | 2) => `127.0.0.1:${ports[names.indexOf(site) * 3 + which]}`;
+  const mode = options.mode ?? "tls";
   const keys = new Map<string, string>();
+  const cas = new Map<string, string>();
   for (const name of names) {
     await mkdir(join(root.path, name, "data", "keys"), { recursive: true, mode: 0o700 });
     keys.set(name, (await loadSiteKeys(join(root.path, name, "data"))).site.publicKey);
+    if (mode === "tls") {
+      cas.set(name, (await SitePki.load(join(root.path, name, "data"), { site: name })).caPem);
+    }
   }
   const apps = new Map<string, SigningKey>();
   const sites = new Map<string, MeshSite>();
@@ -296,11 +306,12 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
     const plain: SiteFile = {
       site: name,
       data: "data",
-      server: { listen: address(name, 0), leaf: address(name, 1) },
+      server: { listen: address(name, 0), leaf: address(name, 1), links: mode },
       api: { listen: address(name, 2) },
       peers: linked.map((peer): Peer => {
-        const dial = options.sites[name]?.includes(peer) ? { dial: `nats-leaf://${address(peer, 1)}` } : {};
-        return { name: peer, key: keys.get(peer) ?? "", ...dial };
+        const dial = options.sites[name]?.includes(peer) ? { dial: dialUrl(address(peer, 1), mode) } : {};
+        const ca = cas.get(peer);
+        return { name: peer, key: keys.get(peer) ?? "", ...(ca === undefined ? {} : { ca }), ...dial };
       }),
       tenants,
     };

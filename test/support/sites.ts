@@ -3,11 +3,14 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type ConnectionOptions, connect, type NatsConnection } from "@nats-io/transport-node";
 import { type DesiredState, desiredTenant } from "../../src/model/desired.ts";
+import { type LinkMode, linkedState } from "../../src/model/links.ts";
 import type { TenantDocument } from "../../src/model/schema/tenant.ts";
 import { freePorts, type ServerAddresses } from "../../src/nats/addresses.ts";
 import { renderConfig, renderLeafCredential } from "../../src/nats/config.ts";
+import { type LinkTls, trustFiles } from "../../src/nats/config_links.ts";
 import { ControlConnection, connectionOptions } from "../../src/nats/control_connection.ts";
 import { createSigningKey, publicKeys, type SigningKey, type SiteKeys } from "../../src/nats/keys.ts";
+import { SitePki } from "../../src/nats/pki/site_pki.ts";
 import { TestServer } from "./server.ts";
 import { type TempFolder, tempFolder } from "./temp_folder.ts";
 import { waitFor } from "./wait_for.ts";
@@ -19,6 +22,8 @@ export interface SitesOptions {
   readonly links?: readonly (readonly [string, string])[];
   /** When the stores are flushed: at every event (default), or milliseconds between. */
   readonly sync?: "always" | number;
+  /** How links are spoken; default TLS. */
+  readonly mode?: LinkMode;
 }
 
 /** One site: its server and the keys to it. Each tenant has a user `app` of which the test holds the key. */
@@ -27,6 +32,8 @@ export class TestSite implements AsyncDisposable {
   readonly folder: string;
   readonly keys: SiteKeys;
   readonly addresses: ServerAddresses;
+  /** Its certificates; `null`: its links are plain. */
+  readonly pki: SitePki | null;
   readonly #sync: "always" | number;
   #desired: DesiredState;
   #server: TestServer | null = null;
@@ -41,7 +48,9 @@ export class TestSite implements AsyncDisposable {
     addresses: ServerAddresses,
     apps: ReadonlyMap<string, SigningKey>,
     sync: "always" | number,
+    pki: SitePki | null,
   ) {
+    this.pki = pki;
     this.#sync = sync;
     this.name = desired.site;
     this.folder = folder;
@@ -75,6 +84,7 @@ export class TestSite implements AsyncDisposable {
     await writeFile(join(this.folder, "keys", "leaf.conf"), renderLeafCredential(this.keys.site), {
       mode: 0o600,
     });
+    await this.#writeTrust();
     const options = { site: this.name, server: this.addresses.listen, keys: this.keys };
     this.#server = await TestServer.start({
       folder: this.folder,
@@ -108,6 +118,7 @@ export class TestSite implements AsyncDisposable {
   /** Renders another desired state and has the server reload it. */
   async reload(desired: DesiredState, retiredTenants: readonly string[] = []): Promise<void> {
     this.#desired = desired;
+    await this.#writeTrust();
     await writeFile(this.server.configFile, this.#config(retiredTenants), { mode: 0o600 });
     await this.control.system.reload();
   }
@@ -116,6 +127,25 @@ export class TestSite implements AsyncDisposable {
     await Promise.all(this.#connections.map((connection) => connection.close()));
     await this.#control?.[Symbol.asyncDispose]();
     await this.#server?.[Symbol.asyncDispose]();
+  }
+
+  async #writeTrust(): Promise<void> {
+    if (this.#tls === undefined) return;
+    for (const { path, content } of trustFiles(linkedState(this.#desired, "tls"), this.#tls)) {
+      await writeFile(path, content, { mode: 0o600 });
+    }
+  }
+
+  get #tls(): LinkTls | undefined {
+    const { pki } = this;
+    return pki === null
+      ? undefined
+      : {
+          linkFile: pki.linkFile,
+          linkFingerprint: pki.link.fingerprint,
+          trustFolder: join(this.folder, "keys"),
+          ownCa: pki.trustedPem,
+        };
   }
 
   #config(retiredTenants: readonly string[]): string {
@@ -130,6 +160,7 @@ export class TestSite implements AsyncDisposable {
         leafCredential: "keys/leaf.conf",
       },
       retiredTenants,
+      tls: this.#tls,
     });
   }
 }
@@ -174,17 +205,21 @@ export async function startSites(options: SitesOptions): Promise<TestSites> {
   const root = await tempFolder();
   const names = Object.keys(options.sites);
   const ports = await freePorts("127.0.0.1", names.length * 2);
-  const made = names.map((name, i) => ({
-    name,
-    keys: makeSiteKeys(),
-    addresses: { listen: `127.0.0.1:${ports[2 * i]}`, leaf: `127.0.0.1:${ports[2 * i + 1]}` },
-  }));
+  const { mode = "tls" } = options;
+  const made = await Promise.all(
+    names.map(async (name, i) => ({
+      name,
+      keys: makeSiteKeys(),
+      addresses: { listen: `127.0.0.1:${ports[2 * i]}`, leaf: `127.0.0.1:${ports[2 * i + 1]}` },
+      pki: mode === "plain" ? null : await SitePki.load(join(root.path, name), { site: name }),
+    })),
+  );
   const of = (name: string) => {
     const found = made.find((site) => site.name === name);
     if (found === undefined) throw new Error(`A link names ${name}, which is no site`);
     return found;
   };
-  const sites = made.map(({ name, keys, addresses }) => {
+  const sites = made.map(({ name, keys, addresses, pki }) => {
     const apps = new Map<string, SigningKey>();
     const tenants = (options.sites[name]?.tenants ?? []).map((given) => {
       const document = typeof given === "string" ? { tenant: given } : given;
@@ -196,8 +231,9 @@ export async function startSites(options: SitesOptions): Promise<TestSites> {
     const peers = (options.links ?? []).flatMap(([dialer, dialed]) => {
       if (dialer !== name && dialed !== name) return [];
       const peer = of(dialer === name ? dialed : dialer);
-      const dial = dialer === name ? { dial: `nats-leaf://${peer.addresses.leaf}` } : {};
-      return [{ name: peer.name, key: peer.keys.site.publicKey, ...dial }];
+      const dial = dialer === name ? { dial: dialUrl(peer.addresses.leaf, mode) } : {};
+      const ca = peer.pki === null ? {} : { ca: peer.pki.caPem };
+      return [{ name: peer.name, key: peer.keys.site.publicKey, ...ca, ...dial }];
     });
     return new TestSite(
       { site: name, peers, tenants },
@@ -206,6 +242,7 @@ export async function startSites(options: SitesOptions): Promise<TestSites> {
       addresses,
       apps,
       options.sync ?? "always",
+      pki,
     );
   });
   const all = new TestSites(new Map(sites.map((site) => [site.name, site])), root);
@@ -223,9 +260,15 @@ export async function startSites(options: SitesOptions): Promise<TestSites> {
 export async function startSite(
   name: string,
   tenants: readonly (string | TenantDocument)[] = [],
+  mode: LinkMode = "tls",
 ): Promise<{ readonly site: TestSite } & AsyncDisposable> {
-  const sites = await startSites({ sites: { [name]: { tenants } } });
+  const sites = await startSites({ sites: { [name]: { tenants } }, mode });
   return { site: sites.site(name), [Symbol.asyncDispose]: () => sites[Symbol.asyncDispose]() };
+}
+
+/** What a site is dialled by. */
+export function dialUrl(leaf: string, mode: LinkMode): string {
+  return `${mode === "tls" ? "tls" : "nats-leaf"}://${leaf}`;
 }
 
 function makeSiteKeys(): SiteKeys {

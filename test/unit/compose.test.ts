@@ -177,7 +177,7 @@ describe("examples/compose/up", () => {
   });
 
   test("dials the leaf port that the site files listen at", () => {
-    const port = /nats-leaf:\/\/\$2:(\d+)/.exec(read("examples/compose/up"))?.[1];
+    const port = /tls:\/\/\$2:(\d+)/.exec(read("examples/compose/up"))?.[1];
     for (const site of siteNames) {
       expect(Number(port)).toBe(parseAddress(siteFile(site).server?.leaf ?? "").port);
     }

@@ -2,12 +2,13 @@
 import type { Command } from "../command.ts";
 import { APPLY, PLAN } from "./apply.ts";
 import { AUDIT_EXPORT, AUDIT_LIST, AUDIT_VERIFY } from "./audit.ts";
+import { CA_SHOW } from "./ca.ts";
 import { DLQ_DROP, DLQ_LIST, DLQ_REDRIVE, DLQ_SHOW } from "./dlq.ts";
 import { EXPLAIN } from "./explain.ts";
 import { EXPORT_LIST, EXPORT_PUT, EXPORT_REMOVE, EXPORT_SHOW } from "./export.ts";
 import { IMPORT_LIST, IMPORT_PUT, IMPORT_REMOVE } from "./import.ts";
 import { INIT } from "./init.ts";
-import { PEER_ADD, PEER_LIST, PEER_REMOVE } from "./peer.ts";
+import { PEER_ADD, PEER_LIST, PEER_REMOVE, PEER_TRUST } from "./peer.ts";
 import { PEER_INVITATIONS, PEER_INVITE, PEER_JOIN, PEER_REVOKE, PEER_UNINVITE } from "./peer_join.ts";
 import { POLICY_DIFF, SHADOW_CLEAR, SHADOW_SET, SHADOW_SHOW } from "./policy_diff.ts";
 import { POLICY_TEST } from "./policy_test.ts";
@@ -45,12 +46,14 @@ export const COMMANDS: readonly Command[] = [
   TENANT_KEY_ROTATE,
   PEER_LIST,
   PEER_ADD,
+  PEER_TRUST,
   PEER_REMOVE,
   PEER_INVITE,
   PEER_INVITATIONS,
   PEER_UNINVITE,
   PEER_JOIN,
   PEER_REVOKE,
+  CA_SHOW,
   SCHEMA_LIST,
   SCHEMA_SHOW,
   SCHEMA_ADD,

@@ -32,7 +32,7 @@ export const LINKS: Command = {
   },
 };
 
-const NO_LINKS = "No peers yet: 'leafmesh peer add <name> --key U…' links with a site.";
+const NO_LINKS = "No peers yet: 'leafmesh peer add <name> --key U… --peer-ca FILE' links with a site.";
 
 function siteText(site: SiteReport, now: Date): string {
   const { server } = site;
@@ -45,9 +45,24 @@ function siteText(site: SiteReport, now: Date): string {
     ["key", site.key],
     ["apps", server.listen],
     ["peers", server.leaf],
+    ["links", linksText(site)],
+    ...site.links.certificates
+      .filter(({ kind }) => kind === "ca")
+      .map(({ fingerprint }): [string, string] => ["CA", `SHA-256 ${fingerprint}`]),
     ["server", `nats-server ${server.version}, ${server.mode}${pid}, sync ${server.sync}`],
     ["sidecar", `${site.version} on ${site.runtime}, up ${elapsed(new Date(site.startedAt), now)}`],
+    ...problems(site).map((problem): [string, string] => ["warning", problem]),
   ]);
+}
+
+function linksText({ links }: SiteReport): string {
+  if (links.mode === "plain") return "plain: neither encrypted nor checked by certificates";
+  const until = links.certificates.find(({ kind }) => kind === "link")?.notAfter.slice(0, 10) ?? "-";
+  return `TLS, peers dial ${links.advertise}, certificate until ${until}`;
+}
+
+function problems({ links }: SiteReport): string[] {
+  return links.certificates.flatMap(({ problem }) => (problem === null ? [] : [problem]));
 }
 
 function linkTable(links: readonly LinkReport[]): string {

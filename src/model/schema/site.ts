@@ -20,6 +20,9 @@ export const Peer = z
     key: PublicKey.meta({
       description: "The peer's site key, as `leafmesh init` or `status` prints it there",
     }),
+    nextKey: PublicKey.optional().meta({
+      description: "The key that takes the place of `key`: while the peer rotates it, both are good",
+    }),
     ca: CaCertificates.optional().meta({
       description:
         "The peer's CA, as `leafmesh ca show` prints it there: PEM, while it rotates both. Needed where links are `tls`",
@@ -40,7 +43,7 @@ export const ServerSettings = z
     leaf: Address.optional().meta({ description: "Where peers connect; default 127.0.0.1:7422" }),
     links: z.enum(["tls", "plain"]).optional().meta({
       description:
-        "tls: links speak TLS from the first byte, and each end checks the other's certificate. plain (default): neither, for private networks",
+        "tls (default): links speak TLS from the first byte, and each end checks the other's certificate. plain: neither, for private networks",
     }),
     advertise: Address.optional().meta({
       description: "What peers dial, in the certificate of the links and in invitations; default: `leaf`",

@@ -65,6 +65,11 @@ export class SitePki {
     return this.#ca.certPem;
   }
 
+  /** Every CA of this site that its own certificates may be of: two while it rotates. Public. */
+  get trustedPem(): string {
+    return this.#ca.certPem;
+  }
+
   /** SHA-256 of the CA's public key, hex. */
   get fingerprint(): string {
     return this.ca.fingerprint;

@@ -10,6 +10,7 @@ import { LINT_CODES } from "../../../src/model/lint_codes.ts";
 import type { SiteFile } from "../../../src/model/schema/site.ts";
 import { parseSiteFile } from "../../../src/model/site_file.ts";
 import { createSigningKey } from "../../../src/nats/keys.ts";
+import { createCa } from "../../../src/nats/pki/certificates.ts";
 import { lintMesh } from "../../../src/policy/lint/mod.ts";
 
 const FOLDER = join(import.meta.dirname, "../../fixtures/lint");
@@ -63,17 +64,21 @@ describe("lintFiles() of good meshes", () => {
     ).toEqual([]);
   });
 
-  test("is silent on the site files that the demo writes", () => {
+  test("is silent on the site files that the demo writes", async () => {
     const addresses = bySite((index) => ({
       listen: `127.0.0.1:${4000 + index}`,
       leaf: `127.0.0.1:${5000 + index}`,
       api: `127.0.0.1:${6000 + index}`,
     }));
     const keys = bySite((index) => KEYS[index] ?? "");
+    const authorities = await Promise.all(
+      SITES.map((site) => createCa(site, { now: new Date(), ttlMs: 3_600_000 })),
+    );
+    const cas = bySite((index) => authorities[index]?.certPem ?? "");
     const users = { acme: KEYS[3] ?? "", globex: KEYS[4] ?? "" };
     const files = SITES.map((site) => ({
       name: `${site}.yaml`,
-      text: renderSiteFile({ site, data: site, addresses, keys, users }),
+      text: renderSiteFile({ site, data: site, addresses, keys, cas, users }),
     }));
     expect(lintFiles(files).findings.map(formatFinding)).toEqual([]);
   });

@@ -42,8 +42,7 @@ describe("the example site files", () => {
           peer.name,
           [peer.dial, back?.dial].filter((dial) => dial !== undefined).length,
         ]).toEqual([name, peer.name, 1]);
-        if (peer.dial !== undefined)
-          expect(peer.dial).toBe(`nats-leaf://${sites.get(peer.name)?.server?.leaf}`);
+        if (peer.dial !== undefined) expect(peer.dial).toBe(`tls://${sites.get(peer.name)?.server?.leaf}`);
       }
       for (const tenant of site.tenants ?? []) {
         for (const { from } of tenant.imports ?? []) {

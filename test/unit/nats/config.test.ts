@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { readFile, writeFile } from "node:fs/promises";
 import process from "node:process";
+import { describeCertificate } from "../../../src/model/certificate.ts";
 import { type DesiredState, desiredTenant } from "../../../src/model/desired.ts";
 import {
   type ConfigInput,
@@ -11,7 +12,9 @@ import {
   renderLeafCredential,
 } from "../../../src/nats/config.ts";
 import { duplicateKeys } from "../../../src/nats/config_keys.ts";
+import { trustFiles } from "../../../src/nats/config_links.ts";
 import { createSigningKey } from "../../../src/nats/keys.ts";
+import { createCa } from "../../../src/nats/pki/certificates.ts";
 
 /** A key that is well formed and easy to tell in a golden file. */
 const key = (letter: string): string => `U${letter.repeat(55)}`;
@@ -72,6 +75,30 @@ describe("renderConfig()", () => {
     const retiredTenants = ["old", "acme", "old"];
     await expectGolden("retired", renderConfig(input(EMPTY, { retiredTenants, sync: 250 })));
     expect(renderConfig(input(FULL, { retiredTenants: ["acme"] }))).toBe(renderConfig(input(FULL)));
+  });
+
+  test("of links with certificates: peers whose CA is not known have none", async () => {
+    const { certPem: ca } = await createCa("tokyo", { now: new Date(), ttlMs: 60_000 });
+    const { fingerprint } = describeCertificate(ca);
+    const tls = {
+      linkFile: "/data/keys/link.pem",
+      linkFingerprint: "f00d",
+      trustFolder: "/data/keys",
+      ownCa: ca,
+    };
+    const known: DesiredState = {
+      ...FULL,
+      peers: FULL.peers.map((peer) => (peer.name === "tokyo" ? { ...peer, ca } : peer)),
+    };
+    await expectGolden("tls", renderConfig(input(known, { tls })).replaceAll(fingerprint, "<fingerprint>"));
+    expect(renderConfig(input(known, { tls }))).not.toContain("LINK_us-1");
+    expect(trustFiles(known, tls).map(({ path }) => path)).toEqual([
+      "/data/keys/trusted.pem",
+      "/data/keys/peer-tokyo.pem",
+    ]);
+    expect(renderConfig(input(known, { tls: { ...tls, linkFingerprint: "beef" } }))).not.toBe(
+      renderConfig(input(known, { tls })),
+    );
   });
 
   test("lets no value out of its quotes", () => {

@@ -293,6 +293,7 @@ export function createFakeControl(): FakeControl {
       },
       startedAt: "2026-01-02T03:04:05Z",
       converged: true,
+      links: { mode: "plain", advertise: "127.0.0.1:7422", ca: "", certificates: [] },
     }),
     plan: async () => ({
       revision,

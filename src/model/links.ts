@@ -1,0 +1,26 @@
+/** How the links of a site are spoken, and which peers can be linked with so. Pure. */
+import type { DesiredState } from "./desired.ts";
+import type { Peer, ServerSettings } from "./schema/site.ts";
+
+export type LinkMode = "tls" | "plain";
+
+/** How a site speaks its links. */
+export const linkMode = (settings: ServerSettings | undefined): LinkMode => settings?.links ?? "tls";
+
+/** Why there is no link with a peer, as its document stands; `null` when there can be one. */
+export function linkProblem(peer: Peer, mode: LinkMode): string | null {
+  if (mode === "plain") return null;
+  if (peer.ca === undefined) {
+    return `links of this site speak TLS, and the CA of ${peer.name} is not known: 'leafmesh ca show' prints it there, 'leafmesh peer trust ${peer.name} --peer-ca FILE' tells it here`;
+  }
+  if (peer.dial?.startsWith("ws://")) {
+    return `links of this site speak TLS, and ${peer.dial} does not: dial tls:// or wss://`;
+  }
+  return null;
+}
+
+/** The state without the peers that there can be no link with. */
+export function linkedState(state: DesiredState, mode: LinkMode): DesiredState {
+  const peers = state.peers.filter((peer) => linkProblem(peer, mode) === null);
+  return peers.length === state.peers.length ? state : { ...state, peers };
+}

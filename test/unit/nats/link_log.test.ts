@@ -1,0 +1,93 @@
+import { describe, expect, test } from "bun:test";
+import { LinkLog } from "../../../src/nats/link_log.ts";
+
+const AT = new Date("2026-01-02T03:04:05Z");
+
+/** What is known after these lines, which nats-server 2.15.1 has written. */
+function after(...lines: readonly string[]): LinkLog {
+  const log = new LinkLog(() => AT);
+  for (const message of lines) log.take({ level: "info", message });
+  return log;
+}
+
+const DIALLED = "10.0.0.9:7422 - lid:9 - Leafnode connection created for account: LINK_tokyo ";
+const dialled = (text: string) => after(DIALLED, `10.0.0.9:7422 - lid:9 - ${text}`).failure("tokyo")?.why;
+const accepted = (text: string) =>
+  after("10.0.0.3:4711 - lid:9 - Leafnode connection created ", `10.0.0.3:4711 - lid:9 - ${text}`);
+const TLS = "TLS leafnode handshake error: ";
+const CN = "(CN=tokyo SHA-256: b184b2618dffa40d9df31ef88dc6bf184333dc7bbb0fa914116e91c47d08b0f9)";
+
+describe("a link that we dial", () => {
+  test.each([
+    [
+      `tls: failed to verify certificate: x509: certificate signed by unknown authority ${CN}`,
+      "the certificate that tokyo shows is not of the CA that is trusted here",
+    ],
+    [
+      `tls: failed to verify certificate: x509: certificate has expired or is not yet valid: current time 2026-11-22T04:58:25Z is after 2026-11-21T03:58:26Z ${CN}`,
+      "the certificate that tokyo shows has expired or is not yet valid (now 2026-11-22T04:58:25Z, limit 2026-11-21T03:58:26Z)",
+    ],
+    [
+      `tls: failed to verify certificate: x509: cannot validate certificate for 10.0.0.9 because it doesn't contain any IP SANs ${CN}`,
+      "is not for the address that we dial",
+    ],
+    [
+      `tls: failed to verify certificate: x509: certificate is valid for localhost, not tokyo.example.net ${CN}`,
+      "set server.advertise there",
+    ],
+    ["tls: first record does not look like a TLS handshake", "tokyo answers without TLS"],
+    ["remote error: tls: certificate required", "tokyo wants a certificate of a CA that it trusts"],
+    ["something new", "the TLS handshake with tokyo failed: something new"],
+  ])("%s", (text, expected) => {
+    expect(dialled(TLS + text)).toContain(expected);
+  });
+
+  test("keeps the reason when the connection closes after it, and says what a bare close may mean", () => {
+    const log = after(
+      DIALLED,
+      `10.0.0.9:7422 - lid:9 - ${TLS}tls: first record does not look like a TLS handshake`,
+      "10.0.0.9:7422 - lid:9 - Leafnode connection closed: TLS Handshake Failure",
+    );
+    expect(log.failure("tokyo")?.why).toContain("answers without TLS");
+    expect(dialled("Leafnode connection closed: Read Error")).toContain(
+      "ends the connection after the handshake",
+    );
+    expect(dialled("Leafnode Error 'Authorization Violation'")).toContain("does not know our key");
+    log.cleared("tokyo");
+    expect(log.failure("tokyo")).toBeNull();
+  });
+});
+
+describe("a link that is dialled to us", () => {
+  test("is told of the peer whose name the certificate has", () => {
+    const log = accepted(
+      `${TLS}tls: failed to verify certificate: x509: certificate signed by unknown authority ${CN}`,
+    );
+    expect(log.failure("tokyo")?.why).toContain(
+      "the site at 10.0.0.3 that says it is tokyo shows is not of the CA",
+    );
+  });
+
+  test("is a stranger's where nothing says who it is, and nobody can fill the memory", () => {
+    const log = accepted(`${TLS}tls: client didn't provide a certificate`);
+    expect(log.strangers).toEqual([
+      {
+        at: AT,
+        ip: "10.0.0.3",
+        why: expect.stringContaining("a site at 10.0.0.3 shows no certificate of a CA"),
+      },
+    ]);
+    for (let i = 0; i < 1000; i++) {
+      log.take({ level: "error", message: `10.0.${i >> 8}.${i & 255}:1 - lid:${i} - ${TLS}EOF` });
+      log.take({ level: "error", message: `10.0.0.1:1 - lid:${i} - ${TLS}x (CN=n${i} SHA-256: 00)` });
+    }
+    expect(log.strangers.length).toBe(16);
+    expect(log.failure("n1")).toBeNull();
+    expect(log.failure("n999")).not.toBeNull();
+  });
+
+  test("of the rest of the log nothing is taken", () => {
+    const log = after("Server is ready", "127.0.0.1:1 - cid:4 - Client connection closed: Client Closed");
+    expect(log.strangers).toEqual([]);
+  });
+});
