@@ -15,6 +15,8 @@ export interface FaultRunOptions {
   /** Stores on memory disks of this size, so that they can be filled; `null`: on the machine's disk. */
   readonly diskBytes: number | null;
   readonly sync?: string;
+  /** How long nothing may arrive before what is missing counts as lost. Default 45 s. */
+  readonly patienceMs?: number;
   /** Folder of a build to test instead of this tree. */
   readonly build?: string;
   /** Where the logs of the sites are kept after the run. */
@@ -41,8 +43,7 @@ export interface FaultReport extends Readonly<Record<FaultKind, number>> {
 }
 
 const ENTRY = "test/support/faults/sidecar_entry.ts";
-/** Nothing arrives for so long: what is missing will not come. */
-const NO_PROGRESS_MS = 45_000;
+const PATIENCE_MS = 45_000;
 const SETTLE_MS = 2000;
 const MOST_PROBLEMS = 10;
 
@@ -77,7 +78,7 @@ export async function runFaults(options: FaultRunOptions): Promise<FaultReport> 
     history.note("all faults are healed");
     await within(world.stopPublishing(), 90_000, "what was published to be stored");
     history.note("publishing has ended");
-    await arrived(world, history);
+    await arrived(world, history, options.patienceMs ?? PATIENCE_MS);
   } catch (thrown) {
     stuck = thrown instanceof Error ? thrown.message : String(thrown);
     history.note(`stuck: ${stuck}`);
@@ -88,11 +89,11 @@ export async function runFaults(options: FaultRunOptions): Promise<FaultReport> 
 }
 
 /** Waits until all is there that must be, or nothing comes any more. */
-async function arrived(world: World, history: History): Promise<void> {
+async function arrived(world: World, history: History, patienceMs: number): Promise<void> {
   const count = () => world.arrivals.reduce((sum, one) => sum + one.count, 0);
   let last = count();
   let since = performance.now();
-  while (!world.complete() && performance.now() - since < NO_PROGRESS_MS) {
+  while (!world.complete() && performance.now() - since < patienceMs) {
     await new Promise((resolve) => setTimeout(resolve, 200));
     const now = count();
     if (now !== last) since = performance.now();

@@ -1,0 +1,87 @@
+/** A short run of the fault machine, and runs on builds that are broken on purpose: those it must find. */
+import { describe, expect, test } from "bun:test";
+import { type Break, brokenBuild } from "../support/faults/broken_build.ts";
+import { runFaults } from "../support/faults/run.ts";
+
+const TIMEOUT_MS = 240_000;
+
+test(
+  "three sites lose, repeat, reorder and leak nothing while links, processes and policies fail",
+  async () => {
+    const report = await runFaults({ seed: 11, minutes: 0.4, rate: 250, diskBytes: null });
+    expect(report).toMatchObject({
+      stuck: null,
+      problems: [],
+      lost: 0,
+      repeated: 0,
+      reordered: 0,
+      leaked: 0,
+      altered: 0,
+    });
+    expect(report.published).toBeGreaterThan(1000);
+    expect(report.received).toBeGreaterThan(report.published);
+  },
+  TIMEOUT_MS,
+);
+
+describe("the fault machine finds a build that", () => {
+  const cases: readonly {
+    readonly what: string;
+    readonly breaks: readonly Break[];
+    readonly kind: "lost" | "repeated" | "leaked";
+  }[] = [
+    {
+      what: "does not look where the view stands",
+      kind: "repeated",
+      breaks: [
+        {
+          file: "src/flow/view_position.ts",
+          from: "const last = await lastPosition(jsm, view);",
+          to: "const last = null as Awaited<ReturnType<typeof lastPosition>>;",
+        },
+      ],
+    },
+    {
+      what: "goes on behind what the view has not stored",
+      kind: "lost",
+      breaks: [
+        {
+          file: "src/flow/view_position.ts",
+          from: "const position = Math.max(fromView, Math.min(consumer.ack_floor.stream_seq, end));",
+          to: "const position = Math.max(fromView, end);",
+        },
+      ],
+    },
+    {
+      what: "lets out what a condition keeps",
+      kind: "leaked",
+      breaks: [
+        {
+          file: "src/policy/decide.ts",
+          from: "if (!result.value) return null;",
+          to: "",
+        },
+      ],
+    },
+  ];
+  for (const { what, breaks, kind } of cases) {
+    test(
+      what,
+      async () => {
+        await using build = await brokenBuild(breaks);
+        const report = await runFaults({
+          seed: 5,
+          minutes: 0.15,
+          rate: 250,
+          diskBytes: null,
+          only: ["sidecar killed"],
+          build: build.path,
+          patienceMs: 10_000,
+        });
+        expect(report[kind]).toBeGreaterThan(0);
+        expect(report.problems.some(({ broken }) => broken.kind === kind)).toBe(true);
+      },
+      TIMEOUT_MS,
+    );
+  }
+});
