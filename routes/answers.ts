@@ -21,6 +21,7 @@ export type {
   RevokeReport,
 } from "../src/control/join_api.ts";
 export type { AuditRecord } from "../src/model/audit.ts";
+export type { ErasureReport, PeerErasure } from "../src/model/erasure.ts";
 export type { LintReport } from "../src/model/finding.ts";
 export type { RedriveReport } from "../src/model/redrive.ts";
 export type { ComparisonDocument, DiffDocument, OutputDocument, ShadowDocument } from "./schema/compare.ts";

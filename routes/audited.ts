@@ -1,4 +1,5 @@
 /** What goes through the API is told to the audit trail: changes before they are made, refusals when they are answered. */
+import { createHash } from "node:crypto";
 import type { MiddlewareHandler } from "hono";
 import { LeafmeshError } from "../src/model/errors.ts";
 import type { ApiEnv, ApiOptions } from "./options.ts";
@@ -36,7 +37,7 @@ export function tellChanges({ control }: ApiOptions): MiddlewareHandler<ApiEnv> 
     const { method, path } = c.req;
     if (!isChange(method, path)) return await next();
     const query = c.req.query();
-    const asked = await bodyOf(c.req);
+    const asked = withoutEventId(path, await bodyOf(c.req));
     const principal = c.get("principal");
     await control.audit.change(
       {
@@ -55,6 +56,13 @@ export function tellChanges({ control }: ApiOptions): MiddlewareHandler<ApiEnv> 
       },
     );
   };
+}
+
+/** Ids of events may name a person: of an erasure only the hash is told. */
+function withoutEventId(path: string, body: unknown): unknown {
+  if (!path.endsWith("/erasures") || typeof body !== "object" || body === null || !("id" in body))
+    return body;
+  return { ...body, id: `sha256:${createHash("sha256").update(String(body.id)).digest("hex")}` };
 }
 
 /** The body as JSON; what is none is only measured: it is refused anyway. */

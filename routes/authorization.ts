@@ -40,6 +40,10 @@ export const ACCESS: Readonly<Record<string, Access>> = {
   deleteToken: site("operator"),
   rotateBootstrap: site("operator"),
 
+  startErasure: tenant(...OF_TENANT),
+  listErasures: tenant(...ALL),
+  getErasure: tenant(...ALL),
+
   listAudit: site("operator", "auditor"),
   exportAudit: site("operator", "auditor"),
 

@@ -9,6 +9,7 @@ import { tellChanges, tellDenials } from "./audited.ts";
 import { requireAccess } from "./auth.ts";
 import { addCompare } from "./compare.ts";
 import { addDeadLetters } from "./dlq.ts";
+import { addErasures } from "./erasures.ts";
 import { addExplain } from "./explain.ts";
 import { addExports } from "./exports.ts";
 import { addHealth } from "./health.ts";
@@ -79,6 +80,7 @@ export function createApi(options: ApiOptions): Api {
   addRedrives(app, options);
   addDeadLetters(app, options);
   addAudit(app, options);
+  addErasures(app, options);
   addHealth(app, options);
   addOpenApi(app, options);
   addNotFound(app);

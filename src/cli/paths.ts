@@ -27,6 +27,8 @@ export const paths = {
   /** `origin` names a transit import. */
   import: (tenant: string, peer: string, origin?: string) =>
     `/v1/tenants/${part(tenant)}/imports/${part(peer)}${origin === undefined ? "" : `?origin=${part(origin)}`}`,
+  erasures: (tenant: string) => `/v1/tenants/${part(tenant)}/erasures`,
+  erasure: (tenant: string, id: string) => `/v1/tenants/${part(tenant)}/erasures/${part(id)}`,
   audit: (query: string) => `/v1/audit${query === "" ? "" : `?${query}`}`,
   auditExport: (query: string) => `/v1/audit/export${query === "" ? "" : `?${query}`}`,
   tokens: "/v1/tokens",

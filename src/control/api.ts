@@ -1,5 +1,6 @@
 /** What the sidecar offers to its HTTP API: the state, the plan, and reports of what runs. */
 import type { DesiredState } from "../model/desired.ts";
+import type { ErasureReport, ErasureRequest } from "../model/erasure.ts";
 import type { LintReport } from "../model/finding.ts";
 import type { KeyInfo, KeyKind } from "../model/keys.ts";
 import type { RedriveReport } from "../model/redrive.ts";
@@ -333,6 +334,15 @@ export interface UserReport {
   readonly connections: number;
 }
 
+/** Erasures of events of a tenant, here and at the peers that have them. */
+export interface ErasureApi {
+  list(tenant: string): readonly ErasureReport[];
+  /** @throws {LeafmeshError} `not_found` */
+  get(tenant: string, id: string): ErasureReport;
+  /** @throws {LeafmeshError} `not_found` when there is no such event, `too_large` */
+  start(tenant: string, request: ErasureRequest): Promise<ErasureReport>;
+}
+
 /** Everything the HTTP routes may call. */
 export interface Control {
   readonly state: StateStore;
@@ -361,6 +371,7 @@ export interface Control {
   readonly deadLetters: DeadLetters;
   /** The audit trail. */
   readonly audit: AuditApi;
+  readonly erasures: ErasureApi;
   /** Whether the site does its work: server up, state applied. */
   ready(): Promise<{ readonly ready: boolean; readonly reasons: readonly string[] }>;
   /** Prometheus text. */

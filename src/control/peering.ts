@@ -36,6 +36,8 @@ export interface PeeringHost {
   position(peer: string, tenant: string, stream: string): Promise<PeerPosition>;
   /** Something that a peer said has changed what must be done. */
   changed(peer: string): void;
+  /** Answers to further verbs. @throws what the peer is told */
+  readonly verbs?: Readonly<Record<string, (peer: string, body: unknown) => Promise<unknown>>>;
   /** A message that was not what the peer may say was refused. */
   refused(peer: string, verb: string, why: string): void;
 }
@@ -111,6 +113,22 @@ export class Peering implements AsyncDisposable {
     return PositionAnswer.parse(await this.#request(peer, "position", { tenant, stream }));
   }
 
+  /**
+   * Asks a peer something of its own kind.
+   * @returns what it answers, and the answer as it signed it
+   * @throws {LeafmeshError} `peer_unreachable` or `peer_refused`
+   */
+  async ask(
+    name: string,
+    verb: string,
+    body: unknown,
+    withinMs: number,
+  ): Promise<{ readonly body: unknown; readonly sealed: string }> {
+    const peer = this.#host.peers().find((one) => one.name === name);
+    if (peer === undefined) throw new LeafmeshError("peer_unreachable", `${name} is not a peer`);
+    return await this.#exchange(peer, verb, body, withinMs);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer);
     this.#subscription.unsubscribe();
@@ -174,6 +192,15 @@ export class Peering implements AsyncDisposable {
   }
 
   async #request(peer: Peer, verb: string, body: unknown): Promise<unknown> {
+    return (await this.#exchange(peer, verb, body, ANSWER_WITHIN_MS)).body;
+  }
+
+  async #exchange(
+    peer: Peer,
+    verb: string,
+    body: unknown,
+    withinMs: number,
+  ): Promise<{ readonly body: unknown; readonly sealed: string }> {
     const nonce = randomBytes(16).toString("hex");
     const { site } = this.#host;
     const message = { version: 1 as const, from: site, to: peer.name, nonce, at: Date.now(), verb, body };
@@ -181,10 +208,10 @@ export class Peering implements AsyncDisposable {
     let answer: Msg;
     try {
       answer = await this.#nc.request(rpcSubject(peer.name, site, verb), sealed, {
-        timeout: ANSWER_WITHIN_MS,
+        timeout: withinMs,
       });
     } catch (error) {
-      throw new LeafmeshError("peer_unreachable", whySilent(peer.name, error), { cause: error });
+      throw new LeafmeshError("peer_unreachable", whySilent(peer.name, error, withinMs), { cause: error });
     }
     const sender =
       peer.dial === undefined ? `the site that dialled as ${peer.name}` : `the site at ${peer.dial}`;
@@ -198,7 +225,7 @@ export class Peering implements AsyncDisposable {
     });
     const refusal = Refusal.safeParse(opened.body);
     if (refusal.success) throw new LeafmeshError("peer_unreachable", `${peer.name}: ${refusal.data.error}`);
-    return opened.body;
+    return { body: opened.body, sealed: answer.string() };
   }
 
   async #answer(request: Msg): Promise<void> {
@@ -283,8 +310,12 @@ export class Peering implements AsyncDisposable {
       case "poke":
         void this.#sync(peer);
         return {};
-      default:
-        throw new LeafmeshError("request_invalid", "there is no such verb");
+      default: {
+        const { verbs = {} } = this.#host;
+        const handle = Object.hasOwn(verbs, verb) ? verbs[verb] : undefined;
+        if (handle === undefined) throw new LeafmeshError("request_invalid", "there is no such verb");
+        return await handle(peer.name, body);
+      }
     }
   }
 }
@@ -314,7 +345,7 @@ function nonceOf(request: Msg): string | null {
   }
 }
 
-function whySilent(peer: string, error: unknown): string {
+function whySilent(peer: string, error: unknown, withinMs: number): string {
   if (
     error instanceof errors.NoRespondersError ||
     (error instanceof errors.RequestError && error.isNoResponders())
@@ -322,6 +353,6 @@ function whySilent(peer: string, error: unknown): string {
     return `the sidecar of ${peer} does not answer: no link, or it is not running`;
   }
   if (error instanceof errors.TimeoutError)
-    return `the sidecar of ${peer} did not answer within ${ANSWER_WITHIN_MS} ms`;
+    return `the sidecar of ${peer} did not answer within ${withinMs} ms`;
   return `the sidecar of ${peer} could not be asked: ${errorText(error)}`;
 }

@@ -3,7 +3,7 @@
  * in any stream of the same events can be found in any other.
  */
 import type { JetStreamManager, StoredMsg } from "@nats-io/jetstream";
-import { POLICY_HEADER, POSITION_HEADER, viewConsumer } from "../model/names.ts";
+import { erasedPosition, POLICY_HEADER, POSITION_HEADER, viewConsumer } from "../model/names.ts";
 import { isMessageNotFound, VIEW_AFTER, VIEW_VERSION, VIEW_VERSION_AFTER } from "./observe.ts";
 import type { ExportPlan } from "./routes.ts";
 
@@ -17,14 +17,16 @@ export async function positionAt(
   if (stream === source) return sequence;
   const { config, state } = await mesh.streams.info(stream);
   const begin = Number(config.metadata?.[VIEW_AFTER] ?? 0);
-  if (sequence < (config.first_seq || 1) || state.messages === 0) return begin;
+  const erased = erasedPosition(config.metadata);
+  const least = erased !== null && erased.sequence <= sequence ? erased.position : 0;
+  if (sequence < (config.first_seq || 1) || state.messages === 0) return Math.max(begin, least);
   // Retention has dropped it: all that is left comes after it.
   if (state.first_seq > sequence) {
     const first = await messageFrom(mesh, stream, state.first_seq);
-    return first === null ? begin : positionOf(first) - 1;
+    return Math.max(least, first === null ? begin : positionOf(first) - 1);
   }
   const last = await lastUpTo(mesh, stream, state.first_seq, sequence);
-  return last === null ? begin : positionOf(last);
+  return Math.max(least, last === null ? begin : positionOf(last));
 }
 
 /** The first message at or after a sequence: one may have been deleted from the middle of a stream. */

@@ -36,6 +36,7 @@ import type { Audit } from "./audit/audit.ts";
 import { candidacy } from "./candidate.ts";
 import type { DiffReport, DiffRequest, ShadowReport } from "./compare_api.ts";
 import { Differ } from "./diff.ts";
+import type { Erasures, ErasuresOptions } from "./erasure/erasures.ts";
 import { explainForPeers, keyNotes } from "./explain.ts";
 import { importPosition } from "./import_position.ts";
 import { reportLinks, revokedLink } from "./link_report.ts";
@@ -61,6 +62,9 @@ const RESET_AT_PEER = { timeoutMs: 2000, code: "peer_unreachable" } as const;
 const RESET_HERE = { timeoutMs: 2000, code: "apply_failed" } as const;
 const DETACH_TRIES = 40;
 const DETACH_PAUSE_MS = 250;
+
+/** A dry run looks through streams before it is answered. */
+const ERASE_AT_PEER_MS = 10_000;
 
 export interface SiteControlOptions {
   readonly site: string;
@@ -90,6 +94,8 @@ export interface SiteControlOptions {
   readonly tenantKeys: TenantKeys;
   readonly audit: Audit;
   readonly trust: LinkTrust;
+  /** Opens the erasures, which ask the peers. */
+  readonly erasures: (ask: ErasuresOptions["ask"]) => Promise<Erasures>;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
 }
 
@@ -105,6 +111,7 @@ export class SiteControl implements Control, AsyncDisposable {
   readonly #workspace = new Workspace();
   readonly #membership: Membership;
   readonly #expiry: UserExpiry;
+  #erasures: Erasures | null = null;
   /** What each peer was offered last, as text. */
   readonly #offered = new Map<string, string>();
 
@@ -122,6 +129,12 @@ export class SiteControl implements Control, AsyncDisposable {
         return await importPosition(mesh, await observeMesh(mesh), imports, { peer, tenant, stream });
       },
       changed: () => this.#reconciler.trigger(),
+      verbs: {
+        erase: async (peer, body) => {
+          if (this.#erasures === null) throw new LeafmeshError("peer_unreachable", "the site is starting");
+          return await this.#erasures.asked(peer, body);
+        },
+      },
       refused: (peer, verb, why) =>
         options.audit.denied({
           who: { type: "peer", name: peer },
@@ -186,6 +199,18 @@ export class SiteControl implements Control, AsyncDisposable {
     this.#reconciler.trigger();
     this.#shadows.sync();
     for (const peer of this.#desired().peers) this.#peering.poke(peer.name);
+  }
+
+  /** Goes on with erasures that are not done. Before, peers that ask for one are told to wait. */
+  async openErasures(): Promise<void> {
+    this.#erasures = await this.#options.erasures((peer, body) =>
+      this.#peering.ask(peer, "erase", body, ERASE_AT_PEER_MS),
+    );
+  }
+
+  get erasures(): Erasures {
+    if (this.#erasures === null) throw new LeafmeshError("internal", "The erasures are not open");
+    return this.#erasures;
   }
 
   async site(): Promise<SiteReport> {
@@ -366,6 +391,7 @@ export class SiteControl implements Control, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#membership[Symbol.asyncDispose]();
     this.#expiry[Symbol.dispose]();
+    await this.#erasures?.[Symbol.asyncDispose]();
     await this.#shadows[Symbol.asyncDispose]();
     await this.#reconciler[Symbol.asyncDispose]();
     await this.#peering[Symbol.asyncDispose]();

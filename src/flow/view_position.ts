@@ -1,7 +1,7 @@
 /** Finds where a view stands in its source. The view itself is the record: no second store can disagree with it. */
 import type { JetStreamManager, StreamInfo } from "@nats-io/jetstream";
 import { LeafmeshError } from "../model/errors.ts";
-import { POSITION_HEADER, REDRIVEN_HEADER } from "../model/names.ts";
+import { erasedPosition, POSITION_HEADER, REDRIVEN_HEADER } from "../model/names.ts";
 import { filtersOf } from "./source_reader.ts";
 
 export interface ViewPosition {
@@ -87,9 +87,12 @@ async function lastPosition(
   jsm: JetStreamManager,
   view: StreamInfo,
 ): Promise<{ readonly position: number; readonly storedMs: number } | null> {
-  if (view.state.messages === 0) return null;
+  const erased = erasedPosition(view.config.metadata);
+  const erasedLast = erased === null ? null : { position: erased.position, storedMs: erased.storedMs };
+  if (view.state.messages === 0) return erasedLast;
   const message = await jsm.streams.getMessage(view.config.name, { last_by_subj: ">" });
-  if (message === null) return null;
+  if (message === null) return erasedLast;
+  if (erased !== null && erased.sequence > message.seq) return erasedLast;
   const text = message.header.get(POSITION_HEADER);
   const position = Number.parseInt(text, 10);
   // A dead letter may come into a view before any event of the source that is there now.

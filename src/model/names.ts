@@ -165,6 +165,16 @@ export const logDeliverSubject = (tenant: string, stream: string): string => `me
 
 /** Position of a view's event: the sequence of the stream that the view reads. */
 export const POSITION_HEADER = "Leafmesh-Position";
+/** Metadata of a view: `<sequence>:<position>:<stored, milliseconds>` of its last event that was erased. */
+export const VIEW_ERASED = "leafmesh-erased";
+/** The note under {@link VIEW_ERASED}; `null` when there is none. */
+export function erasedPosition(
+  metadata: Readonly<Record<string, string>> | undefined,
+): { readonly sequence: number; readonly position: number; readonly storedMs: number } | null {
+  const found = /^(\d+):(\d+):(\d+)$/.exec(metadata?.[VIEW_ERASED] ?? "");
+  if (found === null) return null;
+  return { sequence: Number(found[1]), position: Number(found[2]), storedMs: Number(found[3]) };
+}
 /** Version of the policy that decided an event of a view. */
 export const POLICY_HEADER = "Leafmesh-Policy";
 /** Only on an event of a view that was a dead letter: its sequence in the dead-letter stream. */

@@ -7,6 +7,7 @@ import { loadBootstrapToken } from "../control/access/bootstrap.ts";
 import { TokenStore } from "../control/access/token_store.ts";
 import { Audit } from "../control/audit/audit.ts";
 import { checkState, requireAllowed } from "../control/check_state.ts";
+import { Erasures } from "../control/erasure/erasures.ts";
 import { loadRemembered, rememberState } from "../control/remembered.ts";
 import { SiteControl } from "../control/site_control.ts";
 import { SiteServer } from "../control/site_server.ts";
@@ -230,6 +231,18 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
       tenantKeys,
       audit,
       trust: linkTrust(linkMode(settings) === "plain" ? null : pki, settings, server.leaf),
+      erasures: (ask) =>
+        Erasures.open({
+          site,
+          js,
+          mesh,
+          tenant: tenantManager,
+          state: () => state.desired().state,
+          audit,
+          ask,
+          now: () => new Date(),
+          log: (level, message) => log(level, "erasure", message),
+        }),
       log: (level, message) => log(level, "control", message),
     }),
   );
@@ -259,6 +272,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     );
     await watch.look();
   }
+  await control.openErasures();
 
   const oidc = oidcTokens(file.api, options.base);
   if (oidc !== null) stack.use(oidc);

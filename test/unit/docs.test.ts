@@ -36,6 +36,7 @@ const FILES = [
   "CONTRIBUTING.md",
   "CHANGELOG.md",
   "docs/audit.md",
+  "docs/erasure.md",
   "docs/configuration.md",
   "docs/users.md",
   "docs/dead-letters.md",

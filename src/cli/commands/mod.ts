@@ -4,6 +4,7 @@ import { APPLY, PLAN } from "./apply.ts";
 import { AUDIT_EXPORT, AUDIT_LIST, AUDIT_VERIFY } from "./audit.ts";
 import { CA_SHOW } from "./ca.ts";
 import { DLQ_DROP, DLQ_LIST, DLQ_REDRIVE, DLQ_SHOW } from "./dlq.ts";
+import { ERASE, ERASURE_LIST } from "./erase.ts";
 import { EXPLAIN } from "./explain.ts";
 import { EXPORT_LIST, EXPORT_PUT, EXPORT_REMOVE, EXPORT_SHOW } from "./export.ts";
 import { IMPORT_LIST, IMPORT_PUT, IMPORT_REMOVE } from "./import.ts";
@@ -70,6 +71,8 @@ export const COMMANDS: readonly Command[] = [
   DLQ_SHOW,
   DLQ_DROP,
   DLQ_REDRIVE,
+  ERASE,
+  ERASURE_LIST,
   AUDIT_LIST,
   AUDIT_EXPORT,
   AUDIT_VERIFY,

@@ -88,4 +88,24 @@ describe("the audit trail behind the API", () => {
     expect((await call("GET", "/v1/audit?since=yesterday")).status).toBe(400);
     expect((await call("GET", "/v1/audit?limit=0")).status).toBe(400);
   });
+
+  test("hears the hash of an event's id, and never the id", async () => {
+    const { call, control } = testApi();
+    control.seed({ type: "tenant", tenant: "acme" }, {});
+    const body = { subject: "acme.orders.x", id: "ada@example.net" };
+    expect((await call("POST", "/v1/tenants/acme/erasures", body)).status).toBe(202);
+    expect(control.calls).toEqual([
+      `erase ${JSON.stringify({ subject: "acme.orders.x", dryRun: false, id: body.id })}`,
+    ]);
+    const told = JSON.stringify(control.changes);
+    expect(told).toContain("sha256:");
+    expect(told).not.toContain("ada@");
+    for (const wrong of [
+      { subject: "acme.x" },
+      { subject: "globex.x", all: true },
+      { subject: "acme..", all: true },
+    ]) {
+      expect((await call("POST", "/v1/tenants/acme/erasures", wrong)).status).toBe(400);
+    }
+  });
 });

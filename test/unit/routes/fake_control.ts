@@ -22,6 +22,7 @@ import {
   resourceLabel,
   type Versioned,
 } from "../../../src/control/resource.ts";
+import type { ErasureReport, ErasureRequest } from "../../../src/model/erasure.ts";
 import { LeafmeshError } from "../../../src/model/errors.ts";
 import type { RedriveReport } from "../../../src/model/redrive.ts";
 import { diffReport, shadowReport } from "./compared.ts";
@@ -181,6 +182,26 @@ export interface FakeControl extends Control {
   seed(ref: ResourceRef, value: ResourceValues[ResourceType]): void;
 }
 
+function erasure(
+  tenant: string,
+  { subject, dryRun }: Pick<ErasureRequest, "subject" | "dryRun">,
+): ErasureReport {
+  return {
+    id: "e1",
+    tenant,
+    origin: "berlin",
+    subject,
+    dryRun,
+    state: "pending",
+    startedAt: "2026-01-02T03:04:05Z",
+    endedAt: null,
+    events: 1,
+    erased: { "MESH/out_acme": 1 },
+    peers: [{ peer: "tokyo", state: "pending", erased: {}, why: "no link", peers: [] }],
+    why: "tokyo: no link",
+  };
+}
+
 export const CHANGED_AT = "2026-01-02T03:04:05.678Z";
 export const SITE_KEY = "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4";
 
@@ -337,6 +358,14 @@ export function createFakeControl(): FakeControl {
     },
     membership: createFakeMembership(calls),
     deadLetters: createFakeDeadLetters(calls),
+    erasures: {
+      list: () => [erasure("acme", { subject: "acme.x", dryRun: false })],
+      get: (tenant) => erasure(tenant, { subject: "acme.x", dryRun: false }),
+      start: async (tenant, request) => {
+        calls.push(`erase ${JSON.stringify(request)}`);
+        return erasure(tenant, request);
+      },
+    },
     ready: async () => ({ ready: fake.isReady, reasons: fake.isReady ? [] : ["nats-server is down"] }),
     metrics: async () => "# HELP x y\nx 1\n",
   };
