@@ -8,7 +8,7 @@ import { count, indent, table } from "../table.ts";
 export const ERASE: Command = {
   name: "erase",
   args: ["<tenant>"],
-  about: "erases events here and at the peers that have them; --dry-run says what and where",
+  about: "erases events here and at the peers that have them",
   details:
     "Without --yes nothing is erased: what would be is shown. docs/erasure.md says what it reaches and what not.",
   flags: {
@@ -46,7 +46,7 @@ export const ERASE: Command = {
 export const ERASURE_LIST: Command = {
   name: "erasure list",
   args: ["<tenant>", "[id]"],
-  about: "how erasures of a tenant stand, those that peers asked for among them",
+  about: "how the erasures of a tenant stand",
   flags: {},
   run: async (call) => {
     const client = await call.api();
