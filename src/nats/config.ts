@@ -22,6 +22,8 @@ export interface ServerPaths {
   readonly log: string;
   /** The file of {@link renderLeafCredential}, relative to the configuration file. */
   readonly leafCredential: string;
+  /** The file with cipher and key of an encrypted store, relative to the configuration file. */
+  readonly storeKey?: string;
 }
 
 export interface ConfigInput {
@@ -95,6 +97,7 @@ function requiredFields(input: ConfigInput): ConfMap {
       sync_interval: input.sync === "always" ? "always" : `${input.sync}ms`,
       max_file: JETSTREAM_MAX_FILE,
       max_mem: JETSTREAM_MAX_MEMORY,
+      include: input.paths.storeKey,
     },
     accounts: renderAccounts(desired, input.keys, input.retiredTenants),
     system_account: SYSTEM_ACCOUNT,

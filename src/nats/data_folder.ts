@@ -11,6 +11,7 @@ export const DATA_FILES = {
   /** A configuration that nats-server has yet to check. */
   candidate: "nats.conf.new",
   leafCredential: "keys/leaf.conf",
+  storeKeyConfig: "keys/jetstream.conf",
   store: "store",
   serverLog: "log/nats.log",
   /** What nats-server says before it opens its log. */

@@ -60,17 +60,23 @@ export const keysFolder = (dataFolder: string): string => join(dataFolder, "keys
 /**
  * Loads the site's keys, and makes those that are not there yet.
  *
+ * @param given seeds that are kept elsewhere
  * @throws LeafmeshError `key_invalid` when a file holds no seed of a user or others may read it,
  * `data_folder_unusable` when the folder or a file cannot be read or written.
  */
-export async function loadSiteKeys(dataFolder: string): Promise<SiteKeys> {
+export async function loadSiteKeys(
+  dataFolder: string,
+  given: Readonly<Partial<Record<keyof SiteKeys, string>>> = {},
+): Promise<SiteKeys> {
   const folder = keysFolder(dataFolder);
   await prepareFolder(folder, 0o700);
-  return {
-    site: await loadSigningKey(join(folder, "site.nk")),
-    mesh: await loadSigningKey(join(folder, "mesh.nk")),
-    sys: await loadSigningKey(join(folder, "sys.nk")),
+  const load = async (name: keyof SiteKeys) => {
+    const seed = given[name];
+    return seed === undefined
+      ? await loadSigningKey(join(folder, `${name}.nk`))
+      : parseSeed(new TextEncoder().encode(seed), `secrets.${name} of the site file`);
   };
+  return { site: await load("site"), mesh: await load("mesh"), sys: await load("sys") };
 }
 
 /** The public halves. */

@@ -18,6 +18,7 @@ import { publicKeys, type SiteKeys } from "../nats/keys.ts";
 import type { LinkLog } from "../nats/link_log.ts";
 import type { SitePki } from "../nats/pki/site_pki.ts";
 import { StoreWatch } from "../nats/store_watch.ts";
+import { prepareStoreKey } from "../nats/store_key.ts";
 import type { Log } from "../observe/log.ts";
 
 const DEFAULT_LINGER_MS = 60_000;
@@ -90,12 +91,14 @@ async function openEmbedded(options: OpenServerOptions): Promise<OpenServer> {
   }
   const binary = await findServer({ explicit: settings.binary, env: options.env });
   const sync = syncOf(settings);
+  const encrypted = await prepareStoreKey(folder, settings.encryption, options);
   const render = renderer(options, renderConfig, {
     ...addresses,
     mqtt: settings.mqtt,
     websocket: settings.websocket,
     sync,
     leafCredential: DATA_FILES.leafCredential,
+    ...(encrypted ? { storeKey: DATA_FILES.storeKeyConfig } : {}),
   });
   const first = render(options.state, options.retired, options.now);
   await writeFiles(first);
@@ -234,10 +237,16 @@ function renderer(
   render: (input: ConfigInput) => string,
   fixed: Pick<ConfigInput, "listen" | "leaf" | "sync" | "mqtt" | "websocket"> & {
     readonly leafCredential: string;
+    readonly storeKey?: string;
   },
 ): OpenServer["render"] {
-  const { leafCredential, ...rest } = fixed;
-  const paths = { store: folder.file("store"), log: folder.file("serverLog"), leafCredential };
+  const { leafCredential, storeKey, ...rest } = fixed;
+  const paths = {
+    store: folder.file("store"),
+    log: folder.file("serverLog"),
+    leafCredential,
+    ...(storeKey === undefined ? {} : { storeKey }),
+  };
   return (given, retiredTenants, now) => {
     const desired = currentUsers(given, now);
     const credential = { path: folder.file("leafCredential"), content: renderLeafCredential(keys.site) };

@@ -25,6 +25,7 @@ import { DataFolder } from "../nats/data_folder.ts";
 import { loadSiteKeys, publicKeys } from "../nats/keys.ts";
 import { LinkLog } from "../nats/link_log.ts";
 import { SitePki } from "../nats/pki/site_pki.ts";
+import { readSecret } from "../nats/secret_source.ts";
 import { TenantKeys } from "../nats/tenant_keys.ts";
 import type { Log } from "../observe/log.ts";
 import { policyVersion } from "../policy/compile.ts";
@@ -88,6 +89,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   const linkLog = new LinkLog();
   const warning = linkWarning(settings);
   if (warning !== null) log("warn", "links", warning);
+  const keys = await loadSiteKeys(folder.path, await givenSeeds(options));
   const token = await loadBootstrapToken(folder.path, tokenSetting(file, options.base), options.env);
   const tls = await loadApiTls(file, { dataFolder: folder.path, base: options.base });
   const before = await loadRemembered(folder.path);
@@ -317,4 +319,15 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
 function tokenSetting(file: SiteFile, base: string) {
   const setting = file.api?.token;
   return typeof setting === "object" && "file" in setting ? { file: resolve(base, setting.file) } : setting;
+}
+
+/** Seeds that the site file keeps elsewhere. */
+async function givenSeeds({ file, base, env }: SidecarOptions) {
+  const seeds: Partial<Record<"site" | "mesh" | "sys", string>> = {};
+  for (const name of ["site", "mesh", "sys"] as const) {
+    const source = file.secrets?.[name];
+    if (source !== undefined)
+      seeds[name] = await readSecret(source, { what: `the seed '${name}'`, base, env });
+  }
+  return seeds;
 }

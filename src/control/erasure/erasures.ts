@@ -167,16 +167,33 @@ export class Erasures implements AsyncDisposable {
     return reportOf(this.#jobs.get(stateKey.erasure(job.id)) ?? job);
   }
 
-  /** A peer asks. What is not its own is refused, and told. @throws LeafmeshError `peer_refused` */
+  /** A peer asks. What is not its own is refused, and told. @throws LeafmeshError `request_invalid` for what is no request */
   async asked(peer: string, body: unknown): Promise<EraseAnswer> {
     const parsed = EraseBody.safeParse(body);
-    if (!parsed.success) throw new LeafmeshError("peer_refused", `${peer} asks for an erasure that is none`);
+    if (!parsed.success) throw new LeafmeshError("request_invalid", "the body is not what the verb takes");
     const ask = parsed.data;
+    try {
+      return await this.#asked(peer, ask);
+    } catch (error) {
+      if (!(error instanceof LeafmeshError) || error.code !== "conflict") throw error;
+      const { message: why } = error;
+      this.#options.audit.denied({
+        who: { type: "peer", name: peer },
+        from: `link ${peer}`,
+        operation: "erasure.asked",
+        target: `tenant ${ask.tenant}`,
+        result: why,
+      });
+      return { id: ask.id, state: "refused", erased: {}, why, peers: [] };
+    }
+  }
+
+  async #asked(peer: string, ask: EraseBody): Promise<EraseAnswer> {
     const key = stateKey.erasure(`${peer}.${ask.id}`);
     const known = this.#jobs.get(key);
     if (known !== undefined && (known.tenant !== ask.tenant || known.origin !== ask.origin)) {
       throw new LeafmeshError(
-        "peer_refused",
+        "conflict",
         `${peer} has asked for another erasure under the name ${ask.id}`,
       );
     }
@@ -211,7 +228,7 @@ export class Erasures implements AsyncDisposable {
     const of = [...this.#jobs.values()].filter((one) => one.by === peer && one.state === "pending").length;
     if (of >= MOST_OF_PEER)
       throw new LeafmeshError(
-        "peer_refused",
+        "conflict",
         `${peer} has ${of} erasures here that are not done: ask again later`,
       );
     // Known, and with more events: the asker has found some that were on their way.
@@ -238,14 +255,14 @@ export class Erasures implements AsyncDisposable {
       found?.imports.some((one) => one.from === peer && (one.origin ?? one.from) === origin) === true;
     if (!imports) {
       throw new LeafmeshError(
-        "peer_refused",
+        "conflict",
         `${peer} asks to erase events of ${tenant} from ${origin}, which are not imported from it`,
       );
     }
     const age = this.#options.now().getTime() - Date.parse(at);
     if (age > OLDEST_MS || age < -SKEW_MS) {
       throw new LeafmeshError(
-        "peer_refused",
+        "conflict",
         `${peer} asks for an erasure of ${at}: only those of the last 7 days are begun`,
       );
     }
@@ -381,8 +398,7 @@ export class Erasures implements AsyncDisposable {
       }
       return { peer, state, erased, why, peers };
     } catch (error) {
-      const refused = error instanceof LeafmeshError && error.code === "peer_refused";
-      return { ...known, state: refused ? "refused" : "pending", why: errorText(error).slice(0, 1000) };
+            return { ...known, state: "pending", why: errorText(error).slice(0, 1000) };
     }
   }
 

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { ApiSettings } from "./api.ts";
 import { ForbidList, SensitiveList } from "./guards.ts";
 import { Address, CaCertificates, duration, Name, PublicKey, size } from "./scalars.ts";
+import { EncryptionSettings, SecretSettings } from "./secret.ts";
 import { TenantDocument } from "./tenant.ts";
 
 const LeafUrl = z
@@ -71,6 +72,9 @@ export const ServerSettings = z
       description:
         "How long an embedded server outlives a sidecar that died, so that native routes flow on; default 60s",
     }),
+    encryption: EncryptionSettings.optional().meta({
+      description: "Encrypts the store; it cannot be turned off or given another key in place",
+    }),
     config: z
       .string()
       .min(1)
@@ -101,13 +105,14 @@ export const ServerSettings = z
       if (server.mode === "external") report(field, `'${field}' goes with mode: embedded`);
     }
     const external = server.mode === "external";
-    const only = (field: "config" | "url" | "binary" | "linger", mode: string) => {
+    const only = (field: "config" | "url" | "binary" | "linger" | "encryption", mode: string) => {
       if (server[field] !== undefined) {
         context.addIssue({ code: "custom", path: [field], message: `'${field}' goes with mode: ${mode}` });
       }
     };
     if (external) {
       only("linger", "embedded");
+      only("encryption", "embedded");
       if (server.url === undefined) {
         context.addIssue({
           code: "custom",
@@ -148,6 +153,9 @@ export const SiteFile = z
     server: ServerSettings.optional(),
     api: ApiSettings.optional(),
     audit: AuditSettings.optional(),
+    secrets: SecretSettings.optional().meta({
+      description: "Where seeds are kept outside of the data folder",
+    }),
     peers: z.array(Peer).optional(),
     tenants: z.array(TenantDocument).optional(),
     forbid: ForbidList.optional().meta({
