@@ -192,10 +192,7 @@ export class Erasures implements AsyncDisposable {
     const key = stateKey.erasure(`${peer}.${ask.id}`);
     const known = this.#jobs.get(key);
     if (known !== undefined && (known.tenant !== ask.tenant || known.origin !== ask.origin)) {
-      throw new LeafmeshError(
-        "conflict",
-        `${peer} has asked for another erasure under the name ${ask.id}`,
-      );
+      throw new LeafmeshError("conflict", `${peer} has asked for another erasure under the name ${ask.id}`);
     }
     if (known !== undefined && known.hash === hashOf(ask.copies)) return answerOf(known);
     this.#requireOwn(peer, ask);
@@ -398,7 +395,7 @@ export class Erasures implements AsyncDisposable {
       }
       return { peer, state, erased, why, peers };
     } catch (error) {
-            return { ...known, state: "pending", why: errorText(error).slice(0, 1000) };
+      return { ...known, state: "pending", why: errorText(error).slice(0, 1000) };
     }
   }
 
