@@ -4,6 +4,7 @@
  * held against a note in the data folder before the server starts.
  */
 import { randomBytes, scryptSync, timingSafeEqual } from "node:crypto";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { LeafmeshError } from "../model/errors.ts";
@@ -39,6 +40,12 @@ export async function prepareStoreKey(
     throw new LeafmeshError(
       "key_invalid",
       `The store of ${folder.path} is encrypted: set server.encryption with its key, or give the site another data folder. Nothing was started or changed`,
+    );
+  }
+  if (note === null && (await readdir(join(folder.file("store"), "jetstream")).catch(() => [])).length > 0) {
+    throw new LeafmeshError(
+      "key_invalid",
+      `The store of ${folder.path} is not encrypted: server.encryption is for a new data folder, as turning it on may repeat events. Nothing was started or changed`,
     );
   }
   const cipher = settings.cipher ?? note?.cipher ?? "chachapoly";

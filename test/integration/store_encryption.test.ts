@@ -1,4 +1,4 @@
-/** An encrypted store shows no payload on disk; turning it on keeps all; a wrong key starts nothing and loses nothing. */
+/** An encrypted store shows no payload on disk; a wrong key starts nothing and loses nothing. */
 import { expect, test } from "bun:test";
 import { spawn } from "node:child_process";
 import { readdir, readFile, writeFile } from "node:fs/promises";
@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { stringify } from "yaml";
 import { type MeshSite, startMesh } from "../support/mesh.ts";
+import { waitFor } from "../support/wait_for.ts";
 
 const PAYLOAD = "nobody-may-read-this-payload";
 const ENTRY = fileURLToPath(new URL("../support/sidecar_process.ts", import.meta.url));
@@ -44,29 +45,29 @@ async function stored(site: MeshSite): Promise<number> {
   return (await jsm.streams.info("acme")).state.messages;
 }
 
-test("a store is encrypted from some start on, and with another key or none nothing starts and nothing is lost", async () => {
-  await using mesh = await startMesh({ sites: { berlin: [] }, tenants: () => [{ tenant: "acme" }] });
+test("an encrypted store shows no payload; with another key or none nothing starts and nothing is lost", async () => {
+  const key = "the-key-of-the-store-0123456789";
+  await using mesh = await startMesh({
+    sites: { berlin: [] },
+    tenants: () => [{ tenant: "acme" }],
+    edit: (file) => ({
+      ...file,
+      server: { ...file.server, encryption: { cipher: "aes", key: { command: ["echo", key] } } },
+    }),
+  });
   const berlin = mesh.site("berlin");
-  const store = join(berlin.dataFolder, "store");
   const publish = async () => {
     await jetstream(await berlin.app("acme")).publish("acme.x", PAYLOAD);
   };
   for (let i = 0; i < 3; i++) await publish();
+  await waitFor(async () => (await stored(berlin)) === 3, { what: "the log" });
   const before = await berlin.json<{ revision: number }>("/v1/site");
-  expect((await filesWith(store, PAYLOAD)).length).toBeGreaterThan(0);
-  await berlin.end("SIGTERM");
-
-  const keyFile = join(berlin.folder, "store.key");
-  await writeFile(keyFile, "the-key-of-the-store-0123456789\n", { mode: 0o600 });
-  await setEncryption(berlin, { cipher: "aes", key: { file: "store.key" } });
-  await berlin.start();
-  await publish();
-  expect((await berlin.json<{ revision: number }>("/v1/site")).revision).toBe(before.revision);
-  expect(await filesWith(store, PAYLOAD)).toEqual([]);
+  expect(await filesWith(join(berlin.dataFolder, "store"), PAYLOAD)).toEqual([]);
   // Nor is the key anywhere but where it belongs.
-  const holders = await filesWith(berlin.dataFolder, "the-key-of-the-store");
-  expect(holders).toEqual([join(berlin.dataFolder, "keys", "jetstream.conf")]);
-  expect(await berlin.log()).not.toContain("the-key-of-the-store");
+  expect(await filesWith(berlin.dataFolder, key)).toEqual([
+    join(berlin.dataFolder, "keys", "jetstream.conf"),
+  ]);
+  expect(await berlin.log()).not.toContain(key);
   await berlin.end("SIGTERM");
 
   await setEncryption(berlin, { cipher: "aes", key: { env: "NO_SUCH_VARIABLE_OF_OURS" } });
@@ -78,8 +79,17 @@ test("a store is encrypted from some start on, and with another key or none noth
   await setEncryption(berlin, undefined);
   expect(await failsToStart(berlin)).toContain("is encrypted: set server.encryption");
 
-  await setEncryption(berlin, { key: { command: ["cat", "store.key"] } });
+  await setEncryption(berlin, { key: { command: ["echo", key] } });
   await berlin.start();
+  expect((await berlin.json<{ revision: number }>("/v1/site")).revision).toBe(before.revision);
   await publish();
-  expect(await stored(berlin)).toBe(5);
+  await waitFor(async () => (await stored(berlin)) === 4, { what: "the event after the restart" });
+  const plain = await startMesh({ sites: { austin: [] }, tenants: () => [] });
+  await using _plain = plain;
+  const austin = plain.site("austin");
+  await austin.end("SIGTERM");
+  await setEncryption(austin, {});
+  expect(await failsToStart(austin)).toContain(
+    "is not encrypted: server.encryption is for a new data folder",
+  );
 }, 120_000);

@@ -37,6 +37,7 @@ const FILES = [
   "CHANGELOG.md",
   "docs/audit.md",
   "docs/erasure.md",
+  "docs/secrets.md",
   "docs/configuration.md",
   "docs/users.md",
   "docs/dead-letters.md",

@@ -73,7 +73,7 @@ export const ServerSettings = z
         "How long an embedded server outlives a sidecar that died, so that native routes flow on; default 60s",
     }),
     encryption: EncryptionSettings.optional().meta({
-      description: "Encrypts the store; it cannot be turned off or given another key in place",
+      description: "Encrypts the store, from a site's first start on; it cannot be turned off or given another key",
     }),
     config: z
       .string()
