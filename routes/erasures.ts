@@ -82,10 +82,10 @@ const list = createRoute({
 const show = createRoute({
   ...common,
   method: "get",
-  path: `${PATH}/{id}`,
+  path: `${PATH}/{erasure}`,
   operationId: "getErasure",
   summary: "How an erasure stands",
-  request: { params: TenantParams.extend({ id: z.string().min(1).max(64) }) },
+  request: { params: TenantParams.extend({ erasure: z.string().min(1).max(64) }) },
   responses: { 200: jsonResponse(Erasure, "The erasure"), default: problemResponse },
 });
 
@@ -134,9 +134,9 @@ export function addErasures(app: Api, { control }: ApiOptions): void {
   app.openapi(
     show,
     (c) => {
-      const { tenant, id } = c.req.valid("param");
+      const { tenant, erasure } = c.req.valid("param");
       requireTenant(control, tenant);
-      return c.json(control.erasures.get(tenant, id), 200) as never;
+      return c.json(control.erasures.get(tenant, erasure), 200) as never;
     },
     refuseInvalid(show.request),
   );

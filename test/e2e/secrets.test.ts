@@ -93,6 +93,10 @@ async function useAll(site: MeshSite): Promise<Record<string, string>> {
   const redrive = await site.api("POST", `${acme}/dlq/redrives`, { all: true, dryRun: true });
   expect(redrive.status).toBe(202);
   const { id } = (await redrive.json()) as { id: string };
+  await jetstream(await site.app("acme")).publish("acme.gone", "gone");
+  const gone = await site.api("POST", `${acme}/erasures`, { subject: "acme.gone", all: true });
+  expect(gone.status).toBe(202);
+  const { id: erasure } = (await gone.json()) as { id: string };
   const peer = Object.keys(RING).find((name) => name !== site.name) ?? "";
   return {
     tenant: "acme",
@@ -103,6 +107,7 @@ async function useAll(site: MeshSite): Promise<Record<string, string>> {
     version: "1",
     sequence: String(letter?.sequence),
     id,
+    erasure,
   };
 }
 

@@ -93,6 +93,7 @@ const PARAMS: Readonly<Record<string, string>> = {
   version: "1",
   kind: "pseudonym",
   id: "0123456789ab",
+  erasure: "e1",
   invitation: "9f86d081884c7d65",
 };
 
