@@ -17,8 +17,8 @@ import { findServer } from "../nats/find.ts";
 import { publicKeys, type SiteKeys } from "../nats/keys.ts";
 import type { LinkLog } from "../nats/link_log.ts";
 import type { SitePki } from "../nats/pki/site_pki.ts";
-import { StoreWatch } from "../nats/store_watch.ts";
 import { prepareStoreKey } from "../nats/store_key.ts";
+import { StoreWatch } from "../nats/store_watch.ts";
 import type { Log } from "../observe/log.ts";
 
 const DEFAULT_LINGER_MS = 60_000;

@@ -83,13 +83,12 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   const address = apiAddress(file.api, options.insecureApi === true);
   const path = resolve(options.base, file.data ?? join("leafmesh-data", site));
   const folder = stack.use(await DataFolder.open(path));
-  const keys = await loadSiteKeys(folder.path);
+  const keys = await loadSiteKeys(folder.path, await givenSeeds(options));
   const settings = file.server ?? {};
   const pki = await SitePki.load(folder.path, { site, hosts: linkHosts(settings) });
   const linkLog = new LinkLog();
   const warning = linkWarning(settings);
   if (warning !== null) log("warn", "links", warning);
-  const keys = await loadSiteKeys(folder.path, await givenSeeds(options));
   const token = await loadBootstrapToken(folder.path, tokenSetting(file, options.base), options.env);
   const tls = await loadApiTls(file, { dataFolder: folder.path, base: options.base });
   const before = await loadRemembered(folder.path);

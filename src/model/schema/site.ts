@@ -73,7 +73,8 @@ export const ServerSettings = z
         "How long an embedded server outlives a sidecar that died, so that native routes flow on; default 60s",
     }),
     encryption: EncryptionSettings.optional().meta({
-      description: "Encrypts the store, from a site's first start on; it cannot be turned off or given another key",
+      description:
+        "Encrypts the store, from a site's first start on; it cannot be turned off or given another key",
     }),
     config: z
       .string()
