@@ -4,6 +4,7 @@ import { inStream, mirrorStream, siteApiPrefix, storedSubject } from "../model/n
 import type { PeerPosition } from "./apply.ts";
 import { isMessageNotFound, type ObservedStreams, sourceReports } from "./observe.ts";
 import type { InRoute } from "./routes.ts";
+import { storedHeader } from "./stored_header.ts";
 
 /** Header that the server gives a sourced message: `<stream>:<hashes> <sequence> …` */
 const SOURCE_HEADER = "Nats-Stream-Source";
@@ -62,7 +63,8 @@ export async function lastOfOrigin(
     const message = await mesh.streams.getMessage(stream, {
       last_by_subj: storedSubject(ask.origin, `${ask.tenant}.>`),
     });
-    const [source, position] = (message?.header.get(SOURCE_HEADER) ?? "").split(" ");
+    if (message === null) return 0;
+    const [source, position] = storedHeader(message, SOURCE_HEADER).split(" ");
     return source?.split(":")[0] === ask.stream ? Number(position) || 0 : 0;
   } catch (error) {
     if (isMessageNotFound(error)) return 0;
