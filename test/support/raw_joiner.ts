@@ -48,7 +48,9 @@ export class RawJoiner implements Disposable {
 
   /** The bytes of a question. */
   seal(question: RawQuestion = {}): string {
-    const { id, from, to } = this.payload;
+    const { id, from, to, tls } = this.payload;
+    // Any CA will do as its own: who asks has no server.
+    const ca = tls === undefined ? {} : { ca: tls.ca };
     return sealJoin(
       {
         version: 1,
@@ -57,7 +59,7 @@ export class RawJoiner implements Disposable {
         nonce: question.nonce ?? randomBytes(16).toString("hex"),
         at: question.at ?? Date.now(),
         verb: question.verb ?? "join",
-        body: question.body ?? { invitation: id },
+        body: question.body ?? { invitation: id, ...ca },
       },
       this.#site,
       question.proof ?? this.#token,
