@@ -8,7 +8,7 @@ const TIMEOUT_MS = 240_000;
 test(
   "three sites lose, repeat, reorder and leak nothing while links, processes and policies fail",
   async () => {
-    const report = await runFaults({ seed: 11, minutes: 0.4, rate: 250, diskBytes: null });
+    const report = await runFaults({ seed: 11, minutes: 0.3, rate: 250, diskBytes: null });
     expect(report).toMatchObject({
       stuck: null,
       problems: [],
@@ -71,7 +71,7 @@ describe("the fault machine finds a build that", () => {
         await using build = await brokenBuild(breaks);
         const report = await runFaults({
           seed: 5,
-          minutes: 0.15,
+          minutes: 0.1,
           rate: 250,
           diskBytes: null,
           only: ["sidecar killed"],
