@@ -62,6 +62,13 @@ export async function writeDocument<R extends ResourceRef>(
   return before === null ? 201 : 200;
 }
 
+/** Whether a write would find what its request expects. @throws LeafmeshError as {@link expectedRevision} */
+export function meetsPrecondition(c: Context, { control }: ApiOptions, ref: ResourceRef): boolean {
+  const before = control.state.get(ref)?.revision ?? null;
+  const expected = expectedRevision(c, labelOf(ref), before);
+  return expected === undefined || expected === before;
+}
+
 /** Removes a document under the preconditions of the request. @throws LeafmeshError as {@link writeDocument} */
 export async function removeDocument(c: Context, options: ApiOptions, ref: ResourceRef): Promise<Response> {
   const { state } = options.control;

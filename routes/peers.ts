@@ -3,7 +3,14 @@ import { createRoute, z } from "@hono/zod-openapi";
 import { Peer } from "../src/model/schema/site.ts";
 import { BEARER } from "./auth.ts";
 import { refuseInvalid } from "./check.ts";
-import { listDocuments, readDocument, removeDocument, requireSame, writeDocument } from "./documents.ts";
+import {
+  listDocuments,
+  meetsPrecondition,
+  readDocument,
+  removeDocument,
+  requireSame,
+  writeDocument,
+} from "./documents.ts";
 import type { Api, ApiOptions } from "./options.ts";
 import { problemResponse } from "./problem.ts";
 import { RevokeReport } from "./schema/join.ts";
@@ -88,8 +95,12 @@ export function addPeers(app: Api, options: ApiOptions): void {
       const peer = c.req.valid("json");
       requireSame("name", ref.peer, peer.name);
       const value = { ...peer, name: ref.peer };
-      if (c.req.valid("query").force === "true") await options.control.membership.forgive(peer.key);
-      return c.json(value, await writeDocument(c, options, ref, value));
+      const write = () => writeDocument(c, options, ref, value);
+      const keys = [peer.key, ...(peer.nextKey === undefined ? [] : [peer.nextKey])];
+      // What is refused for its precondition forgives nobody, not even for a moment.
+      const forgives = c.req.valid("query").force === "true" && meetsPrecondition(c, options, ref);
+      const status = forgives ? await options.control.membership.forgive(keys, write) : await write();
+      return c.json(value, status);
     },
     refuseInvalid(put.request),
   );

@@ -313,8 +313,8 @@ export interface MembershipApi {
   join(request: JoinRequest, signal?: AbortSignal): Promise<JoinReport>;
   /** Cuts the link with a peer at once and remembers its key. @throws {LeafmeshError} `not_found` */
   revoke(peer: string, by?: string): Promise<RevokeReport>;
-  /** Takes back that a key was revoked. */
-  forgive(key: string): Promise<void>;
+  /** Takes back that keys were revoked, and makes a change that needs it; where that fails they stay revoked. */
+  forgive<T>(keys: readonly string[], work: () => Promise<T>): Promise<T>;
 }
 
 /** A user of a tenant, as it stands now. */

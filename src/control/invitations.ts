@@ -5,6 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { errorText, LeafmeshError } from "../model/errors.ts";
 import { InvitationDocument } from "../model/schema/invitation.ts";
+import { parseAddress } from "../nats/addresses.ts";
 import { createSigningKey, type SigningKey } from "../nats/keys.ts";
 import type { StateStore } from "./api.ts";
 import { sealInvitation } from "./invitation_token.ts";
@@ -65,6 +66,7 @@ export class Invitations implements AsyncDisposable {
         "The leaf listener takes all addresses, and none that others can dial is known: name it with --address, or set server.advertise",
       );
     }
+    requireNamed(address, trust);
     if (this.#all().filter(({ state }) => isOpen(state.type)).length >= MAX_OPEN)
       throw new LeafmeshError("too_large", `${MAX_OPEN} invitations are open already: revoke some`);
     const id = randomBytes(8).toString("hex");
@@ -191,6 +193,16 @@ export class Invitations implements AsyncDisposable {
   #time(): string {
     return new Date(this.#host.now()).toISOString();
   }
+}
+
+/** Whoever dials an address that the certificate does not name is refused by its own server. @throws LeafmeshError `request_invalid` */
+function requireNamed(address: string, { hosts }: LinkTrust): void {
+  const host = parseAddress(address).host.toLowerCase();
+  if (hosts === undefined || hosts.some((one) => one.toLowerCase() === host)) return;
+  throw new LeafmeshError(
+    "request_invalid",
+    `The certificate of this site's links is not for '${host}', but for ${hosts.join(" and ")}: set server.advertise to what others dial`,
+  );
 }
 
 /** Whether it still lets somebody in. */

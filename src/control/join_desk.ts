@@ -118,10 +118,19 @@ export class JoinDesk implements AsyncDisposable {
     if (there === null) {
       const made = await state.put(ref, peer, null);
       await state.put(invitationRef, { ...invitation, state: { ...claimed, made } }, revision);
-    } else {
-      await state.put(ref, { ...there.value, ...caOf(body) }, there.revision);
+    } else if (there.value.ca !== peer.ca) {
+      // Asked again it changes nothing: the peer would not be known any more as what this invitation has made.
+      const made = await state.put(ref, { ...there.value, ...caOf(body) }, there.revision);
+      if (invitation.state.type === "claimed" && invitation.state.made === there.revision)
+        await state.put(invitationRef, { ...invitation, state: { ...invitation.state, made } }, revision);
     }
-    await this.#host.configure();
+    try {
+      await this.#host.configure();
+    } catch (error) {
+      // What the server cannot read would keep every later change out, too.
+      if (there === null) await state.remove(ref, undefined);
+      throw error;
+    }
   }
 
   /** The other side has made us a peer, too: the invitation is used. */
@@ -139,8 +148,16 @@ export class JoinDesk implements AsyncDisposable {
       throw new LeafmeshError("request_invalid", "the invitation was not shown before");
     // Not before: who is dialled must know who dials.
     if (body.dialBack !== undefined) {
-      const dial = dialUrl(body.dialBack, trust.tls !== null);
-      await state.put(ref, { ...peer.value, dial }, peer.revision);
+      const dialled = { ...peer.value, dial: dialUrl(body.dialBack, trust.tls !== null) };
+      this.#requireValid(dialled);
+      const revision = await state.put(ref, dialled, peer.revision);
+      try {
+        await this.#host.configure();
+      } catch (error) {
+        // What the server cannot read would keep every later change out, too.
+        await state.put(ref, peer.value, revision);
+        throw error;
+      }
     }
     answer();
     const used = { type: "used", at: new Date(now()).toISOString(), key } as const;

@@ -2,6 +2,8 @@
 export interface LinkTrust {
   /** Leaf address that others can dial, `host:port`; `null` when only a listener on all addresses is known. */
   readonly address: string | null;
+  /** Hosts that the certificate of the links is good for; absent: it does not matter. */
+  readonly hosts?: readonly string[];
   /** `null`: links are plain. */
   readonly tls: LinkCa | null;
 }

@@ -28,6 +28,8 @@ export interface MembershipOptions {
   readonly trust: LinkTrust;
   /** Brings the configuration of the state of now into force. */
   readonly configure: () => Promise<void>;
+  /** Closes the door to a peer, whatever else of the state is not in force yet or cannot be, and ends its connection. */
+  readonly cut: (peer: string) => Promise<void>;
   /** Whether a peer has proved over its link that it holds the key that the state names. */
   readonly verified: (peer: string) => boolean;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
@@ -42,7 +44,7 @@ export class Membership implements MembershipApi, AsyncDisposable {
   readonly #revokeHost: RevokeHost;
 
   constructor(options: MembershipOptions) {
-    const { site, key, nc, system, state, trust, configure, verified, log } = options;
+    const { site, key, nc, system, state, trust, configure, cut, verified, log } = options;
     this.#state = state;
     this.#log = log;
     const host = { site, key, state, trust, configure, verified, now: Date.now, log };
@@ -53,6 +55,7 @@ export class Membership implements MembershipApi, AsyncDisposable {
       state,
       system,
       configure,
+      cut,
       closeInvitations: (name) => this.#invitations.revokeOf(name),
       log,
     };
@@ -82,11 +85,17 @@ export class Membership implements MembershipApi, AsyncDisposable {
     return await revokePeer(this.#revokeHost, peer, by);
   }
 
-  async forgive(key: string): Promise<void> {
-    const ref = { type: "revocation", key } as const;
-    if (this.#state.get(ref) === null) return;
-    await this.#state.remove(ref, undefined);
-    this.#log("warn", `the revocation of key ${key} was taken back`);
+  async forgive<T>(keys: readonly string[], work: () => Promise<T>): Promise<T> {
+    const forgiven = keys.flatMap((key) => this.#state.get({ type: "revocation", key })?.value ?? []);
+    for (const { key } of forgiven) await this.#state.remove({ type: "revocation", key }, undefined);
+    try {
+      const done = await work();
+      for (const { key } of forgiven) this.#log("warn", `the revocation of key ${key} was taken back`);
+      return done;
+    } catch (error) {
+      for (const one of forgiven) await this.#state.put({ type: "revocation", key: one.key }, one, undefined);
+      throw error;
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

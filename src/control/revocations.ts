@@ -13,6 +13,8 @@ export interface RevokeHost {
   readonly system: SystemApi;
   /** Brings the configuration of the state of now into force. */
   readonly configure: () => Promise<void>;
+  /** Closes the door to a peer, whatever else of the state is not in force yet or cannot be, and ends its connection. */
+  readonly cut: (peer: string) => Promise<void>;
   readonly closeInvitations: (site: string) => Promise<number>;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
 }
@@ -26,20 +28,24 @@ export async function revokePeer(host: RevokeHost, name: string, by?: string): P
   const { state, system } = host;
   const peer = state.get({ type: "peer", peer: name });
   if (peer === null) throw new LeafmeshError("not_found", `There is no peer '${name}'`);
-  const { key } = peer.value;
-  const ref = { type: "revocation", key } as const;
-  const before = state.get(ref);
-  const at = before?.value.at ?? new Date().toISOString();
-  if (before === null)
-    await state.put(ref, { key, peer: name, at, ...(by === undefined ? {} : { by }) }, undefined);
-  const linked = (await system.leafs([name])).some((leaf) => leaf.type === "up") ? 1 : 0;
-  await host.configure();
+  const { key, nextKey } = peer.value;
+  const at = state.get({ type: "revocation", key })?.value.at ?? new Date().toISOString();
+  // While it rotates it holds both.
+  for (const one of nextKey === undefined ? [key] : [key, nextKey]) {
+    const ref = { type: "revocation", key: one } as const;
+    if (state.get(ref) !== null) continue;
+    await state.put(ref, { key: one, peer: name, at, ...(by === undefined ? {} : { by }) }, undefined);
+  }
+  // Only told: that nobody knows it keeps no link.
+  const leafs = await system.leafs([name]).catch(() => []);
+  const linked = leafs.some((leaf) => leaf.type === "up") ? 1 : 0;
+  await host.cut(name);
   // Again: it may have come back between the reload and the kick.
   const kicked = await system.kickLeaf(name);
   const gone = await isGone(system, name);
   const cutMs = Math.round(performance.now() - started);
   const invitations = await host.closeInvitations(name);
-  if (invitations > 0) await host.configure();
+  await host.configure();
   host.log("warn", `${name} is revoked, its link was cut in ${cutMs} ms (key ${key})`);
   return { peer: name, key, at, cut: Math.max(linked, kicked), cutMs, gone, invitations };
 }

@@ -173,6 +173,7 @@ export class SiteControl implements Control, AsyncDisposable {
     this.#membership = new Membership({
       ...options,
       configure: () => options.server.configure(this.#desired()),
+      cut: (peer) => options.server.cut(peer),
       verified: (peer) => this.#isVerified(peer),
     });
     this.#expiry = new UserExpiry(

@@ -88,6 +88,21 @@ export class SiteServer {
     });
   }
 
+  /** Closes the door to a peer in what is in force, before all else that the state asks for, and ends its connection. */
+  async cut(peer: string): Promise<void> {
+    await this.#serial(async () => {
+      const before = this.#inForce;
+      const peers = before.state.peers.filter(({ name }) => name !== peer);
+      if (peers.length === before.state.peers.length) return;
+      const remaining = { ...before.state, peers };
+      const config = this.#options.render(remaining, before.retired, before.at);
+      await this.#options.remember(remaining, before.retired);
+      await this.#put(config);
+      this.#inForce = { ...before, state: remaining, config };
+      await this.#options.system.kickLeaf(peer);
+    });
+  }
+
   async #configure(state: DesiredState): Promise<void> {
     const { system } = this.#options;
     const at = this.#options.now();

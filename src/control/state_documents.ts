@@ -1,6 +1,6 @@
 /** The documents of the state put together: as tenants of a site file, and as the desired state. */
 import { type DesiredState, desiredTenant } from "../model/desired.ts";
-import type { SiteFile } from "../model/schema/site.ts";
+import type { Peer, SiteFile } from "../model/schema/site.ts";
 import type { TenantDocument, TenantSettings } from "../model/schema/tenant.ts";
 import {
   type ResourceRef,
@@ -90,13 +90,14 @@ export function assemble(site: string, documents: Documents): DesiredState {
     .filter(({ state }) => state.type === "open" || state.type === "claimed")
     .map(({ id, key }) => ({ id, key }))
     .sort((left, right) => (left.id < right.id ? -1 : 1));
-  const revoked = peers.flatMap(({ name, key }) => {
-    const revocation = revocations.get(key);
-    return revocation === undefined ? [] : [{ name, key, at: revocation.at }];
+  const revocationOf = ({ key, nextKey = "" }: Peer) => revocations.get(key) ?? revocations.get(nextKey);
+  const revoked = peers.flatMap((peer) => {
+    const revocation = revocationOf(peer);
+    return revocation === undefined ? [] : [{ name: peer.name, key: revocation.key, at: revocation.at }];
   });
   return {
     site,
-    peers: peers.filter(({ key }) => !revocations.has(key)),
+    peers: peers.filter((peer) => revocationOf(peer) === undefined),
     ...(invitations.length === 0 ? {} : { invitations }),
     ...(revoked.length === 0 ? {} : { revoked }),
     tenants: tenantDocuments(documents).map(desiredTenant),

@@ -22,11 +22,13 @@ export const REFUSALS = {
 
 /** Refuses a peer whose key was revoked. @throws {LeafmeshError} `peer_revoked` */
 export function requireNotRevoked(peer: Peer, documents: Documents): void {
-  const revocation = valuesOf(documents, "revocation").find(({ key }) => key === peer.key);
+  const revocation = valuesOf(documents, "revocation").find(
+    ({ key }) => key === peer.key || key === peer.nextKey,
+  );
   if (revocation === undefined) return;
   throw new LeafmeshError(
     "peer_revoked",
-    `The key ${peer.key} was revoked as that of ${revocation.peer} at ${revocation.at}: it is a peer's again only by force`,
+    `The key ${revocation.key} was revoked as that of ${revocation.peer} at ${revocation.at}: it is a peer's again only by force`,
   );
 }
 

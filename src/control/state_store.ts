@@ -189,6 +189,7 @@ export class KvStateStore implements StateStore, AsyncDisposable {
   }
 
   check<R extends ResourceRef>(ref: R, value: ResourceValue<R>): void {
+    requireReadable(ref, value);
     // These say nothing about policies.
     if (ref.type === "invitation" || ref.type === "revocation") return;
     this.#requireOwner(ref);
@@ -393,6 +394,19 @@ export class KvStateStore implements StateStore, AsyncDisposable {
     this.#assembled = null;
     this.#onChange();
   }
+}
+
+/**
+ * What another site has said must not get in where the next start cannot read it.
+ * @throws {LeafmeshError} `config_invalid`
+ */
+function requireReadable(ref: ResourceRef, value: unknown): void {
+  if (ref.type !== "peer" && ref.type !== "invitation" && ref.type !== "revocation") return;
+  const { error } = SCHEMAS[ref.type].safeParse(value);
+  if (error === undefined) return;
+  const problems = error.issues.map(({ path, message }) => ({ path: path.join("."), message }));
+  const text = problems.map((problem) => formatProblem(problem)).join("; ");
+  throw new LeafmeshError(REFUSALS[ref.type], `${resourceLabel(ref)} is not valid: ${text}`, { problems });
 }
 
 /** The value of an entry; `undefined` when it is no JSON. */

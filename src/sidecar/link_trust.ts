@@ -3,6 +3,7 @@ import type { LinkTrust } from "../control/link_trust.ts";
 import type { ServerSettings } from "../model/schema/site.ts";
 import { parseAddress } from "../nats/addresses.ts";
 import type { SitePki } from "../nats/pki/site_pki.ts";
+import { linkHosts } from "./links.ts";
 
 /** @param leaf where the server listens for peers, `host:port` */
 export function linkTrust(
@@ -12,5 +13,6 @@ export function linkTrust(
 ): LinkTrust {
   const { host } = parseAddress(leaf);
   const everywhere = host === "0.0.0.0" || host === "::";
-  return { address: settings.advertise ?? (everywhere ? null : leaf), tls: pki };
+  const address = settings.advertise ?? (everywhere ? null : leaf);
+  return { address, tls: pki, ...(pki === null ? {} : { hosts: linkHosts(settings) }) };
 }

@@ -1,4 +1,5 @@
 /** The scalar values of configuration documents, each with a message that says what was expected. */
+import { isIPv6 } from "node:net";
 import { z } from "zod";
 import { caProblem } from "../certificate.ts";
 import { nameProblem } from "../names.ts";
@@ -43,11 +44,22 @@ export function size(minBytes = 1, maxBytes = Number.MAX_SAFE_INTEGER) {
   });
 }
 
+/** Whether a text is a host as it stands in a URL: a name, an IPv4 address, or one of IPv6 in brackets. */
+function isHost(text: string): boolean {
+  const v6 = /^\[([0-9a-fA-F:.]+)\]$/.exec(text)?.[1];
+  return v6 === undefined ? /^[A-Za-z0-9._-]{1,253}$/.test(text) : isIPv6(v6);
+}
+
+/** Whether a text is `host:port`, and nothing that a URL with it would read otherwise. */
+export function isHostPort(text: string): boolean {
+  const [, host = "", port] = /^(.+):(\d{1,5})$/.exec(text) ?? [];
+  return port !== undefined && Number(port) <= 65_535 && isHost(host);
+}
+
 /** `host:port`; port 0 means any free one. */
-export const Address = checked((text) => {
-  const port = /^(?:\[[0-9a-fA-F:]+\]|[^\s:/]+):(\d{1,5})$/.exec(text)?.[1];
-  return port !== undefined && Number(port) <= 65_535 ? null : "is no address (expected host:port)";
-}).meta({ example: "127.0.0.1:4222" });
+export const Address = checked((text) =>
+  isHostPort(text) ? null : "is no address (expected host:port)",
+).meta({ example: "127.0.0.1:4222" });
 
 /** Public nkey of a user or a site. A value that may be a seed is never repeated in a message. */
 export const PublicKey = z

@@ -2,17 +2,22 @@
 import { z } from "zod";
 import { ApiSettings } from "./api.ts";
 import { ForbidList, SensitiveList } from "./guards.ts";
-import { Address, CaCertificates, duration, Name, PublicKey, size } from "./scalars.ts";
+import { Address, CaCertificates, duration, isHostPort, Name, PublicKey, size } from "./scalars.ts";
 import { EncryptionSettings, SecretSettings } from "./secret.ts";
 import { TenantDocument } from "./tenant.ts";
 
 const LeafUrl = z
   .string()
-  .regex(/^(nats-leaf|tls|ws|wss):\/\/[^\s/@]+(:\d+)?$/, {
+  .refine((text) => isLeafUrl(text), {
     error: (issue) =>
       `'${String(issue.input)}' is no leaf URL (expected for example nats-leaf://host:7422, without user or password)`,
   })
   .meta({ example: "nats-leaf://tokyo.example.net:7422" });
+
+function isLeafUrl(text: string): boolean {
+  const [, host = "", port] = /^(?:nats-leaf|tls|ws|wss):\/\/([^\s/@]+?)(:\d+)?$/.exec(text) ?? [];
+  return isHostPort(`${host}${port ?? ":0"}`);
+}
 
 export const Peer = z
   .strictObject({

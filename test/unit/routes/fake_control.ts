@@ -150,8 +150,9 @@ function createFakeMembership(calls: string[]): MembershipApi {
       const key = "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4";
       return { peer, key, at: INVITATION.since, cut: 1, cutMs: 120, gone: true, invitations: 0 };
     },
-    async forgive(key) {
-      calls.push(`forgive ${key}`);
+    async forgive(keys, work) {
+      calls.push(`forgive ${keys.join(" ")}`);
+      return await work();
     },
   };
 }
