@@ -6,6 +6,8 @@ import type { ApiEnv, ApiOptions } from "./options.ts";
 
 /** POSTs that change nothing. */
 const ASKS = /\/(?:explain|lint|diff|check)$/;
+/** They take away what somebody may do: that never waits for the trail. */
+const CUTS: ReadonlySet<string> = new Set(["revokePeer", "deleteInvitation", "deleteToken"]);
 const DENIED = new Set([401, 403, 429]);
 const MAX_TARGET = 512;
 
@@ -47,6 +49,7 @@ export function tellChanges({ control }: ApiOptions): MiddlewareHandler<ApiEnv> 
           ...(Object.keys(query).length === 0 ? {} : { query }),
           ...(asked === undefined ? {} : { body: asked }),
         },
+        ...(CUTS.has(c.get("operation") ?? "") ? { cuts: true } : {}),
         by: { who: principal ?? { type: "sidecar", name: "unknown" }, from: c.env?.address ?? null },
       },
       next,

@@ -12,6 +12,8 @@ interface Scope {
   readonly from: string | null;
   /** The intent that its changes belong to; `null`: each has its own. */
   readonly intent: number | null;
+  /** What must not wait: its records are written behind it, as what belongs to this one. */
+  readonly behind?: Promise<number | null>;
 }
 
 const PAGE = 1000;
@@ -25,6 +27,7 @@ export class Audit implements AuditApi, AsyncDisposable {
   readonly #sidecar: Scope;
   readonly #log: TrailOptions["log"];
   #untold = 0;
+  readonly #behind = new Set<Promise<unknown>>();
 
   private constructor(trail: AuditTrail, { site, log }: TrailOptions) {
     this.#trail = trail;
@@ -67,7 +70,9 @@ export class Audit implements AuditApi, AsyncDisposable {
     const { operation, target } = change;
     const told = { who, from, operation, target };
     const fields = { asked: change.asked, before: change.before, after: change.after };
-    const { seq } = await this.#trail.append({ type: "intent", ...told, ...fields });
+    const intent: AuditEntry = { type: "intent", ...told, ...fields };
+    if (change.cuts === true) return await this.#cut(intent, { who, from }, work, result);
+    const { seq } = await this.#trail.append(intent);
     try {
       const done = await this.#scopes.run({ who, from, intent: seq }, work);
       await this.#result({ type: "result", ...told, of: seq, result: result(done) });
@@ -90,6 +95,11 @@ export class Audit implements AuditApi, AsyncDisposable {
   ): Promise<T> {
     const scope = this.#scopes.getStore();
     const operation = after === null ? "document.remove" : "document.write";
+    if (scope?.behind !== undefined) {
+      const { who, from, behind } = scope;
+      void this.#tellBehind({ type: "change", who, from, operation, target, before, after }, behind);
+      return await work();
+    }
     if (scope === undefined || scope.intent === null) {
       return await this.change({ operation, target, before, after }, work);
     }
@@ -154,7 +164,48 @@ export class Audit implements AuditApi, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#denials[Symbol.asyncDispose]();
+    await Promise.all(this.#behind);
     await this.#trail[Symbol.asyncDispose]();
+  }
+
+  /** Makes a change at once, and tells it meanwhile as well as it can be told. */
+  async #cut<T>(
+    intent: AuditEntry,
+    by: Pick<Scope, "who" | "from">,
+    work: () => Promise<T>,
+    result: (done: T) => string,
+  ): Promise<T> {
+    const { type: _type, asked: _asked, before: _before, after: _after, ...told } = intent;
+    const behind = this.#tellBehind(intent);
+    const end = (text: string) => void this.#tellBehind({ type: "result", ...told, result: text }, behind);
+    try {
+      const done = await this.#scopes.run({ ...by, intent: null, behind }, work);
+      end(result(done));
+      return done;
+    } catch (error) {
+      end(`${error instanceof LeafmeshError ? error.code : "failed"}: ${errorText(error)}`);
+      throw error;
+    }
+  }
+
+  /** Adds a record, behind the intent that it belongs to. @returns its number; `null` where it cannot be told */
+  #tellBehind(entry: AuditEntry, intent?: Promise<number | null>): Promise<number | null> {
+    const written = (async () => {
+      const of = (await intent) ?? null;
+      return (await this.#trail.append(of === null ? entry : { ...entry, of })).seq;
+    })().catch((error: unknown) => {
+      this.#notTold(entry, error);
+      return null;
+    });
+    this.#behind.add(written);
+    void written.finally(() => this.#behind.delete(written));
+    return written;
+  }
+
+  #notTold({ type, operation, target, of }: AuditEntry, error: unknown): void {
+    this.#untold++;
+    const place = of === undefined ? "" : ` (record ${of})`;
+    this.#log("error", `The ${type} of ${operation} ${target}${place} is not told: ${errorText(error)}`);
   }
 
   async #start({ after, sinceMs }: { readonly after: number; readonly sinceMs?: number }): Promise<number> {
@@ -166,11 +217,7 @@ export class Audit implements AuditApi, AsyncDisposable {
     try {
       await this.#trail.append(entry);
     } catch (error) {
-      this.#untold++;
-      this.#log(
-        "error",
-        `The end of ${entry.operation} ${entry.target} (record ${entry.of}): ${errorText(error)}`,
-      );
+      this.#notTold(entry, error);
     }
   }
 

@@ -6,6 +6,8 @@ import type { Denial } from "./denials.ts";
 export interface Change extends Pick<AuditEntry, "operation" | "target" | "asked" | "before" | "after"> {
   /** On whose behalf; default: of whoever the code runs for. */
   readonly by?: { readonly who: Actor; readonly from: string | null };
+  /** It takes away what somebody may do, and is made also where the trail cannot be written: it never waits for it. */
+  readonly cuts?: boolean;
 }
 
 /** Which records; all that is given must hold. */
@@ -28,7 +30,7 @@ export interface AuditNumbers {
   readonly records: number;
   readonly denials: number;
   readonly droppedDenials: number;
-  /** Changes that were made and whose end could not be told. */
+  /** Records of changes that were made all the same: how they ended, and all of what cuts. */
   readonly untoldResults: number;
 }
 

@@ -22,6 +22,8 @@ export interface DenialsOptions {
 const SINGLE = 20;
 const KINDS = 32;
 const WINDOW_MS = 10_000;
+/** A window is at most this many times as long, while there are more denials than are told one by one. */
+const LONGEST = 60;
 const MOST_WAITING = 64;
 
 export class Denials implements AsyncDisposable {
@@ -29,6 +31,8 @@ export class Denials implements AsyncDisposable {
   readonly #single: number;
   readonly #kinds: number;
   #told = 0;
+  /** How many times as long as usual this window is. */
+  #longer = 1;
   #counted = new Map<string, { denial: Denial; count: number }>();
   #timer: ReturnType<typeof setTimeout> | null = null;
   readonly #waiting = new Set<Promise<unknown>>();
@@ -54,7 +58,7 @@ export class Denials implements AsyncDisposable {
   /** Takes note of a denial; never waits, never throws. */
   note(denial: Denial): void {
     this.#total++;
-    this.#timer ??= setTimeout(() => this.flush(), this.#options.windowMs ?? WINDOW_MS);
+    this.#timer ??= setTimeout(() => this.flush(), (this.#options.windowMs ?? WINDOW_MS) * this.#longer);
     if (this.#told < this.#single) {
       this.#told++;
       this.#append({ type: "denial", ...denial, count: 1 }, 1);
@@ -72,6 +76,9 @@ export class Denials implements AsyncDisposable {
   flush(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
+    // The trail keeps so much and no more: who goes on being refused must not push out what others did.
+    const much = this.#counted.size > 0 || this.#told * 4 > this.#single;
+    this.#longer = much ? Math.min(LONGEST, this.#longer * 2) : 1;
     this.#told = 0;
     const counted = this.#counted;
     this.#counted = new Map();

@@ -192,6 +192,24 @@ attempt("somebody joins with a CA where links have none, or with more than a joi
   return refusalIn(await one.ask({ body: { invitation: id, role: "operator", dial: "nats-leaf://evil:1" } }));
 });
 
+attempt("somebody joins with a CA that no start could read", async (attacker) => {
+  const one = await joiner(attacker);
+  const { id } = one.payload;
+  const said: string[] = [];
+  for (const ca of ["", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
+    said.push(refusalIn(await one.ask({ body: { invitation: id, ca } })));
+  return said.join("; ");
+});
+
+attempt("somebody joins to be dialled where no server can read it", async (attacker) => {
+  const one = await joiner(attacker);
+  const { id } = one.payload;
+  const said: string[] = [];
+  for (const dialBack of ["%zz:1", "user@host:1", "a?b:1", "[::::]:1", "a#b:1"])
+    said.push(refusalIn(await one.ask({ verb: "joined", body: { invitation: id, dialBack } })));
+  return said.join("; ");
+});
+
 attempt("somebody sends what is no request to join", async (attacker) => {
   const one = await joiner(attacker);
   const said: string[] = [];

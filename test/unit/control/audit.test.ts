@@ -246,6 +246,36 @@ describe("Audit", () => {
   });
 });
 
+describe("a change that cuts", () => {
+  test("is made where the trail cannot be written, and is told in the log", async () => {
+    await using it = await world();
+    await using audit = await Audit.open(it.options);
+    const cut = { operation: "POST", target: "/v1/peers/tokyo/revoke", cuts: true } as const;
+    const document = (work: () => Promise<string>) =>
+      audit.document("revocation U", { before: null, after: {} }, work);
+    expect(await audit.change(cut, () => document(async () => "cut"))).toBe("cut");
+    await waitFor(() => audit.head.seq === 3, { what: "its records" });
+    const lines = (await exported(audit)).map((line) => JSON.parse(line) as AuditRecord);
+    expect(lines.map(({ type, of }) => [type, of])).toEqual([
+      ["intent", undefined],
+      ["change", 1],
+      ["result", 1],
+    ]);
+
+    await it.server.jsm.streams.delete(AUDIT_STREAM);
+    const writes = { operation: "PUT", target: "/v1/tenants/acme" };
+    await expect(audit.change(writes, async () => "changed")).rejects.toMatchObject({
+      code: "audit_unavailable",
+    });
+    expect(await audit.change(cut, () => document(async () => "cut again"))).toBe("cut again");
+    await waitFor(() => audit.numbers().untoldResults === 3, {
+      what: "what is not told",
+      deadlineMs: 60_000,
+    });
+    expect(it.logged.join("\n")).toContain("The intent of POST /v1/peers/tokyo/revoke is not told");
+  }, 90_000);
+});
+
 describe("Denials", () => {
   const DENIAL = {
     who: null,
@@ -288,6 +318,20 @@ describe("Denials", () => {
     denials.note(DENIAL);
     await waitFor(async () => told.length > 0, { what: "the count" });
     expect(told[0]).toMatchObject({ count: 2, target: "*" });
+  });
+
+  test("are told for longer and longer times while there are too many", async () => {
+    const told: AuditEntry[] = [];
+    const denials = new Denials({ append: async (entry) => void told.push(entry), single: 1, windowMs: 20 });
+    const started = performance.now();
+    while (performance.now() - started < 1000) {
+      denials.note(DENIAL);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    await denials[Symbol.asyncDispose]();
+    // A window of 20 ms each would make 100 records.
+    expect(told.length).toBeLessThan(40);
+    expect(told.reduce((sum, { count = 0 }) => sum + count, 0)).toBe(denials.total);
   });
 
   test("count what cannot be written, and never throw", async () => {

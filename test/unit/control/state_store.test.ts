@@ -315,6 +315,43 @@ describe("a document that this version cannot read", () => {
   });
 });
 
+describe("what another site has said", () => {
+  const peer = { type: "peer", peer: "tokyo" } as const;
+  const key = createSigningKey().publicKey;
+
+  test("is refused where the next start could not read it", async () => {
+    const store = await open();
+    for (const more of [
+      { ca: "" },
+      { ca: "what is no certificate" },
+      { dial: "tls://user@host:1" },
+      { dial: "tls://%zz:1" },
+      { dial: "tls://a?b:1" },
+      { later: true },
+    ]) {
+      const written = store.put(peer, { name: "tokyo", key, ...more }, null);
+      await expect(written).rejects.toMatchObject({ code: "config_invalid" });
+    }
+    expect(store.get(peer)).toBeNull();
+    expect((await open()).get(peer)).toBeNull();
+  });
+
+  test("a key that was revoked comes back neither as a key nor as the next one", async () => {
+    const store = await open();
+    const nextKey = createSigningKey().publicKey;
+    await store.put(peer, { name: "tokyo", key, nextKey }, null);
+    const at = new Date().toISOString();
+    await store.put({ type: "revocation", key: nextKey }, { key: nextKey, peer: "tokyo", at }, null);
+    expect(store.desired().state).toMatchObject({
+      peers: [{ name: "austin" }],
+      revoked: [{ name: "tokyo", key: nextKey, at }],
+    });
+    const refused = { code: "peer_revoked", message: expect.stringContaining(nextKey) };
+    await expect(store.put(peer, { name: "tokyo", key: nextKey }, undefined)).rejects.toMatchObject(refused);
+    await expect(store.put(peer, { name: "tokyo", key, nextKey }, undefined)).rejects.toMatchObject(refused);
+  });
+});
+
 describe("a schema that a shadow names", () => {
   test("stays, as one that a rule names", async () => {
     const store = await open();

@@ -53,6 +53,15 @@ describe("the audit trail behind the API", () => {
     expect(control.calls).toEqual([]);
   });
 
+  test("is not waited for by what takes away what somebody may do", async () => {
+    const { call, control } = testApi();
+    await call("POST", "/v1/peers/tokyo/revoke");
+    await call("DELETE", "/v1/tokens/000000000000");
+    await call("DELETE", "/v1/invitations/0000000000000000");
+    await call("DELETE", "/v1/peers/tokyo");
+    expect(control.changes.map(({ change }) => change.cuts ?? false)).toEqual([true, true, true, false]);
+  });
+
   test("hears of refusals, with what was asked for and never a token", async () => {
     const { app, control } = testApi();
     await app.request(
