@@ -3,10 +3,10 @@ import type { ConsumerConfig, JetStreamManager, StreamConfig } from "@nats-io/je
 import { errorText, LeafmeshError } from "../model/errors.ts";
 import { inStream, logStream } from "../model/names.ts";
 import type { ConsumerSpec, StreamAccount, StreamSpec } from "./assets.ts";
-import { lastOfOrigin } from "./import_position.ts";
 import { isGone, VIEW_AFTER } from "./observe.ts";
 import { noteVersion, positionAt, sequenceAfter, sequenceAt, sequenceOfVersion } from "./position.ts";
 import type { ExportPlan } from "./routes.ts";
+import { goOnAfter } from "./source_position.ts";
 import type { OldRoute, Start, Step } from "./step.ts";
 import { CUT, restToTake, switchPosition } from "./switch.ts";
 
@@ -44,8 +44,11 @@ export interface ApplyContext {
   readonly views: ViewRunner;
   /** @throws {LeafmeshError} `peer_unreachable` when the peer does not answer. */
   readonly peerPosition: (peer: string, tenant: string, stream: string) => Promise<PeerPosition>;
-  /** Sets where the consumer that we source a peer's stream from goes on. @throws when the peer's server does not do it. */
-  readonly resetSource: (peer: string, stream: string, sequence: number) => Promise<void>;
+  /**
+   * Sets where the consumer that we source a peer's stream from goes on, `null`: where it is. Answers with the identity of that
+   * stream. @throws when the peer's server does not do it.
+   */
+  readonly resetSource: (peer: string, stream: string, sequence: number | null) => Promise<string>;
   /** Tells a peer that what we offer has changed. */
   readonly poke: (peer: string) => void;
 }
@@ -158,16 +161,18 @@ async function attachSource(
   { route, spec, source }: Extract<Step, { type: "attach-source" }>,
 ): Promise<void> {
   const tenant = route.tenant.name;
-  const ask = { origin: route.origin, tenant, stream: source.name };
-  const stored = await Promise.all(
-    [true, false].map((live) => lastOfOrigin(mesh, inStream(tenant, live), ask).catch(goneIsZero)),
+  const waiting = (error: unknown) => {
+    throw new Waiting(`${route.peer} must say where ${source.name} goes on: ${errorText(error)}`);
+  };
+  const sequence = await goOnAfter(
+    [true, false].map((live) => ({ manager: mesh, stream: inStream(tenant, live) })),
+    [{ origin: route.origin, tenant, stream: source.name }],
+    () => resetSource(route.peer, source.name, null).catch(waiting),
   );
-  const sequence = Math.max(...stored);
-  if (sequence > 0) {
+  if (sequence !== null) {
     await resetSource(route.peer, source.name, sequence + 1).catch((error: unknown) => {
       // A consumer that was made to begin later leaves nothing out that this site could miss.
-      if (error instanceof LeafmeshError) return;
-      throw new Waiting(`${route.peer} must go on after ${sequence} of ${source.name}: ${errorText(error)}`);
+      if (!(error instanceof LeafmeshError)) waiting(error);
     });
   }
   const { config } = await mesh.streams.info(spec.name);
@@ -176,11 +181,6 @@ async function attachSource(
     ...(spec.duplicate_window === undefined ? {} : { duplicate_window: spec.duplicate_window }),
     sources: [...(config.sources ?? []), source],
   });
-}
-
-function goneIsZero(error: unknown): number {
-  if (isGone(error)) return 0;
-  throw error;
 }
 
 /** Takes a source out and puts it in again. It goes on after what is stored of it. */
@@ -234,7 +234,9 @@ async function startAfter(context: ApplyContext, stream: string, start: Start): 
   if (start.fresh) return begin;
   try {
     const { sequence } = await context.peerPosition(peer, plan.tenant.name, stream);
-    return Math.max(begin, sequence);
+    // A peer that has more than there is speaks of an earlier stream of this name.
+    const { state } = await context.mesh.streams.info(stream);
+    return sequence > state.last_seq ? begin : Math.max(begin, sequence);
   } catch (error) {
     const age = Date.now() - Date.parse(start.since);
     if (age < FRESH_POLICY_MS) return begin;

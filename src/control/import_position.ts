@@ -1,13 +1,10 @@
 /** How far this site has stored a stream of a peer: what the peer's own acknowledgement floor may lag behind. */
 import type { JetStreamManager } from "@nats-io/jetstream";
-import { inStream, mirrorStream, siteApiPrefix, storedSubject } from "../model/names.ts";
+import { inStream, mirrorStream, siteApiPrefix } from "../model/names.ts";
 import type { PeerPosition } from "./apply.ts";
-import { isMessageNotFound, type ObservedStreams, sourceReports } from "./observe.ts";
+import { type ObservedStreams, sourceReports } from "./observe.ts";
 import type { InRoute } from "./routes.ts";
-import { storedHeader } from "./stored_header.ts";
-
-/** Header that the server gives a sourced message: `<stream>:<hashes> <sequence> …` */
-const SOURCE_HEADER = "Nats-Stream-Source";
+import { lastOfOrigin } from "./source_position.ts";
 
 /** Answers for one stream of a peer, from what the server has now. */
 export async function importPosition(
@@ -51,23 +48,4 @@ async function lastStored(
     sequence = Math.max(sequence, await lastOfOrigin(mesh, stream, { ...ask, origin }));
   }
   return sequence;
-}
-
-/** The same for the events of one origin. */
-export async function lastOfOrigin(
-  mesh: JetStreamManager,
-  stream: string,
-  ask: { readonly origin: string; readonly tenant: string; readonly stream: string },
-): Promise<number> {
-  try {
-    const message = await mesh.streams.getMessage(stream, {
-      last_by_subj: storedSubject(ask.origin, `${ask.tenant}.>`),
-    });
-    if (message === null) return 0;
-    const [source, position] = storedHeader(message, SOURCE_HEADER).split(" ");
-    return source?.split(":")[0] === ask.stream ? Number(position) || 0 : 0;
-  } catch (error) {
-    if (isMessageNotFound(error)) return 0;
-    throw error;
-  }
 }

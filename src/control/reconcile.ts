@@ -96,6 +96,11 @@ export class Reconciler implements AsyncDisposable {
     });
   }
 
+  /** Does something else between two passes: what a pass has planned must not be done after it. */
+  async between<T>(work: () => Promise<T>): Promise<T> {
+    return await this.#serial(work);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ended = true;
     if (this.#timer !== null) clearTimeout(this.#timer);

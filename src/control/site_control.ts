@@ -15,7 +15,6 @@ import { consumerResetSubject, resetConsumer } from "../nats/consumer_reset.ts";
 import type { SigningKey } from "../nats/keys.ts";
 import type { SystemApi } from "../nats/system_api.ts";
 import type { TenantKeys } from "../nats/tenant_keys.ts";
-import { sleep } from "../nats/wait.ts";
 import { type CompileOptions, usedKeys } from "../policy/compile.ts";
 import { Workspace } from "../policy/redact/workspace.ts";
 import type { PeerKnowledge, Peers } from "./agreement.ts";
@@ -51,7 +50,7 @@ import { acceptedOf, type ExportPlan, planExports, planInRoutes } from "./routes
 import { Shadows } from "./shadows.ts";
 import { SilentSources } from "./silent_sources.ts";
 import type { SiteServer } from "./site_server.ts";
-import { detachSources } from "./source_repair.ts";
+import { detachWhenThere } from "./source_repair.ts";
 import type { KvStateStore } from "./state_store.ts";
 import { describeStep } from "./step.ts";
 import { UserExpiry } from "./user_expiry.ts";
@@ -60,8 +59,6 @@ import { reportUsers } from "./user_report.ts";
 /** How long a peer's server may take to have a consumer go on elsewhere, and what it is when it does not. */
 const RESET_AT_PEER = { timeoutMs: 2000, code: "peer_unreachable" } as const;
 const RESET_HERE = { timeoutMs: 2000, code: "apply_failed" } as const;
-const DETACH_TRIES = 40;
-const DETACH_PAUSE_MS = 250;
 
 /** A dry run looks through streams before it is answered. */
 const ERASE_AT_PEER_MS = 10_000;
@@ -345,20 +342,12 @@ export class SiteControl implements Control, AsyncDisposable {
    */
   async restartServer(restart: () => Promise<void>): Promise<void> {
     const { site, nc, mesh, tenant, server, log } = this.#options;
-    const reset = (stream: string, consumer: string, sequence: number) =>
+    const reset = (stream: string, consumer: string, sequence: number | null) =>
       resetConsumer(nc, consumerResetSubject(stream, consumer), sequence, RESET_HERE);
-    await server.restartQuiet(restart, async (state) => {
-      for (let tries = 1; ; tries++) {
-        try {
-          await detachSources({ site, mesh, tenant, reset, log }, state);
-          return;
-        } catch (error) {
-          // The connection may not have come back yet.
-          if (tries === DETACH_TRIES) throw error;
-          await sleep(DETACH_PAUSE_MS);
-        }
-      }
-    });
+    // A pass under way would put sources in again that are taken out meanwhile.
+    await this.#reconciler.between(() =>
+      server.restartQuiet(restart, (state) => detachWhenThere({ site, mesh, tenant, reset, log }, state)),
+    );
     this.changed();
   }
 

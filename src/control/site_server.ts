@@ -145,8 +145,9 @@ export class SiteServer {
       const { state, retired, at, config } = this.#inForce;
       const { write, render, system } = this.#options;
       await write(render(quietState(state), retired, at));
+      // Where it fails, that configuration stays: whatever starts the server next, nothing flows before the work is done.
+      await restart();
       try {
-        await restart();
         await work(state);
       } finally {
         await write(config);

@@ -7,9 +7,10 @@
 import type { JetStreamManager, StreamConfig, StreamSource } from "@nats-io/jetstream";
 import type { DesiredState, DesiredTenant } from "../model/desired.ts";
 import { inStream, LOG_CONSUMER, logStream, outStream } from "../model/names.ts";
+import { sleep } from "../nats/wait.ts";
 import { sourceKey } from "./differences.ts";
-import { lastOfOrigin } from "./import_position.ts";
 import { isGone } from "./observe.ts";
+import { goOnAfter } from "./source_position.ts";
 
 /** Metadata of a stream of remote events: the sources that were taken out, as JSON. Each is told where to go on before it is put in again. */
 const DETACHED = "leafmesh-detached";
@@ -27,12 +28,15 @@ export function attachedMetadata({ metadata }: StreamConfig): { readonly metadat
   return (metadata?.[DETACHED] ?? "") === "" ? {} : { metadata: { [DETACHED]: "" } };
 }
 
+const DETACH_TRIES = 40;
+const DETACH_PAUSE_MS = 250;
+
 export interface RepairContext {
   readonly site: string;
   readonly mesh: JetStreamManager;
   readonly tenant: (tenant: string) => Promise<JetStreamManager>;
-  /** Sets where a consumer of MESH goes on. */
-  readonly reset: (stream: string, consumer: string, sequence: number) => Promise<void>;
+  /** Sets where a consumer of MESH goes on, `null`: where it is. Answers with the identity of its stream. */
+  readonly reset: (stream: string, consumer: string, sequence: number | null) => Promise<string>;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
 }
 
@@ -45,6 +49,18 @@ export async function detachSources(context: RepairContext, state: DesiredState)
   for (const tenant of state.tenants) {
     for (const live of [true, false]) await detachIncoming(context, inStream(tenant.name, live));
     if (tenant.log) await detachLog(context, tenant);
+  }
+}
+
+/** {@link detachSources}, as soon as the connection has come back. @throws what JetStream says last */
+export async function detachWhenThere(context: RepairContext, state: DesiredState): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await detachSources(context, state);
+    } catch (error) {
+      if (tries === DETACH_TRIES) throw error;
+      await sleep(DETACH_PAUSE_MS);
+    }
   }
 }
 
@@ -71,14 +87,25 @@ async function detachLog(context: RepairContext, tenant: DesiredTenant): Promise
   const remote = [inStream(tenant.name, true), inStream(tenant.name, false)];
   for (const stream of [outStream(tenant.name), ...remote]) {
     const of = remote.includes(stream) ? [...origins] : [context.site];
-    const stored = await Promise.all(
-      of.map((origin) => lastOfOrigin(manager, name, { origin, tenant: tenant.name, stream })),
+    if (!(await hasConsumer(context.mesh, stream))) continue;
+    const last = await goOnAfter(
+      [{ manager, stream: name }],
+      of.map((origin) => ({ origin, tenant: tenant.name, stream })),
+      () => context.reset(stream, LOG_CONSUMER, null),
     );
-    const last = Math.max(0, ...stored);
-    // Nothing of it is stored any more: how far it was cannot be told, and the consumer knows better.
-    if (last === 0 || (await configOf(context.mesh, stream)) === null) continue;
+    if (last === null) continue;
     await context.reset(stream, LOG_CONSUMER, last + 1);
     context.log("info", `the log of ${tenant.name} goes on after ${last} of ${stream}`);
+  }
+}
+
+async function hasConsumer(mesh: JetStreamManager, stream: string): Promise<boolean> {
+  try {
+    await mesh.consumers.info(stream, LOG_CONSUMER);
+    return true;
+  } catch (error) {
+    if (isGone(error)) return false;
+    throw error;
   }
 }
 

@@ -37,6 +37,10 @@ export interface StoreWatchOptions {
   readonly space?: () => Promise<{ readonly freeBytes: number; readonly totalBytes: number }>;
   readonly restart: (signal: AbortSignal) => Promise<void>;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
+  /** Between two looks. */
+  readonly everyMs?: number;
+  /** Milliseconds that have gone by, for the pauses between restarts. */
+  readonly clock?: () => number;
 }
 
 export class StoreWatch implements AsyncDisposable {
@@ -48,6 +52,8 @@ export class StoreWatch implements AsyncDisposable {
   #restartAt = 0;
   /** Looks in a row that found a server that does not store. */
   #failing = 0;
+  /** The last restart failed: there may be no server that could be asked. */
+  #down = false;
 
   constructor(options: StoreWatchOptions) {
     this.#options = options;
@@ -78,7 +84,7 @@ export class StoreWatch implements AsyncDisposable {
         }
         failed = text;
       }
-      await sleep(EVERY_MS, signal);
+      await sleep(this.#options.everyMs ?? EVERY_MS, signal);
     }
   }
 
@@ -88,17 +94,21 @@ export class StoreWatch implements AsyncDisposable {
     // A stream may be recovering for a moment: only what lasts is broken.
     const failing = storing !== null && storing.type !== "on";
     this.#failing = storing === null ? this.#failing : failing ? this.#failing + 1 : 0;
-    const stopped = storing?.type === "off" || this.#failing >= FAILING_LOOKS;
+    const down = this.#down && storing === null;
+    const stopped = storing?.type === "off" || this.#failing >= FAILING_LOOKS || down;
+    const now = (this.#options.clock ?? (() => performance.now()))();
     const low = freeBytes < Math.min(LOW_BYTES, totalBytes * LOW_SHARE);
     const what = storing?.type === "broken" ? `streams ${storing.streams.join(", ")}` : "JetStream";
     this.#tell({ state: stopped ? "stopped" : low ? "low" : "ok", freeBytes, totalBytes }, what);
     if (storing?.type === "on") this.#pauseMs = FIRST_RESTART_PAUSE_MS;
-    if (!stopped || performance.now() < this.#restartAt) return;
+    if (!stopped || now < this.#restartAt || signal.aborted) return;
     if (freeBytes < Math.min(RESTART_BYTES, totalBytes * RESTART_SHARE)) return;
-    this.#restartAt = performance.now() + this.#pauseMs;
+    this.#restartAt = now + this.#pauseMs;
     this.#pauseMs = Math.min(this.#pauseMs * 2, LONGEST_RESTART_PAUSE_MS);
     this.#options.log("warn", `The disk has ${mebibytes(freeBytes)} free: nats-server is restarted`);
+    this.#down = true;
     await this.#options.restart(signal);
+    this.#down = false;
     this.#failing = 0;
   }
 

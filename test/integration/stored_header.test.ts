@@ -1,6 +1,6 @@
 /** Headers of stored events that a client library cannot read, as a tenant's app may publish them. */
 import { expect, test } from "bun:test";
-import { lastOfOrigin } from "../../src/control/import_position.ts";
+import { lastOfOrigin } from "../../src/control/source_position.ts";
 import { startPair } from "../support/mesh.ts";
 import { RawClient } from "../support/raw_client.ts";
 import { waitFor } from "../support/wait_for.ts";
