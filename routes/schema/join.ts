@@ -40,10 +40,9 @@ const preview = {
   site: z.string().meta({ description: "The inviting site" }),
   address: z.string(),
   key: z.string().meta({ description: "Its site key" }),
-  caFingerprint: z
-    .string()
-    .nullable()
-    .meta({ description: "SHA-256 of its CA's public key; null where links are plain" }),
+  caFingerprint: z.string().nullable().meta({
+    description: "SHA-256 of its CA's public key, of two while it rotates; null where links are plain",
+  }),
   expires: z.string(),
   dials: z.enum(["this site", "the inviting site"]),
   known: z.boolean().meta({ description: "It is a peer already, with this key" }),

@@ -6,7 +6,7 @@ import { Buffer } from "node:buffer";
 import { deflateRawSync, inflateRawSync } from "node:zlib";
 import { z } from "zod";
 import { LeafmeshError } from "../model/errors.ts";
-import { Address, Name, PublicKey } from "../model/schema/scalars.ts";
+import { Address, CaCertificates, Name, PublicKey } from "../model/schema/scalars.ts";
 import { type SigningKey, verifySignature } from "../nats/keys.ts";
 
 const PREFIX = "lmi_";
@@ -29,7 +29,7 @@ const Payload = z.strictObject({
   /** Milliseconds since 1970. */
   expires: z.int().positive(),
   /** Where links are TLS: the CA of the inviting site, and a certificate of it for the bearer with its key. PEM. */
-  tls: z.strictObject({ ca: z.string(), cert: z.string(), key: z.string() }).optional(),
+  tls: z.strictObject({ ca: CaCertificates, cert: z.string(), key: z.string() }).optional(),
 });
 /** What a token says. The seed and the certificate's key are secrets. */
 export type InvitationPayload = z.infer<typeof Payload>;

@@ -1,6 +1,6 @@
 /** Who becomes a peer by invitation, and who is one no more. */
 import type { NatsConnection } from "@nats-io/transport-node";
-import { describeCertificate } from "../model/certificate.ts";
+import { describeCertificate, splitPem } from "../model/certificate.ts";
 import type { SigningKey } from "../nats/keys.ts";
 import type { SystemApi } from "../nats/system_api.ts";
 import type { MembershipApi, StateStore } from "./api.ts";
@@ -50,7 +50,7 @@ export class Membership implements MembershipApi, AsyncDisposable {
     const host = { site, key, state, trust, configure, verified, now: Date.now, log };
     this.#invitations = new Invitations(host);
     this.#desk = new JoinDesk(nc, host);
-    this.#joinHost = { ...host, fingerprint: (pem) => describeCertificate(pem).fingerprint };
+    this.#joinHost = { ...host, fingerprint };
     this.#revokeHost = {
       state,
       system,
@@ -102,4 +102,11 @@ export class Membership implements MembershipApi, AsyncDisposable {
     await this.#desk[Symbol.asyncDispose]();
     await this.#invitations[Symbol.asyncDispose]();
   }
+}
+
+/** Of all that would be trusted: a second certificate must not come in unseen. */
+function fingerprint(pem: string): string {
+  return splitPem(pem)
+    .map((one) => describeCertificate(one).fingerprint)
+    .join(" and ");
 }
