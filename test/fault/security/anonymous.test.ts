@@ -61,6 +61,8 @@ attempt("anonymous: publishes and subscribes before it has logged in", async (a)
   client.publish("berlin.acme.orders.1", a.mark);
   await client.gone();
   if (client.lines.some((line) => line.startsWith("MSG"))) throw new Error("heard something");
+  // What was on its way to a server that has closed already resets the connection, and the server's last words are lost.
+  if (client.closed && client.lines.every((line) => line.startsWith("INFO "))) return "cut off";
   return denied(client, /authorization|authentication/i);
 });
 
