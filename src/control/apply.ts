@@ -2,8 +2,9 @@
 import type { ConsumerConfig, JetStreamManager, StreamConfig } from "@nats-io/jetstream";
 import { errorText, LeafmeshError } from "../model/errors.ts";
 import { inStream, logStream } from "../model/names.ts";
+import { unlessGone } from "../nats/jetstream_errors.ts";
 import type { ConsumerSpec, StreamAccount, StreamSpec } from "./assets.ts";
-import { isGone, VIEW_AFTER } from "./observe.ts";
+import { VIEW_AFTER } from "./observe.ts";
 import { noteVersion, positionAt, sequenceAfter, sequenceAt, sequenceOfVersion } from "./position.ts";
 import type { ExportPlan } from "./routes.ts";
 import { goOnAfter } from "./source_position.ts";
@@ -69,7 +70,7 @@ export async function applyStep(context: ApplyContext, step: Step): Promise<void
       await updateStream(await jsm(context, step.account), step.spec);
       return;
     case "delete-stream":
-      await ignoreGone((await jsm(context, step.account)).streams.delete(step.stream));
+      await unlessGone((await jsm(context, step.account)).streams.delete(step.stream), null);
       return;
     case "create-consumer": {
       const after = await startAfter(context, step.stream, step.start);
@@ -87,7 +88,7 @@ export async function applyStep(context: ApplyContext, step: Step): Promise<void
       await mesh.consumers.resume(step.stream, step.consumer);
       return;
     case "delete-consumer":
-      await ignoreGone(mesh.consumers.delete(step.stream, step.consumer));
+      await unlessGone(mesh.consumers.delete(step.stream, step.consumer), null);
       return;
     case "create-reader":
     case "update-reader": {
@@ -98,8 +99,9 @@ export async function applyStep(context: ApplyContext, step: Step): Promise<void
       return;
     }
     case "delete-reader":
-      await ignoreGone(
+      await unlessGone(
         (await context.tenant(step.tenant)).consumers.delete(logStream(step.tenant), step.consumer),
+        null,
       );
       return;
     case "configure-server":
@@ -196,14 +198,6 @@ async function reattachSource(
   if (others.length === sources.length) return;
   await mesh.streams.update(stream, { ...config, sources: others });
   await mesh.streams.update(stream, { ...config, sources });
-}
-
-async function ignoreGone(promise: Promise<unknown>): Promise<void> {
-  try {
-    await promise;
-  } catch (error) {
-    if (!isGone(error)) throw error;
-  }
 }
 
 /** Makes a consumer that begins after a sequence. RESET cannot take it back before its start. */
@@ -336,6 +330,6 @@ async function switchRoute(
     throw new Waiting(`view ${plan.stream} has not reached position ${position} yet`);
   }
   await addConsumer(mesh, plan.stream, spec, Math.max(after, decided), paused);
-  await ignoreGone(mesh.consumers.delete(from.stream, from.consumer));
+  await unlessGone(mesh.consumers.delete(from.stream, from.consumer), null);
   context.poke(route.peer);
 }

@@ -1,11 +1,7 @@
 /** What the server has: the streams and consumers that are ours. */
-import {
-  type ConsumerInfo,
-  JetStreamApiCodes,
-  type JetStreamManager,
-  type StreamInfo,
-} from "@nats-io/jetstream";
+import type { ConsumerInfo, JetStreamManager, StreamInfo } from "@nats-io/jetstream";
 import { LOG_CONSUMER, logStream, parseStreamName, userOfConsumer } from "../model/names.ts";
+import { isStreamNotFound } from "../nats/jetstream_errors.ts";
 
 /** Metadata of a view: the stream that it is filled from, and the sequence there that it begins after. */
 export const VIEW_SOURCE = "leafmesh-source";
@@ -96,32 +92,6 @@ export async function observeReaders(jsm: JetStreamManager, tenant: string): Pro
     if (userOfConsumer(consumer.name) !== null) readers.push(consumer);
   }
   return readers;
-}
-
-function apiCode(error: unknown): number | null {
-  if (typeof error !== "object" || error === null || !("code" in error)) return null;
-  return typeof error.code === "number" ? error.code : null;
-}
-
-/** Whether JetStream says that a stream does not exist. */
-export function isStreamNotFound(error: unknown): boolean {
-  return apiCode(error) === JetStreamApiCodes.StreamNotFound;
-}
-
-/** Whether JetStream says that a stream or consumer does not exist: fine for a delete. */
-export function isGone(error: unknown): boolean {
-  const code = apiCode(error);
-  return code === JetStreamApiCodes.StreamNotFound || code === JetStreamApiCodes.ConsumerNotFound;
-}
-
-/** Whether JetStream says that the last sequence is another than the one that was expected. */
-export function isWrongSequence(error: unknown): boolean {
-  return apiCode(error) === JetStreamApiCodes.StreamWrongLastSequence;
-}
-
-/** Whether JetStream says that a message does not exist. */
-export function isMessageNotFound(error: unknown): boolean {
-  return apiCode(error) === JetStreamApiCodes.NoMessageFound;
 }
 
 /** Whether a consumer serves a peer (not the log, not a view's worker). */

@@ -4,7 +4,8 @@
  */
 import type { JetStreamManager, StoredMsg } from "@nats-io/jetstream";
 import { erasedPosition, POLICY_HEADER, POSITION_HEADER, viewConsumer } from "../model/names.ts";
-import { isMessageNotFound, VIEW_AFTER, VIEW_VERSION, VIEW_VERSION_AFTER } from "./observe.ts";
+import { unlessGone } from "../nats/jetstream_errors.ts";
+import { VIEW_AFTER, VIEW_VERSION, VIEW_VERSION_AFTER } from "./observe.ts";
 import type { ExportPlan } from "./routes.ts";
 
 /** Position of the event at `sequence` of `stream`, or of the last one before it: where a view begins when there is none. */
@@ -31,13 +32,9 @@ export async function positionAt(
 
 /** The first message at or after a sequence: one may have been deleted from the middle of a stream. */
 async function messageFrom(mesh: JetStreamManager, stream: string, seq: number): Promise<StoredMsg | null> {
-  try {
-    // The client knows this request for direct reads only.
-    return await mesh.streams.getMessage(stream, { seq, next_by_subj: ">" } as { seq: number });
-  } catch (error) {
-    if (isMessageNotFound(error)) return null;
-    throw error;
-  }
+  // The client knows this request for direct reads only.
+  const query = { seq, next_by_subj: ">" } as { seq: number };
+  return await unlessGone(mesh.streams.getMessage(stream, query), null);
 }
 
 /** The last message from `first` up to `sequence`. */

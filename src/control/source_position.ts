@@ -1,7 +1,7 @@
 /** Where a source goes on that was taken out of a stream: after the last of it that is stored, where that can be told. */
 import type { JetStreamManager } from "@nats-io/jetstream";
 import { storedSubject } from "../model/names.ts";
-import { isGone, isMessageNotFound } from "./observe.ts";
+import { unlessGone } from "../nats/jetstream_errors.ts";
 import { storedHeader } from "./stored_header.ts";
 
 /** Header that the server gives a sourced message: `<stream>:<hashes> <sequence> <filter> <transform> <subject> <identity>` */
@@ -61,30 +61,20 @@ export async function goOnAfter(
 }
 
 async function lastEvent({ manager, stream }: Place, ask: SourceAsk): Promise<StoredEvent | null> {
-  try {
-    const message = await manager.streams.getMessage(stream, {
-      last_by_subj: storedSubject(ask.origin, `${ask.tenant}.>`),
-    });
-    if (message === null) return null;
-    const [source, sequence, , , , identity = ""] = storedHeader(message, SOURCE_HEADER).split(" ");
-    const isOf = source?.split(":")[0] === ask.stream;
-    return { at: message.seq, sequence: isOf ? Number(sequence) || 0 : 0, identity };
-  } catch (error) {
-    if (isMessageNotFound(error) || isGone(error)) return null;
-    throw error;
-  }
+  const query = { last_by_subj: storedSubject(ask.origin, `${ask.tenant}.>`) };
+  const message = await unlessGone(manager.streams.getMessage(stream, query), null);
+  if (message === null) return null;
+  const [source, sequence, , , , identity = ""] = storedHeader(message, SOURCE_HEADER).split(" ");
+  const isOf = source?.split(":")[0] === ask.stream;
+  return { at: message.seq, sequence: isOf ? Number(sequence) || 0 : 0, identity };
 }
 
 /** Whether messages behind `sequence` were deleted. Retention takes the oldest: those do not count. */
 async function isErasedAfter({ manager, stream }: Place, sequence: number): Promise<boolean> {
-  try {
-    const { state } = await manager.streams.info(stream);
-    const { first_seq, last_seq, messages } = state;
-    if (messages === 0 || messages === last_seq - first_seq + 1) return false;
-    const { state: whole } = await manager.streams.info(stream, { deleted_details: true });
-    return (whole.deleted ?? []).some((deleted) => deleted > Math.max(sequence, first_seq));
-  } catch (error) {
-    if (isGone(error)) return false;
-    throw error;
-  }
+  const info = await unlessGone(manager.streams.info(stream), null);
+  if (info === null) return false;
+  const { first_seq, last_seq, messages } = info.state;
+  if (messages === 0 || messages === last_seq - first_seq + 1) return false;
+  const whole = await unlessGone(manager.streams.info(stream, { deleted_details: true }), null);
+  return (whole?.state.deleted ?? []).some((deleted) => deleted > Math.max(sequence, first_seq));
 }

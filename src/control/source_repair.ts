@@ -7,9 +7,9 @@
 import type { JetStreamManager, StreamConfig, StreamSource } from "@nats-io/jetstream";
 import type { DesiredState, DesiredTenant } from "../model/desired.ts";
 import { inStream, LOG_CONSUMER, logStream, outStream } from "../model/names.ts";
+import { unlessGone } from "../nats/jetstream_errors.ts";
 import { sleep } from "../nats/wait.ts";
 import { sourceKey } from "./differences.ts";
-import { isGone } from "./observe.ts";
 import { goOnAfter } from "./source_position.ts";
 
 /** Metadata of a stream of remote events: the sources that were taken out, as JSON. Each is told where to go on before it is put in again. */
@@ -100,20 +100,9 @@ async function detachLog(context: RepairContext, tenant: DesiredTenant): Promise
 }
 
 async function hasConsumer(mesh: JetStreamManager, stream: string): Promise<boolean> {
-  try {
-    await mesh.consumers.info(stream, LOG_CONSUMER);
-    return true;
-  } catch (error) {
-    if (isGone(error)) return false;
-    throw error;
-  }
+  return (await unlessGone(mesh.consumers.info(stream, LOG_CONSUMER), null)) !== null;
 }
 
 async function configOf(manager: JetStreamManager, stream: string): Promise<StreamConfig | null> {
-  try {
-    return (await manager.streams.info(stream)).config;
-  } catch (error) {
-    if (isGone(error)) return null;
-    throw error;
-  }
+  return (await unlessGone(manager.streams.info(stream), null))?.config ?? null;
 }

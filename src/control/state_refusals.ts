@@ -3,8 +3,8 @@ import type { ZodError } from "zod";
 import { type ErrorCode, formatProblem, LeafmeshError, unreachable } from "../model/errors.ts";
 import { STATE_BUCKET } from "../model/names.ts";
 import type { Peer } from "../model/schema/site.ts";
+import { isWrongSequence } from "../nats/jetstream_errors.ts";
 import type { SchemaChange } from "../policy/schema/change.ts";
-import { isWrongSequence } from "./observe.ts";
 import { type ResourceRef, type ResourceType, resourceLabel } from "./resource.ts";
 import { type Documents, valuesOf } from "./state_documents.ts";
 

@@ -1,7 +1,7 @@
 /** Up to which position a peer has all that its old route gave it. */
 import type { JetStreamManager } from "@nats-io/jetstream";
 import { parseStreamName, viewConsumer } from "../model/names.ts";
-import { isGone } from "./observe.ts";
+import { unlessGone } from "../nats/jetstream_errors.ts";
 import { positionAt } from "./position.ts";
 import type { OldRoute } from "./step.ts";
 
@@ -54,10 +54,6 @@ export async function restToTake(
 async function decidedBy(mesh: JetStreamManager, old: OldRoute): Promise<number> {
   const name = parseStreamName(old.stream);
   if (name?.type !== "view") return 0;
-  try {
-    return (await mesh.consumers.info(old.source, viewConsumer(name.policy))).ack_floor.stream_seq;
-  } catch (error) {
-    if (isGone(error)) return 0;
-    throw error;
-  }
+  const consumer = await unlessGone(mesh.consumers.info(old.source, viewConsumer(name.policy)), null);
+  return consumer?.ack_floor.stream_seq ?? 0;
 }

@@ -1,14 +1,10 @@
 /** Reads and removes a tenant's dead letters: events that no policy could decide, kept at their own site. */
-import {
-  JetStreamApiCodes,
-  JetStreamApiError,
-  type JetStreamManager,
-  type StoredMsg,
-} from "@nats-io/jetstream";
+import type { JetStreamManager, StoredMsg } from "@nats-io/jetstream";
 import { LeafmeshError } from "../model/errors.ts";
 import type { QuarantineReason } from "../model/event.ts";
 import { DLQ_HEADERS, dlqStream, dlqSubject, tenantSubjectOf, tenantSubjects } from "../model/names.ts";
 import { patternProblem } from "../model/subject.ts";
+import { isStreamNotFound, unlessGone } from "../nats/jetstream_errors.ts";
 import type { RedriveLetter, Redriven } from "./redrive_queue.ts";
 
 export interface DeadLetter {
@@ -143,7 +139,7 @@ export async function lastDeadLetter(jsm: JetStreamManager, tenant: string): Pro
   try {
     return (await jsm.streams.info(dlqStream(tenant))).state.last_seq;
   } catch (error) {
-    if (error instanceof JetStreamApiError && error.code === JetStreamApiCodes.StreamNotFound) return 0;
+    if (isStreamNotFound(error)) return 0;
     throw error;
   }
 }
@@ -170,12 +166,7 @@ export async function removeDeadLetter(
   tenant: string,
   sequence: number,
 ): Promise<boolean> {
-  try {
-    return await jsm.streams.deleteMessage(dlqStream(tenant), sequence);
-  } catch (error) {
-    if (isGone(error)) return false;
-    throw error;
-  }
+  return await unlessGone(jsm.streams.deleteMessage(dlqStream(tenant), sequence), false);
 }
 
 /** Removes the dead letters of a filter, up to those that are there now. @returns how many */
@@ -190,13 +181,6 @@ export async function removeDeadLetters(
     if (options.dryRun || (await removeDeadLetter(jsm, tenant, letter.sequence))) count++;
   }
   return count;
-}
-
-/** Codes of JetStream for a stream or message that is not there. Source: nats-server `server/errors.json`. */
-const GONE: ReadonlySet<number> = new Set([10037, 10043, 10057, 10059]);
-
-function isGone(error: unknown): boolean {
-  return error instanceof JetStreamApiError && GONE.has(error.code);
 }
 
 /** Reads a dead letter to decide it again. */
@@ -238,7 +222,7 @@ async function read(jsm: JetStreamManager, tenant: string, where: Where): Promis
   try {
     return await jsm.streams.getMessage(dlqStream(tenant), where);
   } catch (error) {
-    if (error instanceof JetStreamApiError && error.code === JetStreamApiCodes.StreamNotFound) {
+    if (isStreamNotFound(error)) {
       throw new LeafmeshError("not_found", `Tenant '${tenant}' has no dead letters`, { cause: error });
     }
     throw error;

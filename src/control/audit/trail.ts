@@ -19,8 +19,8 @@ import { AUDIT_STREAM, AUDIT_SUBJECT } from "../../model/names.ts";
 import { withoutSecretFields } from "../../model/secrets.ts";
 import { nanos } from "../../model/units.ts";
 import { readTextFile, writeSecretFile } from "../../nats/files.ts";
+import { isMessageNotFound, isStreamNotFound, isWrongSequence } from "../../nats/jetstream_errors.ts";
 import type { SigningKey } from "../../nats/keys.ts";
-import { isMessageNotFound, isStreamNotFound, isWrongSequence } from "../observe.ts";
 
 const WRITE_WITHIN_MS = 5000;
 /** How long a record is tried behind those of another writer. */
@@ -121,7 +121,7 @@ export class AuditTrail implements AsyncDisposable {
       const messages = await this.#options.jsm.direct.getBatch(AUDIT_STREAM, query);
       for await (const message of messages) found.push(message);
     } catch (error) {
-      if (!isMessageNotFound(error) && !/not found/i.test(errorText(error))) throw error;
+      if (!isMessageNotFound(error)) throw error;
     }
     return found;
   }

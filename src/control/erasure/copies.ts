@@ -2,7 +2,6 @@
 import { createHash } from "node:crypto";
 import type { JetStreamManager, StoredMsg } from "@nats-io/jetstream";
 import type { ErasedCopy } from "../../model/erasure.ts";
-import { errorText } from "../../model/errors.ts";
 import {
   accountHash,
   erasedPosition,
@@ -11,7 +10,7 @@ import {
   siteApiPrefix,
   VIEW_ERASED,
 } from "../../model/names.ts";
-import { isMessageNotFound, isStreamNotFound } from "../observe.ts";
+import { isMessageNotFound, isStreamNotFound, unlessGone } from "../../nats/jetstream_errors.ts";
 
 /** Header that the server gives a sourced message: `<stream>:<hash of the API's prefix>:… <sequence> …`. */
 const SOURCE_HEADER = "Nats-Stream-Source";
@@ -64,7 +63,7 @@ async function* batch(
     const query = { seq, next_by_subj: filter, batch: BATCH };
     yield* await jsm.direct.getBatch(stream, query as { seq: number; batch: number });
   } catch (error) {
-    if (!isMessageNotFound(error) && !/not found/i.test(errorText(error))) throw error;
+    if (!isMessageNotFound(error)) throw error;
   }
 }
 
@@ -74,12 +73,9 @@ async function* single(
   filter: string,
   seq: number,
 ): AsyncGenerator<StoredMsg> {
-  try {
-    const message = await jsm.streams.getMessage(stream, { seq, next_by_subj: filter } as { seq: number });
-    if (message !== null) yield message;
-  } catch (error) {
-    if (!isMessageNotFound(error)) throw error;
-  }
+  const query = { seq, next_by_subj: filter } as { seq: number };
+  const message = await unlessGone(jsm.streams.getMessage(stream, query), null);
+  if (message !== null) yield message;
 }
 
 /** SHA-256 of a message id, hex: erasures keep no ids. */
@@ -126,16 +122,7 @@ export const apiHash = (peer: string): string => accountHash(siteApiPrefix(peer)
 
 /** Erases a message. @returns whether it was there */
 export async function eraseMessage({ jsm, stream }: Place, sequence: number): Promise<boolean> {
-  try {
-    return await jsm.streams.deleteMessage(stream, sequence, true);
-  } catch (error) {
-    if (
-      isMessageNotFound(error) ||
-      /no message found|sequence .* not found|not found/i.test(errorText(error))
-    )
-      return false;
-    throw error;
-  }
+  return await unlessGone(jsm.streams.deleteMessage(stream, sequence, true), false);
 }
 
 /**
