@@ -48,6 +48,7 @@ export const ACCESS: Readonly<Record<string, Access>> = {
   exportAudit: site("operator", "auditor"),
 
   getSite: filtered(...ALL),
+  listAlarms: filtered(...ALL),
   listLinks: filtered(...ALL),
   getPlan: filtered(...ALL),
   apply: site("operator"),

@@ -3,6 +3,7 @@ import { OpenAPIHono } from "@hono/zod-openapi";
 import type { MiddlewareHandler } from "hono";
 import { secureHeaders } from "hono/secure-headers";
 import { LeafmeshError } from "../src/model/errors.ts";
+import { addAlarms } from "./alarms.ts";
 import type { VersionHeader } from "./answers.ts";
 import { addAudit } from "./audit.ts";
 import { tellChanges, tellDenials } from "./audited.ts";
@@ -64,6 +65,7 @@ export function createApi(options: ApiOptions): Api {
   app.use("/v1/*", tellChanges(options));
   addTokens(app, options);
   addSite(app, options);
+  addAlarms(app, options);
   addPeers(app, options);
   addInvitations(app, options);
   addTenants(app, options);

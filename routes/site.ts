@@ -5,7 +5,7 @@ import type { Api, ApiOptions } from "./options.ts";
 import { problemResponse } from "./problem.ts";
 import { LinkReport, SiteReport } from "./schema/report.ts";
 import { jsonResponse } from "./schema/response.ts";
-import { visibleLinks } from "./visible.ts";
+import { visibleLinks, visibleSite } from "./visible.ts";
 
 const site = createRoute({
   method: "get",
@@ -18,7 +18,7 @@ const site = createRoute({
 });
 
 export function addSite(app: Api, { control }: ApiOptions): void {
-  app.openapi(site, async (c) => c.json(await control.site(), 200));
+  app.openapi(site, async (c) => c.json(visibleSite(c, await control.site(), control.alarms.list()), 200));
 }
 
 const links = createRoute({

@@ -1,7 +1,8 @@
 /** What a tenant-admin sees and may change: its tenant, and of the site what the tenant needs. For others everything. */
 import { isDeepStrictEqual } from "node:util";
 import type { Context } from "hono";
-import type { LinkReport, PlanReport } from "../src/control/api.ts";
+import type { LinkReport, PlanReport, SiteReport } from "../src/control/api.ts";
+import { type Alarm, countAlarms } from "../src/model/alarms.ts";
 import { LeafmeshError, type Problem } from "../src/model/errors.ts";
 import { parseStreamName, tenantAccount } from "../src/model/names.ts";
 import type { TenantSettings } from "../src/model/schema/tenant.ts";
@@ -90,6 +91,17 @@ export function visibleLinks(c: Context<ApiEnv>, links: readonly LinkReport[]): 
     why: connected ? null : "the link is down",
     routes: routes.filter(({ tenant }) => tenant === only),
   }));
+}
+
+/** The alarms of one tenant; those of the site itself are not among them. */
+export function visibleAlarms(c: Context<ApiEnv>, alarms: readonly Alarm[]): readonly Alarm[] {
+  const only = onlyTenant(c);
+  return only === null ? alarms : alarms.filter(({ tenant }) => tenant === only);
+}
+
+/** The site with the count of the alarms that who asks may see. */
+export function visibleSite(c: Context<ApiEnv>, site: SiteReport, alarms: readonly Alarm[]): SiteReport {
+  return { ...site, alarms: countAlarms(visibleAlarms(c, alarms)) };
 }
 
 /** A plan with the steps, notes and routes of one tenant. */

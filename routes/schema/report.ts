@@ -118,6 +118,9 @@ export const SiteReport: z.ZodType<report.SiteReport> = z
     }),
     startedAt: z.string(),
     converged: z.boolean(),
+    alarms: z
+      .object({ critical: z.int(), warning: z.int() })
+      .meta({ description: "How many alarms are raised, see /v1/alarms" }),
     links: z.object({
       mode: z.enum(["tls", "plain"]),
       advertise: z.string().meta({ description: "What peers dial, host:port" }),

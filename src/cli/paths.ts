@@ -4,6 +4,7 @@ const part = encodeURIComponent;
 export const paths = {
   site: "/v1/site",
   links: "/v1/links",
+  alarms: "/v1/alarms",
   plan: "/v1/plan",
   apply: "/v1/apply",
   explain: "/v1/explain",

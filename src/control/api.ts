@@ -1,4 +1,5 @@
 /** What the sidecar offers to its HTTP API: the state, the plan, and reports of what runs. */
+import type { Alarm, AlarmCount } from "../model/alarms.ts";
 import type { DesiredState } from "../model/desired.ts";
 import type { ErasureReport, ErasureRequest } from "../model/erasure.ts";
 import type { LintReport } from "../model/finding.ts";
@@ -167,6 +168,8 @@ export interface SiteReport {
   };
   readonly startedAt: string;
   readonly converged: boolean;
+  /** How many alarms are raised. */
+  readonly alarms: AlarmCount;
   readonly links: LinksReport;
 }
 
@@ -356,6 +359,8 @@ export interface Control {
    */
   lint(candidate?: { readonly name: string; readonly text: string }, tenant?: string): LintReport;
   links(): Promise<readonly LinkReport[]>;
+  /** The alarms that are raised. */
+  readonly alarms: { list(): readonly Alarm[] };
   explain(tenant: string, request: ExplainRequest): Promise<ExplainReport>;
   /** What other rules would have done with stored events. Nothing is published or changed. */
   diff(tenant: string, name: string, request: DiffRequest): Promise<DiffReport>;

@@ -1,6 +1,7 @@
 /** The control plane of one site: joins state, peers, server and reconciler, and answers what the API asks. */
 import type { JetStreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
+import { countAlarms } from "../model/alarms.ts";
 import type { DesiredState, DesiredTenant } from "../model/desired.ts";
 import { errorText, LeafmeshError } from "../model/errors.ts";
 import type { EventScan } from "../model/event_scan.ts";
@@ -18,6 +19,9 @@ import type { TenantKeys } from "../nats/tenant_keys.ts";
 import { type CompileOptions, usedKeys } from "../policy/compile.ts";
 import { Workspace } from "../policy/redact/workspace.ts";
 import type { PeerKnowledge, Peers } from "./agreement.ts";
+import { AlarmWatch } from "./alarms/alarm_watch.ts";
+import type { Alarms } from "./alarms/alarms.ts";
+import { deadLetterFills, type SiteFacts } from "./alarms/dangers.ts";
 import type {
   ApplyReport,
   Control,
@@ -42,9 +46,10 @@ import { reportLinks, revokedLink } from "./link_report.ts";
 import type { LinkTrust } from "./link_trust.ts";
 import { type LintFile, lintSite, lintText } from "./lint.ts";
 import { Membership } from "./membership.ts";
-import { type Observed, observeLog, observeMesh, observeReaders } from "./observe.ts";
+import { type Observed, type ObservedStreams, observeLog, observeMesh, observeReaders } from "./observe.ts";
 import { offersTo } from "./offers.ts";
 import { Peering } from "./peering.ts";
+import type { Plan } from "./plan.ts";
 import { type Planned, Reconciler } from "./reconcile.ts";
 import { acceptedOf, type ExportPlan, planExports, planInRoutes } from "./routes.ts";
 import { Shadows } from "./shadows.ts";
@@ -85,11 +90,14 @@ export interface SiteControlOptions {
   readonly viewReports: () => ReadonlyMap<string, ViewReport>;
   readonly versionOf: (plan: ExportPlan) => string;
   readonly deadLetters: Control["deadLetters"];
-  readonly about: () => Promise<Omit<SiteReport, "site" | "key" | "revision" | "converged">>;
+  readonly about: () => Promise<Omit<SiteReport, "site" | "key" | "revision" | "converged" | "alarms">>;
   readonly renderMetrics: (control: SiteControl) => Promise<string>;
   readonly scan: EventScan;
   readonly tenantKeys: TenantKeys;
   readonly audit: Audit;
+  readonly alarms: Alarms;
+  /** What is watched elsewhere: the certificates and the disk of the store. */
+  readonly watched?: () => Pick<SiteFacts, "certificates" | "store">;
   readonly trust: LinkTrust;
   /** Opens the erasures, which ask the peers. */
   readonly erasures: (ask: ErasuresOptions["ask"]) => Promise<Erasures>;
@@ -108,6 +116,7 @@ export class SiteControl implements Control, AsyncDisposable {
   readonly #workspace = new Workspace();
   readonly #membership: Membership;
   readonly #expiry: UserExpiry;
+  readonly #alarmWatch: AlarmWatch;
   #erasures: Erasures | null = null;
   /** What each peer was offered last, as text. */
   readonly #offered = new Map<string, string>();
@@ -177,6 +186,13 @@ export class SiteControl implements Control, AsyncDisposable {
       () => new Date(),
       () => void this.#revoke(),
     );
+    this.#alarmWatch = new AlarmWatch({
+      alarms: options.alarms,
+      facts: () => this.#facts(),
+      patience: { linkDownMs: 60_000, standsStillMs: 60_000 },
+      log,
+      clock: () => performance.now(),
+    });
     this.#differ = new Differ(mesh, options.scan);
     this.#shadows = new Shadows({
       mesh,
@@ -218,6 +234,7 @@ export class SiteControl implements Control, AsyncDisposable {
       key: this.#options.key.publicKey,
       revision,
       converged: this.#reconciler.converged,
+      alarms: countAlarms(this.alarms.list()),
       ...(await this.#options.about()),
     };
   }
@@ -255,16 +272,20 @@ export class SiteControl implements Control, AsyncDisposable {
   }
 
   async links(): Promise<readonly LinkReport[]> {
+    const { plan } = this.#reconciler.last ?? (await this.#reconciler.plan());
+    return await this.#links(plan, await observeMesh(this.#options.mesh));
+  }
+
+  async #links(plan: Plan, streams: ObservedStreams): Promise<readonly LinkReport[]> {
     const { peers, revoked = [] } = this.#desired();
-    const planned = this.#reconciler.last ?? (await this.#reconciler.plan());
     const leafs = await this.#options.system.leafs([...peers, ...revoked].map((peer) => peer.name));
     const { mode = "plain", failure = () => null, up } = this.#options.links ?? {};
     for (const leaf of leafs) if (leaf.type === "up") up?.(leaf.peer);
     const linked = reportLinks({
       mode,
       failure,
-      plan: planned.plan,
-      streams: await observeMesh(this.#options.mesh),
+      plan,
+      streams,
       peers,
       knowledge: this.#peering.knowledge(),
       leafs,
@@ -363,6 +384,27 @@ export class SiteControl implements Control, AsyncDisposable {
     return this.#options.audit;
   }
 
+  get alarms(): Alarms {
+    return this.#options.alarms;
+  }
+
+  /** What alarms follow from: what the last pass has observed, so that looking costs little. */
+  async #facts(): Promise<SiteFacts> {
+    const { system, watched = () => ({ certificates: [], store: null }) } = this.#options;
+    const health = await system.health().catch((error: unknown) => ({ ok: false, error: errorText(error) }));
+    const { last, failures } = this.#reconciler;
+    const server = health.ok ? null : (health.error ?? "it is not healthy");
+    const seen = server === null ? last : null;
+    return {
+      links: seen === null ? null : await this.#links(seen.plan, seen.observed.mesh),
+      deadLetters: seen === null ? null : deadLetterFills(this.#desired(), seen.observed.mesh),
+      ...watched(),
+      server,
+      failures,
+      now: new Date(),
+    };
+  }
+
   async ready(): Promise<{ readonly ready: boolean; readonly reasons: readonly string[] }> {
     const reasons: string[] = [];
     const health = await this.#options.system
@@ -381,6 +423,7 @@ export class SiteControl implements Control, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#membership[Symbol.asyncDispose]();
     this.#expiry[Symbol.dispose]();
+    await this.#alarmWatch[Symbol.asyncDispose]();
     await this.#erasures?.[Symbol.asyncDispose]();
     await this.#shadows[Symbol.asyncDispose]();
     await this.#reconciler[Symbol.asyncDispose]();

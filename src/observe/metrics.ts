@@ -1,5 +1,6 @@
 /** The sidecar's numbers as Prometheus text. Set from reports at each scrape: nothing is counted twice. */
 import { Gauge, Registry } from "prom-client";
+import type { Alarm } from "../model/alarms.ts";
 import type { ShadowNumbers } from "../model/shadow.ts";
 
 /** What is measured of a route to or from a peer. */
@@ -52,6 +53,7 @@ export interface SiteNumbers {
   readonly deadLetters: ReadonlyMap<string, number>;
   readonly shadows: readonly ShadowNumbers[];
   readonly audit: AuditNumbers;
+  readonly alarms?: readonly Pick<Alarm, "name" | "target" | "severity">[];
 }
 
 /** What is counted of the audit trail. */
@@ -92,6 +94,9 @@ export async function renderMetrics(numbers: SiteNumbers): Promise<string> {
     expiry.set({ site, kind, peer: peer ?? "" }, leftMs / 1000);
   }
   renderAudit(gauge, site, numbers.audit);
+  const alarm = gauge("alarm", "1 for each alarm that is raised", ["site", "name", "target", "severity"]);
+  for (const { name, target, severity } of numbers.alarms ?? [])
+    alarm.set({ site, name, target, severity }, 1);
 
   const connected = gauge("link_connected", "1 when the leaf link stands", LINK);
   const verified = gauge("link_verified", "1 when the peer has proved its key", LINK);

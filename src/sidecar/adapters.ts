@@ -84,6 +84,7 @@ export async function siteMetrics(control: SiteControl, mesh: JetStreamManager):
     deadLetters,
     shadows: control.shadowNumbers(),
     audit: control.audit.numbers(),
+    alarms: control.alarms.list(),
   });
 }
 

@@ -5,6 +5,7 @@ import { createApi } from "../../routes/mod.ts";
 import { Authenticator } from "../control/access/authenticator.ts";
 import { loadBootstrapToken } from "../control/access/bootstrap.ts";
 import { TokenStore } from "../control/access/token_store.ts";
+import { Alarms } from "../control/alarms/alarms.ts";
 import { Audit } from "../control/audit/audit.ts";
 import { checkState, requireAllowed } from "../control/check_state.ts";
 import { Erasures } from "../control/erasure/erasures.ts";
@@ -26,6 +27,7 @@ import { loadSiteKeys, publicKeys } from "../nats/keys.ts";
 import { LinkLog } from "../nats/link_log.ts";
 import { SitePki } from "../nats/pki/site_pki.ts";
 import { readSecret } from "../nats/secret_source.ts";
+import type { StoreWatch } from "../nats/store_watch.ts";
 import { TenantKeys } from "../nats/tenant_keys.ts";
 import type { Log } from "../observe/log.ts";
 import { policyVersion } from "../policy/compile.ts";
@@ -181,6 +183,9 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     now: () => new Date(),
   });
 
+  const alarms = new Alarms({ now: () => new Date(), log: (level, message) => log(level, "alarm", message) });
+  let store: StoreWatch | null = null;
+  const certificates = () => certificateReports(settings, pki, state.desired().state.peers, new Date());
   const control = stack.use(
     new SiteControl({
       site,
@@ -220,17 +225,14 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
           websocket: file.server?.websocket ?? null,
           sync: server.sync,
         },
-        links: linksReport(
-          settings,
-          pki,
-          server.leaf,
-          certificateReports(settings, pki, state.desired().state.peers, new Date()),
-        ),
+        links: linksReport(settings, pki, server.leaf, certificates()),
       }),
       renderMetrics: (site) => siteMetrics(site, mesh),
       scan: (request) => scanEvents({ nc, jsm: mesh, ...request }),
       tenantKeys,
       audit,
+      alarms,
+      watched: () => ({ certificates: certificates(), store: store?.report ?? null }),
       trust: linkTrust(linkMode(settings) === "plain" ? null : pki, settings, server.leaf),
       erasures: (ask) =>
         Erasures.open({
@@ -258,14 +260,14 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   };
   // What an older copy of the store lacks, and what a full disk did not take, is asked for again before anything new comes.
   if (server.quiet) await control.restartServer(async () => {});
-  const store = server.watchStore((restart) => control.restartServer(restart));
+  store = server.watchStore((restart) => control.restartServer(restart));
   if (store !== null) stack.use(store);
   await control.apply();
   if (linkMode(settings) === "tls") {
     const watch = stack.use(
       new CertificateWatch({
         pki,
-        certificates: () => certificateReports(settings, pki, state.desired().state.peers, new Date()),
+        certificates,
         renewed: () => control.changed(),
         log: (level, message) => log(level, "links", message),
         now: () => new Date(),

@@ -7,6 +7,7 @@ import { z } from "zod";
 import { readCommandLine } from "../../src/cli/args.ts";
 import { COMMANDS } from "../../src/cli/commands/mod.ts";
 import { checkSiteFile, checkState } from "../../src/control/check_state.ts";
+import { ALARMS } from "../../src/model/alarms.ts";
 import { desiredTenant } from "../../src/model/desired.ts";
 import { LINT_CODES } from "../../src/model/lint_codes.ts";
 import { Forbid, Sensitive } from "../../src/model/schema/guards.ts";
@@ -35,6 +36,7 @@ const FILES = [
   "ARCHITECTURE.md",
   "CONTRIBUTING.md",
   "CHANGELOG.md",
+  "docs/alarms.md",
   "docs/audit.md",
   "docs/erasure.md",
   "docs/secrets.md",
@@ -206,6 +208,14 @@ describe("docs/lint.md", () => {
     const rows = [...read("docs/lint.md").matchAll(/^\| `([a-z-]+)` \| (\w+) \| (.+) \|$/gm)];
     const told = rows.map(([, code = "", severity, about]) => [code, { severity, about }]);
     expect(told).toEqual(Object.entries(LINT_CODES));
+  });
+});
+
+describe("docs/alarms.md", () => {
+  test("has every alarm, as it is raised", () => {
+    const rows = [...read("docs/alarms.md").matchAll(/^\| `([a-z-]+)` \| (\w+) \| (.+) \| (.+) \|$/gm)];
+    const told = rows.map(([, name = "", severity, means, todo]) => [name, { severity, means, todo }]);
+    expect(told).toEqual(Object.entries(ALARMS));
   });
 });
 

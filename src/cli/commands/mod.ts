@@ -1,5 +1,6 @@
 /** Every command, in the order of the overview. */
 import type { Command } from "../command.ts";
+import { ALARM_LIST } from "./alarms.ts";
 import { APPLY, PLAN } from "./apply.ts";
 import { AUDIT_EXPORT, AUDIT_LIST, AUDIT_VERIFY } from "./audit.ts";
 import { CA_SHOW } from "./ca.ts";
@@ -27,6 +28,7 @@ export const COMMANDS: readonly Command[] = [
   LINT,
   STATUS,
   LINKS,
+  ALARM_LIST,
   PLAN,
   APPLY,
   EXPLAIN,

@@ -51,6 +51,7 @@ function siteText(site: SiteReport, now: Date): string {
       .map(({ fingerprint }): [string, string] => ["CA", `SHA-256 ${fingerprint}`]),
     ["server", `nats-server ${server.version}, ${server.mode}${pid}, sync ${server.sync}`],
     ["sidecar", `${site.version} on ${site.runtime}, up ${elapsed(new Date(site.startedAt), now)}`],
+    ...alarmFact(site),
     ...problems(site).map((problem): [string, string] => ["warning", problem]),
   ]);
 }
@@ -59,6 +60,14 @@ function linksText({ links }: SiteReport): string {
   if (links.mode === "plain") return "plain: neither encrypted nor checked by certificates";
   const until = links.certificates.find(({ kind }) => kind === "link")?.notAfter.slice(0, 10) ?? "-";
   return `TLS, peers dial ${links.advertise}, certificate until ${until}`;
+}
+
+function alarmFact({ alarms }: SiteReport): [string, string][] {
+  const parts = [
+    ...(alarms.critical === 0 ? [] : [`${alarms.critical} critical`]),
+    ...(alarms.warning === 0 ? [] : [count(alarms.warning, "warning")]),
+  ];
+  return parts.length === 0 ? [] : [["alarms", `${parts.join(", ")}: see 'leafmesh alarms'`]];
 }
 
 function problems({ links }: SiteReport): string[] {

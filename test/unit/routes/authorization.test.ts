@@ -25,6 +25,7 @@ const EXPECTED: Readonly<Record<string, string>> = {
   listAudit: "oa",
   exportAudit: "oa",
   getSite: "otxva",
+  listAlarms: "otxva",
   listLinks: "otxva",
   getPlan: "otxva",
   apply: "o",

@@ -22,6 +22,7 @@ import {
   resourceLabel,
   type Versioned,
 } from "../../../src/control/resource.ts";
+import type { Alarm } from "../../../src/model/alarms.ts";
 import type { ErasureReport, ErasureRequest } from "../../../src/model/erasure.ts";
 import { LeafmeshError } from "../../../src/model/errors.ts";
 import type { RedriveReport } from "../../../src/model/redrive.ts";
@@ -178,6 +179,7 @@ export interface FakeControl extends Control {
   diffed: DiffRequest | null;
   peers: readonly ExplainPeer[];
   linked: readonly LinkReport[];
+  raised: readonly Alarm[];
   isReady: boolean;
   /** Puts a document in without preconditions. */
   seed(ref: ResourceRef, value: ResourceValues[ResourceType]): void;
@@ -253,6 +255,8 @@ export function createFakeControl(): FakeControl {
     diffed: null,
     peers: [],
     linked: [],
+    raised: [],
+    alarms: { list: () => fake.raised },
     isReady: true,
     seed(ref, value) {
       revision += 1;
@@ -315,6 +319,7 @@ export function createFakeControl(): FakeControl {
       },
       startedAt: "2026-01-02T03:04:05Z",
       converged: true,
+      alarms: { critical: 0, warning: 0 },
       links: { mode: "plain", advertise: "127.0.0.1:7422", ca: "", certificates: [] },
     }),
     plan: async () => ({

@@ -1,6 +1,7 @@
 /** What a tenant-admin and a viewer see of what others may see whole. */
 import { expect, test } from "bun:test";
 import type { LinkReport, RouteReport } from "../../../src/control/api.ts";
+import { ALARMS, type Alarm, type AlarmName } from "../../../src/model/alarms.ts";
 import { testApi } from "./api_support.ts";
 import { ROLE_TOKENS } from "./fake_tokens.ts";
 
@@ -53,4 +54,28 @@ test("links, the plan and dead letters are those of the tenant", async () => {
   expect(control.calls).toContain("lint the state of globex");
   expect((await json("/v1/tenants/acme/dlq", "viewer")).items[0].headers).toEqual({});
   expect((await json("/v1/tenants/acme/dlq", "acme")).items[0].headers).toEqual({ region: ["EU"] });
+});
+
+test("a tenant-admin sees the alarms of its tenant, and counts no others", async () => {
+  const { call, control } = testApi();
+  const alarm = (name: AlarmName, tenant: string | null): Alarm => ({
+    name,
+    ...ALARMS[name],
+    target: tenant ?? "store",
+    tenant,
+    peer: null,
+    detail: `of ${tenant}`,
+    since: "2026-01-02T03:04:05.678Z",
+  });
+  control.raised = [
+    alarm("retention-lost", "acme"),
+    alarm("retention-lost", "globex"),
+    alarm("store-low", null),
+  ];
+  const json = async (path: string, who: keyof typeof ROLE_TOKENS) =>
+    await (await call("GET", path, undefined, as(who))).json();
+  expect(await json("/v1/alarms", "acme")).toEqual({ items: [control.raised[0]] });
+  expect((await json("/v1/alarms", "viewer")).items).toHaveLength(3);
+  expect((await json("/v1/site", "acme")).alarms).toEqual({ critical: 1, warning: 0 });
+  expect((await json("/v1/site", "operator")).alarms).toEqual({ critical: 2, warning: 1 });
 });
