@@ -2,20 +2,33 @@
  * Three sites under load while everything around them fails; at the end every event is accounted for.
  *
  *   bun run fault [--seed 1] [--minutes 3] [--rate 2000] [--only "link cut,server killed"] [--disk 2GiB|none] [--sync 1s] [--logs FOLDER] [--json]
+ *   bun run fault --seeds 1..20 [the same]       one seed after the other, and what came of all of them
+ *   bun run fault --list                         the faults there are
  *
  * The last line of the output is the report; with `--json` it is one line of JSON. Exit code 1 when a promise was broken.
  * `--disk`: as root, stores stand on memory disks of this size, so that they can be filled; default 2GiB where that is possible.
  */
 import process from "node:process";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { parseBytes } from "../src/model/units.ts";
 import { FAULTS } from "../test/support/faults/nemesis.ts";
+import { renderReport } from "../test/support/faults/report.ts";
 import { runFaults } from "../test/support/faults/run.ts";
+import {
+  parseSeeds,
+  renderSeries,
+  runSeries,
+  type SeedOutcome,
+  sumSeries,
+} from "../test/support/faults/series.ts";
 import { mayMount } from "../test/support/faults/world.ts";
 
 const { values } = parseArgs({
   options: {
     seed: { type: "string", default: "1" },
+    seeds: { type: "string" },
+    list: { type: "boolean" },
     minutes: { type: "string", default: "3" },
     rate: { type: "string", default: "2000" },
     only: { type: "string" },
@@ -45,6 +58,37 @@ const disk = values.disk ?? (mayMount() ? "2GiB" : "none");
 const diskBytes = disk === "none" ? null : parseBytes(disk);
 if (disk !== "none" && diskBytes === null)
   refuse(`--disk '${disk}' is no size (expected for example 2GiB, or none)`);
+if (values.list) {
+  for (const fault of FAULTS) console.log(fault.name);
+  process.exit(0);
+}
+if (values.seeds !== undefined) process.exit(await series(values.seeds));
+
+/** Each seed in a process of its own: what one leaves behind does not touch the next. */
+async function series(text: string): Promise<number> {
+  const seeds = parseSeeds(text) ?? refuse(`--seeds '${text}' is not like 1..20 or 1,4,7..9`);
+  const given = ["minutes", "rate", "only", "disk", "sync", "build"] as const;
+  const outcomes: readonly SeedOutcome[] = await runSeries({
+    seeds,
+    minutes: number("minutes", 0),
+    command: [
+      process.execPath,
+      fileURLToPath(import.meta.url),
+      ...given.flatMap((name) => (values[name] === undefined ? [] : [`--${name}`, values[name]])),
+    ],
+    ...(values.logs === undefined ? {} : { logs: values.logs }),
+    log: (line) => console.error(line),
+    onOutcome: (outcome) => {
+      if (outcome.type === "report" && !outcome.report.ok) console.error(renderReport(outcome.report));
+    },
+  });
+  const sum = sumSeries(outcomes);
+  console.log(renderSeries(outcomes, sum));
+  console.log(
+    values.json ? JSON.stringify(sum) : sum.ok ? "ok" : `broken with seeds ${sum.broken.join(", ")}`,
+  );
+  return sum.ok ? 0 : 1;
+}
 
 const report = await runFaults({
   seed: number("seed", 0),
@@ -58,8 +102,5 @@ const report = await runFaults({
   log: (line) => console.error(line),
 });
 if (values.json) console.log(JSON.stringify(report));
-else {
-  console.dir(report, { depth: 6, maxArrayLength: null });
-  console.log(report.ok ? "ok" : `broken with seed ${report.seed}`);
-}
+else console.log(`${renderReport(report)}\n${report.ok ? "ok" : `broken with seed ${report.seed}`}`);
 process.exit(report.ok ? 0 : 1);

@@ -15,6 +15,12 @@ const EVERY_MS = 2000;
 const WAIT_MS = 250;
 /** Rounds of plan and apply in one pass; a pass that needs more is broken off and said. */
 const MAX_ROUNDS = 12;
+const INTERRUPTED = "something else comes first";
+
+/** A pass that was broken off before it knew what to do. */
+class Interrupted extends Error {
+  override readonly name = "Interrupted";
+}
 
 export interface ReconcilerOptions {
   readonly state: StateStore;
@@ -45,6 +51,9 @@ export class Reconciler implements AsyncDisposable {
   #timer: ReturnType<typeof setTimeout> | null = null;
   #pending = false;
   #ended = false;
+  /** Aborted when somebody waits for the pass under way to end. */
+  #interrupt = new AbortController();
+  #waitingToWork = 0;
   #last: Planned | null = null;
   #converged = false;
   /** Passes in a row that ended waiting for a peer. */
@@ -83,22 +92,27 @@ export class Reconciler implements AsyncDisposable {
 
   /** Makes a plan now and changes nothing. */
   async plan(): Promise<Planned> {
-    return await this.#serial(() => this.#plan());
+    return await this.#again(() => this.#serial(() => this.#plan()));
   }
 
   /** Plans and applies until nothing differs, a step fails, or a peer must be waited for. */
   async apply(): Promise<ApplyReport> {
-    return await this.#serial(async () => {
-      this.#pending = false;
-      const report = await this.#pass();
-      this.#schedule(report);
-      return report;
-    });
+    return await this.#again(() => this.#serial(() => this.#apply()));
   }
 
-  /** Does something else between two passes: what a pass has planned must not be done after it. */
+  /**
+   * Does something else between two passes: what a pass has planned must not be done after it. A pass under way ends after its
+   * step, and does not wait for a server that may be the reason for the work.
+   */
   async between<T>(work: () => Promise<T>): Promise<T> {
-    return await this.#serial(work);
+    const interrupt = this.#interrupt;
+    this.#interrupt = new AbortController();
+    this.#waitingToWork++;
+    interrupt.abort();
+    return await this.#serial(async () => {
+      this.#waitingToWork--;
+      return await work();
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -107,16 +121,42 @@ export class Reconciler implements AsyncDisposable {
     await this.#queue.catch(() => undefined);
   }
 
+  async #apply(): Promise<ApplyReport> {
+    this.#pending = false;
+    try {
+      const report = await this.#pass();
+      this.#schedule(report.failed.some((one) => one.waiting));
+      return report;
+    } catch (error) {
+      if (error instanceof Interrupted) throw error;
+      // What could not be looked at is looked at again.
+      this.#converged = false;
+      this.#failures = [`the state cannot be applied: ${errorText(error)}`];
+      this.#schedule(false);
+      throw error;
+    }
+  }
+
+  /** What was interrupted comes after what interrupted it. */
+  async #again<T>(work: () => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await work();
+      } catch (error) {
+        if (!(error instanceof Interrupted)) throw error;
+      }
+    }
+  }
+
   #serial<T>(work: () => Promise<T>): Promise<T> {
     const result = this.#queue.then(work, work);
     this.#queue = result.catch(() => undefined);
     return result;
   }
 
-  #schedule(report: ApplyReport): void {
+  #schedule(waiting: boolean): void {
     if (this.#ended) return;
     if (this.#timer !== null) clearTimeout(this.#timer);
-    const waiting = report.failed.some((one) => one.waiting);
     this.#waits = waiting ? this.#waits + 1 : 0;
     const pauseMs = waiting ? Math.min(WAIT_MS * Math.ceil(this.#waits / 8), EVERY_MS) : EVERY_MS;
     this.#timer = setTimeout(() => this.trigger(), pauseMs);
@@ -124,7 +164,7 @@ export class Reconciler implements AsyncDisposable {
 
   async #plan(): Promise<Planned> {
     const { state, revision } = this.#options.state.desired();
-    const observed = await this.#options.observe(state);
+    const observed = await this.#unlessInterrupted(this.#options.observe(state));
     const plan = planSteps({
       desired: state,
       peers: this.#options.peers(),
@@ -141,6 +181,21 @@ export class Reconciler implements AsyncDisposable {
     this.#last = { plan, observed, revision };
     this.#options.onPlan?.(this.#last);
     return this.#last;
+  }
+
+  /** Looking changes nothing: it need not be waited for. @throws {Interrupted} */
+  async #unlessInterrupted<T>(looking: Promise<T>): Promise<T> {
+    const { signal } = this.#interrupt;
+    let stop = () => {};
+    const interrupted = new Promise<never>((_, reject) => {
+      stop = () => reject(new Interrupted(INTERRUPTED));
+      if (this.#waitingToWork > 0) stop();
+      else signal.addEventListener("abort", stop, { once: true });
+    });
+    looking.catch(() => undefined);
+    return await Promise.race([looking, interrupted]).finally(() =>
+      signal.removeEventListener("abort", stop),
+    );
   }
 
   async #pass(): Promise<ApplyReport> {
@@ -168,6 +223,10 @@ export class Reconciler implements AsyncDisposable {
     const failed: ApplyReport["failed"][number][] = [];
     for (const step of steps) {
       const report = describeStep(step);
+      if (this.#waitingToWork > 0) {
+        failed.push({ ...report, error: INTERRUPTED, waiting: true });
+        break;
+      }
       try {
         await applyStep(this.#options.context, step);
         applied.push(report);

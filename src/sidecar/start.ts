@@ -37,6 +37,7 @@ import { CertificateWatch } from "./certificate_watch.ts";
 import { deadLettersOf } from "./dead_letters.ts";
 import { linkTrust } from "./link_trust.ts";
 import { certificateReports, linkFailure, linkHosts, linksReport, linkWarning } from "./links.ts";
+import { whenServed } from "./served.ts";
 import { openServer } from "./server.ts";
 
 export const VERSION = "0.1.0";
@@ -262,7 +263,11 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   if (server.quiet) await control.restartServer(async () => {});
   store = server.watchStore((restart) => control.restartServer(restart));
   if (store !== null) stack.use(store);
-  await control.apply();
+  const served = {
+    log: (message: string) => log("warn", "control", message),
+    ...(signal === undefined ? {} : { signal }),
+  };
+  await whenServed(() => control.apply(), served);
   if (linkMode(settings) === "tls") {
     const watch = stack.use(
       new CertificateWatch({
@@ -275,7 +280,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     );
     await watch.look();
   }
-  await control.openErasures();
+  await whenServed(() => control.openErasures(), served);
 
   const oidc = oidcTokens(file.api, options.base);
   if (oidc !== null) stack.use(oidc);

@@ -18,16 +18,16 @@ export const FAULTS: readonly Fault[] = [
 /**
  * Injects faults until `untilMs` (of the history). Each lane makes its choices from the seed alone, so that the same seed gives
  * the same faults in the same order.
- * @returns how many of each were injected
  */
 export async function runNemesis(options: {
   readonly world: World;
   readonly seed: number;
   readonly faults: readonly Fault[];
   readonly untilMs: number;
-}): Promise<Record<string, number>> {
-  const { world, seed, faults, untilMs } = options;
-  const counts: Record<string, number> = {};
+  /** How many of each were injected, counted here as they come. */
+  readonly counts: Record<string, number>;
+}): Promise<void> {
+  const { world, seed, faults, untilMs, counts } = options;
   const lane = async (name: Fault["lane"], index: number) => {
     const random = new Random(seed * 2 + index);
     const choice = faults.filter((fault) => fault.lane === name);
@@ -41,7 +41,6 @@ export async function runNemesis(options: {
     }
   };
   await Promise.all([lane("process", 0), lane("other", 1)]);
-  return counts;
 }
 
 function pick(random: Random, faults: readonly Fault[]): Fault {

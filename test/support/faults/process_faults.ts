@@ -3,7 +3,7 @@ import process from "node:process";
 import { waitFor } from "../wait_for.ts";
 import { between, type Fault, type FaultRun, pause } from "./fault.ts";
 
-const READY_WITHIN_MS = 60_000;
+const READY_WITHIN_MS = 180_000;
 
 /** Starts a sidecar again, as often as it takes: a server that was killed with it may still be coming up. */
 async function startAgain({ world, site }: FaultRun): Promise<void> {

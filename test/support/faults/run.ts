@@ -1,8 +1,8 @@
 /** One run of the fault machine: publish, break things, heal, wait, and compare what arrived with what had to. */
 import { fileURLToPath } from "node:url";
-import type { Broken, FaultKind } from "./arrivals.ts";
 import { History } from "./history.ts";
 import { FAULTS, runNemesis } from "./nemesis.ts";
+import { type FaultReport, report } from "./report.ts";
 import { World } from "./world.ts";
 
 export interface FaultRunOptions {
@@ -24,28 +24,9 @@ export interface FaultRunOptions {
   readonly log?: (line: string) => void;
 }
 
-export interface FaultReport extends Readonly<Record<FaultKind, number>> {
-  readonly ok: boolean;
-  readonly seed: number;
-  readonly seconds: number;
-  readonly published: number;
-  /** Publishes that were sent again because no acknowledgement came. */
-  readonly retries: number;
-  /** Events received at sites that did not publish them. */
-  readonly received: number;
-  readonly faults: Readonly<Record<string, number>>;
-  /** Faults that cannot be injected on this machine, with the reason. */
-  readonly unavailable: Readonly<Record<string, string>>;
-  /** What went wrong, the first ones; with what was done around it. */
-  readonly problems: readonly { readonly broken: Broken; readonly around: readonly string[] }[];
-  /** Why the run could not be finished; `null`: it was. */
-  readonly stuck: string | null;
-}
-
 const ENTRY = "test/support/faults/sidecar_entry.ts";
 const PATIENCE_MS = 45_000;
 const SETTLE_MS = 2000;
-const MOST_PROBLEMS = 10;
 
 export async function runFaults(options: FaultRunOptions): Promise<FaultReport> {
   const history = new History(options.log ?? (() => {}));
@@ -67,15 +48,20 @@ export async function runFaults(options: FaultRunOptions): Promise<FaultReport> 
     }),
   );
   let stuck: string | null = null;
-  let faults: Record<string, number> = {};
+  let brokenMs = 0;
+  let storedThen = 0;
+  const faults: Record<string, number> = {};
   try {
-    faults = await runNemesis({
+    await runNemesis({
       world,
       seed: options.seed,
       faults: wanted.filter(({ name }) => unavailable[name] === undefined),
       untilMs: start + options.minutes * 60_000,
+      counts: faults,
     });
     history.note("all faults are healed");
+    brokenMs = history.nowMs() - start;
+    storedThen = world.publishers.reduce((sum, one) => sum + one.acked, 0);
     await within(world.stopPublishing(), 90_000, "what was published to be stored");
     history.note("publishing has ended");
     await arrived(world, history, options.patienceMs ?? PATIENCE_MS);
@@ -85,7 +71,9 @@ export async function runFaults(options: FaultRunOptions): Promise<FaultReport> 
   }
   await world.stopReading();
   if (options.logs !== undefined) await world.keepLogs(options.logs);
-  return report(world, history, { options, faults, unavailable, stuck, start });
+  const perSecond = brokenMs === 0 ? 0 : Math.round((storedThen * 1000) / brokenMs);
+  const { seed } = options;
+  return report(world, history, { seed, faults, unavailable, stuck, startMs: start, perSecond });
 }
 
 /** Waits until all is there that must be, or nothing comes any more. */
@@ -110,44 +98,4 @@ async function within(work: Promise<void>, ms: number, what: string): Promise<vo
     timer = setTimeout(() => reject(new Error(`Waited ${ms} ms in vain for ${what}`)), ms);
   });
   await Promise.race([work, late]).finally(() => clearTimeout(timer));
-}
-
-function report(
-  world: World,
-  history: History,
-  run: {
-    readonly options: FaultRunOptions;
-    readonly faults: Record<string, number>;
-    readonly unavailable: Record<string, string>;
-    readonly stuck: string | null;
-    readonly start: number;
-  },
-): FaultReport {
-  const counts = { lost: 0, repeated: 0, reordered: 0, leaked: 0, altered: 0 };
-  for (const arrivals of world.arrivals) {
-    const { origin, tenant } = arrivals.publisher;
-    arrivals.judge(world.version(origin, tenant).applied);
-    for (const kind of Object.keys(counts) as FaultKind[]) counts[kind] += arrivals.counts[kind];
-  }
-  const broken = world.arrivals
-    .flatMap((arrivals) => arrivals.broken)
-    .sort((left, right) => left.sentMs - right.sentMs);
-  const good = run.stuck === null && Object.values(counts).every((count) => count === 0);
-  return {
-    ok: good,
-    seed: run.options.seed,
-    seconds: Math.round((history.nowMs() - run.start) / 1000),
-    published: world.publishers.reduce((sum, one) => sum + one.acked, 0),
-    received: world.arrivals
-      .filter(({ at, publisher }) => at !== publisher.origin)
-      .reduce((sum, one) => sum + one.count, 0),
-    retries: world.publishers.reduce((sum, one) => sum + one.retries, 0),
-    ...counts,
-    faults: run.faults,
-    unavailable: run.unavailable,
-    problems: broken
-      .slice(0, MOST_PROBLEMS)
-      .map((one) => ({ broken: one, around: history.around(one.sentMs) })),
-    stuck: run.stuck,
-  };
 }
