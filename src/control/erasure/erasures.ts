@@ -2,23 +2,21 @@
  * Erasures: ours, and those that peers ask for. Each is a document of the state bucket until it is done, so that a peer that is away,
  * or a restart, only delays it. A pass erases what is here, then asks the peers; it is done after a pass that found nothing more.
  */
-import { createHash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import type { JetStreamClient } from "@nats-io/jetstream";
 import { type KV, Kvm } from "@nats-io/kv";
-import { z } from "zod";
 import {
   EraseAnswer,
   EraseBody,
-  ErasedCopy,
   type ErasureReport,
   type ErasureRequest,
-  ErasureState,
   MOST_ERASED,
-  PeerErasure,
+  type PeerErasure,
 } from "../../model/erasure.ts";
 import { errorText, LeafmeshError } from "../../model/errors.ts";
 import { STATE_BUCKET, stateKey } from "../../model/names.ts";
 import type { Audit } from "../audit/audit.ts";
+import { answerOf, CLOCK_SKEW_MS, hashOf, Job, kept, newJob, reportOf, sum, untilOf } from "./job.ts";
 import { type HeldEvent, SiteCopies, type SiteCopiesOptions } from "./site_copies.ts";
 
 const EVERY_MS = 5000;
@@ -28,36 +26,8 @@ const PASSES = 2;
 const MOST_KEPT = 200;
 /** Of pending ones of a peer. */
 const MOST_OF_PEER = 32;
-/** How far clocks of two sites may differ. */
-const SKEW_MS = 10 * 60_000;
 /** An erasure that was asked for longer ago is not begun: it may be an old message that is played again. */
 const OLDEST_MS = 7 * 86_400_000;
-
-const Job = z.object({
-  id: z.string(),
-  /** The peer that asked; `null`: it is ours. */
-  by: z.string().nullable(),
-  tenant: z.string(),
-  origin: z.string(),
-  subject: z.string(),
-  at: z.string(),
-  state: ErasureState,
-  startedAt: z.string(),
-  endedAt: z.string().nullable(),
-  /** How many events. */
-  count: z.int(),
-  /** SHA-256 of what the asker calls the events: what is done keeps no more of them. */
-  hash: z.string(),
-  /** What the asker calls the events. */
-  asked: z.array(ErasedCopy),
-  /** What they are here; a peer's are looked for at each pass. */
-  events: z.array(z.object({ stream: z.string(), sequence: z.int(), ids: z.array(z.string()) })),
-  erased: z.record(z.string(), z.int()),
-  peers: z.array(PeerErasure),
-  passes: z.int(),
-  why: z.string().nullable(),
-});
-type Job = z.infer<typeof Job>;
 
 export interface ErasuresOptions extends SiteCopiesOptions {
   readonly js: JetStreamClient;
@@ -134,31 +104,17 @@ export class Erasures implements AsyncDisposable {
       );
     }
     const now = this.#options.now().toISOString();
-    const job: Job = {
+    const job = newJob({
       id: randomBytes(8).toString("hex"),
       by: null,
       tenant,
       origin,
       subject: request.subject,
       at: now,
-      state: "pending",
       startedAt: now,
-      endedAt: null,
-      count: events.length,
-      hash: "",
-      asked: [],
-      events: events.map(({ ids, ...event }) => ({ ...event, ids: [...ids] })),
-      erased: {},
-      peers: this.#receivers(tenant, origin, null).map((peer) => ({
-        peer,
-        state: "pending",
-        erased: {},
-        why: null,
-        peers: [],
-      })),
-      passes: 0,
-      why: null,
-    };
+      events,
+      peers: this.#receivers(tenant, origin, null),
+    });
     if (request.dryRun) return await this.#dryRun(job);
     // What is to be erased is known before anything is: a crash delays it.
     await this.#keep(job);
@@ -196,31 +152,16 @@ export class Erasures implements AsyncDisposable {
     }
     if (known !== undefined && known.hash === hashOf(ask.copies)) return answerOf(known);
     this.#requireOwn(peer, ask);
-    const job: Job = {
+    const job = newJob({
       id: ask.id,
       by: peer,
       tenant: ask.tenant,
       origin: ask.origin,
-      subject: "",
       at: ask.at,
-      state: "pending",
       startedAt: this.#options.now().toISOString(),
-      endedAt: null,
-      count: 0,
-      hash: hashOf(ask.copies),
       asked: ask.copies,
-      events: [],
-      erased: {},
-      peers: this.#receivers(ask.tenant, ask.origin, peer).map((name) => ({
-        peer: name,
-        state: "pending",
-        erased: {},
-        why: null,
-        peers: [],
-      })),
-      passes: 0,
-      why: null,
-    };
+      peers: this.#receivers(ask.tenant, ask.origin, peer),
+    });
     if (ask.dryRun) return answerOf(await this.#dryRunJob(job));
     const of = [...this.#jobs.values()].filter((one) => one.by === peer && one.state === "pending").length;
     if (of >= MOST_OF_PEER)
@@ -257,7 +198,7 @@ export class Erasures implements AsyncDisposable {
       );
     }
     const age = this.#options.now().getTime() - Date.parse(at);
-    if (age > OLDEST_MS || age < -SKEW_MS) {
+    if (age > OLDEST_MS || age < -CLOCK_SKEW_MS) {
       throw new LeafmeshError(
         "conflict",
         `${peer} asks for an erasure of ${at}: only those of the last 7 days are begun`,
@@ -293,7 +234,7 @@ export class Erasures implements AsyncDisposable {
     const found = await this.#copies.copiesOf(job.by, job.tenant, job.origin, job.asked, untilOf(job));
     const known = new Set(job.events.map(({ stream, sequence }) => `${stream} ${sequence}`));
     const more = found.filter(({ stream, sequence }) => !known.has(`${stream} ${sequence}`));
-    return [...job.events, ...more.map(({ ids, ...event }) => ({ ...event, ids: [...ids] }))];
+    return [...job.events, ...kept(more)];
   }
 
   async #sweepHere(job: Job, events: readonly HeldEvent[], dryRun: boolean) {
@@ -411,44 +352,4 @@ export class Erasures implements AsyncDisposable {
       this.#jobs.delete(old);
     }
   }
-}
-
-function hashOf(copies: readonly ErasedCopy[]): string {
-  return createHash("sha256").update(JSON.stringify(copies)).digest("hex");
-}
-
-/** What was stored here later than that is not meant: a sequence may be another event's in a later life of a stream. */
-function untilOf(job: Job): Date {
-  return new Date(Date.parse(job.at) + SKEW_MS);
-}
-
-function sum(
-  left: Readonly<Record<string, number>>,
-  right: ReadonlyMap<string, number>,
-): Record<string, number> {
-  const all = new Map(Object.entries(left));
-  for (const [name, count] of right) all.set(name, (all.get(name) ?? 0) + count);
-  return Object.fromEntries(all);
-}
-
-function answerOf({ id, state, erased, why, peers }: Job): EraseAnswer {
-  return { id, state, erased, why, peers };
-}
-
-function reportOf(job: Job): ErasureReport {
-  const { id, tenant, origin, subject, state, startedAt, endedAt, erased, peers, why, count } = job;
-  return {
-    id,
-    tenant,
-    origin,
-    subject,
-    dryRun: false,
-    state,
-    startedAt,
-    endedAt,
-    events: count,
-    erased,
-    peers,
-    why,
-  };
 }

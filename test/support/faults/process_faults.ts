@@ -17,33 +17,46 @@ async function startAgain({ world, site }: FaultRun): Promise<void> {
   );
 }
 
-const SIDECAR_KILLED: Fault = {
-  name: "sidecar killed",
-  lane: "process",
-  weight: 4,
-  run: async (run) => {
-    const { world, random, site, note } = run;
-    note(`SIGKILL of the sidecar of ${site}`);
-    await world.site(site).end("SIGKILL");
-    await pause(between(random, 0, 4000));
-    await startAgain(run);
-    note(`the sidecar of ${site} runs again`);
+/** A sidecar that is ended, and started again after a while of up to `awayMs`. */
+function ended(
+  fault: Pick<Fault, "name" | "weight">,
+  how: {
+    readonly what: string;
+    readonly signal: "SIGKILL" | "SIGTERM";
+    readonly awayMs: number;
+    readonly server?: true;
   },
-};
+): Fault {
+  return {
+    ...fault,
+    lane: "process",
+    run: async (run) => {
+      const { world, random, site, note } = run;
+      const pid = how.server === true ? await world.serverPid(site) : null;
+      note(`${how.signal} of ${how.what} of ${site}`);
+      if (pid !== null) process.kill(pid, how.signal);
+      await world.site(site).end(how.signal);
+      await pause(between(random, 0, how.awayMs));
+      await startAgain(run);
+      note(`the sidecar of ${site} runs again`);
+    },
+  };
+}
 
-const SIDECAR_STOPPED: Fault = {
-  name: "sidecar restarted",
-  lane: "process",
-  weight: 2,
-  run: async (run) => {
-    const { world, random, site, note } = run;
-    note(`SIGTERM of the sidecar of ${site}, and its server with it`);
-    await world.site(site).end("SIGTERM");
-    await pause(between(random, 0, 3000));
-    await startAgain(run);
-    note(`the sidecar of ${site} runs again`);
-  },
-};
+const SIDECAR_KILLED = ended(
+  { name: "sidecar killed", weight: 4 },
+  { what: "the sidecar", signal: "SIGKILL", awayMs: 4000 },
+);
+
+const SIDECAR_STOPPED = ended(
+  { name: "sidecar restarted", weight: 2 },
+  { what: "the sidecar, and its server with it,", signal: "SIGTERM", awayMs: 3000 },
+);
+
+const BOTH_KILLED = ended(
+  { name: "site killed", weight: 2 },
+  { what: "the sidecar and the server", signal: "SIGKILL", awayMs: 3000, server: true },
+);
 
 const SERVER_KILLED: Fault = {
   name: "server killed",
@@ -62,22 +75,6 @@ const SERVER_KILLED: Fault = {
       { what: `the keeper to start the server of ${site}`, deadlineMs: READY_WITHIN_MS },
     );
     note(`the server of ${site} runs again`);
-  },
-};
-
-const BOTH_KILLED: Fault = {
-  name: "site killed",
-  lane: "process",
-  weight: 2,
-  run: async (run) => {
-    const { world, random, site, note } = run;
-    const pid = await world.serverPid(site);
-    note(`SIGKILL of the sidecar and the server of ${site}`);
-    if (pid !== null) process.kill(pid, "SIGKILL");
-    await world.site(site).end("SIGKILL");
-    await pause(between(random, 0, 3000));
-    await startAgain(run);
-    note(`${site} runs again`);
   },
 };
 
