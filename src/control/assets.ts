@@ -46,7 +46,7 @@ function retention(tenant: DesiredTenant): Partial<StreamConfig> {
   return {
     storage: "file",
     retention: "limits",
-    num_replicas: 1,
+    num_replicas: tenant.replicas ?? 1,
     max_bytes: tenant.limits.storageBytes,
     max_age: nanos(tenant.limits.maxAgeMs),
     discard: "old",

@@ -3,7 +3,7 @@ import type { ConsumerInfo, StreamInfo } from "@nats-io/jetstream";
 import type { RevokedPeer } from "../model/desired.ts";
 import { type LinkMode, linkProblem } from "../model/links.ts";
 import { inStream, mirrorStream, siteApiPrefix } from "../model/names.ts";
-import type { Peer } from "../model/schema/site.ts";
+import { dialUrls, type Peer } from "../model/schema/site.ts";
 import type { LeafStatus } from "../nats/system_api.ts";
 import { type PeerKnowledge, UNKNOWN_PEER } from "./agreement.ts";
 import type { LinkReport, RouteReport, ViewReport } from "./api.ts";
@@ -41,7 +41,7 @@ export function reportLinks(input: LinkInput): LinkReport[] {
     return {
       peer: peer.name,
       direction: peer.dial === undefined ? "accept" : "dial",
-      address: peer.dial ?? (leaf.type === "up" ? `${leaf.ip}:${leaf.port}` : null),
+      address: dialText(peer) ?? (leaf.type === "up" ? `${leaf.ip}:${leaf.port}` : null),
       connected,
       verified: knowledge.verified,
       rttMs: leaf.type === "up" ? leaf.rttMs : null,
@@ -84,7 +84,12 @@ function whyLink(input: LinkInput, peer: Peer, connected: boolean, knowledge: Pe
   if (failure !== null) return failure;
   return peer.dial === undefined
     ? `${peer.name} has not dialled us, or with another key than ${peer.key}`
-    : `no leaf connection to ${peer.dial}: the site is down, the address is wrong, or it does not know our key`;
+    : `no leaf connection to ${dialText(peer)}: the site is down, the address is wrong, or it does not know our key`;
+}
+
+/** Where a peer is dialled; `null` where it dials us. */
+function dialText(peer: Peer): string | null {
+  return dialUrls(peer).join(", ") || null;
 }
 
 function reportOut(input: LinkInput, route: OutRoute, connected: boolean): RouteReport {

@@ -1,5 +1,6 @@
 /** What the server has: the streams and consumers that are ours. */
 import type { ConsumerInfo, JetStreamManager, StreamInfo } from "@nats-io/jetstream";
+import { LeafmeshError } from "../model/errors.ts";
 import { LOG_CONSUMER, logStream, parseStreamName, userOfConsumer } from "../model/names.ts";
 import { isStreamNotFound } from "../nats/jetstream_errors.ts";
 
@@ -58,9 +59,13 @@ export interface Observed {
   readonly readers?: ReadonlyMap<string, readonly ConsumerInfo[]>;
 }
 
-/** Reads all streams of MESH that have a name of ours, with their consumers. */
-export async function observeMesh(jsm: JetStreamManager): Promise<ObservedStreams> {
+/**
+ * Reads all streams of MESH that have a name of ours, with their consumers.
+ * @throws LeafmeshError `server_failed` while a stream of a cluster has no leader
+ */
+export async function observeMesh(jsm: JetStreamManager, clustered = false): Promise<ObservedStreams> {
   const streams = new Map<string, ObservedStream>();
+  const missing = new Set(clustered ? await streamNames(jsm) : []);
   for await (const info of jsm.streams.list()) {
     if (parseStreamName(info.config.name) === null) continue;
     const consumers = new Map<string, ConsumerInfo>();
@@ -69,8 +74,27 @@ export async function observeMesh(jsm: JetStreamManager): Promise<ObservedStream
         consumers.set(consumer.name, consumer);
     }
     streams.set(info.config.name, { info, consumers });
+    missing.delete(info.config.name);
+  }
+  // A stream that has no leader for a moment is in no list: it must not be taken for one that was removed.
+  for (const name of missing) {
+    if (await isThere(jsm, name))
+      throw new LeafmeshError("server_failed", `Stream ${name} has no leader now`);
   }
   return streams;
+}
+
+async function streamNames(jsm: JetStreamManager): Promise<string[]> {
+  const names: string[] = [];
+  for await (const name of jsm.streams.names()) if (parseStreamName(name) !== null) names.push(name);
+  return names;
+}
+
+async function isThere(jsm: JetStreamManager, stream: string): Promise<boolean> {
+  return await jsm.streams.info(stream).then(
+    () => true,
+    (error: unknown) => !isStreamNotFound(error),
+  );
 }
 
 /** Reads a tenant's log through its account; `null` when there is none, `undefined` when the account does not answer. */

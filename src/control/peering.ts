@@ -4,7 +4,7 @@ import { errors, type Msg, type NatsConnection, type Subscription } from "@nats-
 import { z } from "zod";
 import { errorText, LeafmeshError } from "../model/errors.ts";
 import { rpcSubject } from "../model/names.ts";
-import type { Peer } from "../model/schema/site.ts";
+import { dialUrls, type Peer } from "../model/schema/site.ts";
 import type { SigningKey } from "../nats/keys.ts";
 import { Accepted, Offer, type PeerKnowledge, type Peers, UNKNOWN_PEER } from "./agreement.ts";
 import type { PeerPosition } from "./apply.ts";
@@ -214,7 +214,9 @@ export class Peering implements AsyncDisposable {
       throw new LeafmeshError("peer_unreachable", whySilent(peer.name, error, withinMs), { cause: error });
     }
     const sender =
-      peer.dial === undefined ? `the site that dialled as ${peer.name}` : `the site at ${peer.dial}`;
+      peer.dial === undefined
+        ? `the site that dialled as ${peer.name}`
+        : `the site at ${dialUrls(peer).join(", ")}`;
     const opened = openMessage(answer.string(), {
       from: peer.name,
       to: site,

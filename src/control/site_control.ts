@@ -132,7 +132,7 @@ export class SiteControl implements Control, AsyncDisposable {
       offers: (peer) => (this.#reconciler.last === null ? null : offersTo(peer, this.#reconciler.last)),
       position: async (peer, tenant, stream) => {
         const imports = planInRoutes(this.#desired(), this.#peering.knowledge());
-        return await importPosition(mesh, await observeMesh(mesh), imports, { peer, tenant, stream });
+        return await importPosition(mesh, await this.#observeMesh(), imports, { peer, tenant, stream });
       },
       changed: () => this.#reconciler.trigger(),
       verbs: {
@@ -273,7 +273,7 @@ export class SiteControl implements Control, AsyncDisposable {
 
   async links(): Promise<readonly LinkReport[]> {
     const { plan } = this.#reconciler.last ?? (await this.#reconciler.plan());
-    return await this.#links(plan, await observeMesh(this.#options.mesh));
+    return await this.#links(plan, await this.#observeMesh());
   }
 
   async #links(plan: Plan, streams: ObservedStreams): Promise<readonly LinkReport[]> {
@@ -477,6 +477,10 @@ export class SiteControl implements Control, AsyncDisposable {
     return tenant;
   }
 
+  async #observeMesh(): Promise<ObservedStreams> {
+    return await observeMesh(this.#options.mesh, (this.#desired().replicas ?? 1) > 1);
+  }
+
   async #observe({ tenants }: DesiredState): Promise<Observed> {
     // Versions of policies count their keys. What keeps them from being read is told by the step that needs them.
     await Promise.all(
@@ -497,7 +501,7 @@ export class SiteControl implements Control, AsyncDisposable {
         readers.set(name, await observeReaders(await this.#options.tenant(name), name));
       }),
     );
-    return { mesh: await observeMesh(this.#options.mesh), logs, readers };
+    return { mesh: await this.#observeMesh(), logs, readers };
   }
 
   /** Tells the trail of steps that close, remove or open; not of those that only adjust. They are made whether or not it hears. */

@@ -1,16 +1,14 @@
 /** The site's nats-server as the reconciler sees it: which configuration is wanted, which is in force, who is linked. */
-import { z } from "zod";
 import { splitPem } from "../model/certificate.ts";
 import { currentUsers, type DesiredState, quietState } from "../model/desired.ts";
 import { joinAccount, linkAccount, tenantAccount } from "../model/names.ts";
-import type { Peer } from "../model/schema/site.ts";
+import { dialUrls, type Peer } from "../model/schema/site.ts";
 import { loginOf, type TenantUser } from "../model/schema/user.ts";
 import type { RenderedConfig } from "../nats/config_links.ts";
 import { retiredTenants, type SystemApi } from "../nats/system_api.ts";
 import type { PlanInput } from "./plan.ts";
 
 const LINK_PREFIX = linkAccount("");
-const Leafs = z.object({ leafs: z.array(z.object({ account: z.string() })).nullish() });
 
 export interface SiteServerOptions {
   readonly system: SystemApi;
@@ -158,9 +156,8 @@ export class SiteServer {
 
   /** Leaf connections in the account of a peer that the state does not name. */
   async strangers(state: DesiredState): Promise<PlanInput["strangers"]> {
-    const { leafs } = Leafs.parse(await this.#options.system.request("LEAFZ"));
     const peers = new Set(state.peers.map((peer) => peer.name));
-    return [...new Set((leafs ?? []).map((leaf) => leaf.account))]
+    return (await this.#options.system.leafAccounts())
       .filter((account) => account.startsWith(LINK_PREFIX))
       .map((account) => account.slice(LINK_PREFIX.length))
       .filter((peer) => !peers.has(peer))
@@ -221,7 +218,7 @@ function isCut(before: Peer, now: Peer): boolean {
   const trusted = splitPem(now.ca ?? "");
   return (
     now.key !== before.key ||
-    now.dial !== before.dial ||
+    dialUrls(now).join() !== dialUrls(before).join() ||
     splitPem(before.ca ?? "").some((ca) => !trusted.includes(ca))
   );
 }

@@ -5,7 +5,7 @@
 
 import type { JetStreamClient } from "@nats-io/jetstream";
 import { type KV, type KvEntry, Kvm } from "@nats-io/kv";
-import type { DesiredState } from "../model/desired.ts";
+import { clusteredState, type DesiredState } from "../model/desired.ts";
 import { formatProblem, LeafmeshError, type Problem } from "../model/errors.ts";
 import { STATE_BUCKET, stateKey } from "../model/names.ts";
 import { SchemaDocument } from "../model/schema/contract.ts";
@@ -73,6 +73,7 @@ const UNTOLD: TellChange = async (_target, _change, work) => await work();
 
 export class KvStateStore implements StateStore, AsyncDisposable {
   readonly #site: string;
+  readonly #replicas: number;
   readonly #kv: KV;
   readonly #check: CheckState;
   readonly #onChange: () => void;
@@ -87,7 +88,15 @@ export class KvStateStore implements StateStore, AsyncDisposable {
   #stop: (() => void) | null = null;
   #writes: Promise<unknown> = Promise.resolve();
 
-  private constructor(site: string, kv: KV, check: CheckState, onChange: () => void, tell: TellChange) {
+  private constructor(
+    site: string,
+    kv: KV,
+    check: CheckState,
+    onChange: () => void,
+    tell: TellChange,
+    replicas: number,
+  ) {
+    this.#replicas = replicas;
     this.#tell = tell;
     this.#site = site;
     this.#kv = kv;
@@ -107,11 +116,15 @@ export class KvStateStore implements StateStore, AsyncDisposable {
     readonly seed: SiteFile | null;
     readonly check: CheckState;
     readonly onChange: () => void;
+    /** Servers that hold each stream and the bucket itself; default 1. */
+    readonly replicas?: number;
     /** Default: changes are told nowhere. */
     readonly tell?: TellChange;
   }): Promise<KvStateStore> {
-    const kv = await new Kvm(options.js).create(STATE_BUCKET, { history: HISTORY });
-    const store = new KvStateStore(options.site, kv, options.check, options.onChange, options.tell ?? UNTOLD);
+    const { replicas = 1 } = options;
+    const kv = await new Kvm(options.js).create(STATE_BUCKET, { history: HISTORY, replicas });
+    const { site, check, onChange, tell = UNTOLD } = options;
+    const store = new KvStateStore(site, kv, check, onChange, tell, replicas);
     const mark = await kv.get(stateKey.site);
     if (mark === null) {
       if (options.seed === null) throw stateIsGone(options.site);
@@ -135,7 +148,7 @@ export class KvStateStore implements StateStore, AsyncDisposable {
   }
 
   desired(): { readonly state: DesiredState; readonly revision: number } {
-    this.#assembled ??= assemble(this.#site, this.#documents);
+    this.#assembled ??= clusteredState(assemble(this.#site, this.#documents), this.#replicas);
     return { state: this.#assembled, revision: this.#revision };
   }
 

@@ -29,6 +29,8 @@ export interface DesiredTenant {
   };
   readonly dedupe: { readonly windowMs: number; readonly ids: "origin" | "mesh" };
   readonly log: boolean;
+  /** Servers of the site that hold each of its streams. Default 1. */
+  readonly replicas?: number;
   readonly schemas: readonly SchemaDocument[];
   readonly exports: readonly ExportPolicy[];
   readonly imports: readonly ImportPolicy[];
@@ -51,6 +53,8 @@ export interface RevokedPeer {
 
 export interface DesiredState {
   readonly site: string;
+  /** Servers of the site, each of which holds all streams. Default 1. */
+  readonly replicas?: number;
   readonly peers: readonly Peer[];
   readonly invitations?: readonly OpenInvitation[];
   readonly revoked?: readonly RevokedPeer[];
@@ -70,6 +74,12 @@ export function currentUsers(state: DesiredState, now: Date): DesiredState {
     users: tenant.users.filter((user) => !isExpired(user, now)),
   }));
   return { ...state, tenants };
+}
+
+/** The state of a site that is a cluster of so many servers. */
+export function clusteredState(state: DesiredState, replicas: number): DesiredState {
+  if (replicas === 1) return state;
+  return { ...state, replicas, tenants: state.tenants.map((tenant) => ({ ...tenant, replicas })) };
 }
 
 /** A tenant's document with its defaults. @throws {LeafmeshError} `config_invalid` when a file that it names was not read */
@@ -106,6 +116,7 @@ export function desiredTenant(document: TenantDocument): DesiredTenant {
 export function quietState(state: DesiredState): DesiredState {
   return {
     site: state.site,
+    ...(state.replicas === undefined ? {} : { replicas: state.replicas }),
     peers: [],
     tenants: state.tenants.map((tenant) => ({ ...tenant, log: false })),
   };

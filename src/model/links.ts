@@ -1,6 +1,6 @@
 /** How the links of a site are spoken, and which peers can be linked with so. Pure. */
 import type { DesiredState } from "./desired.ts";
-import type { Peer, ServerSettings } from "./schema/site.ts";
+import { dialUrls, type Peer, type ServerSettings } from "./schema/site.ts";
 
 export type LinkMode = "tls" | "plain";
 
@@ -13,8 +13,9 @@ export function linkProblem(peer: Peer, mode: LinkMode): string | null {
   if (peer.ca === undefined) {
     return `links of this site speak TLS, and the CA of ${peer.name} is not known: 'leafmesh ca show' prints it there, 'leafmesh peer trust ${peer.name} --peer-ca FILE' tells it here`;
   }
-  if (peer.dial?.startsWith("ws://")) {
-    return `links of this site speak TLS, and ${peer.dial} does not: dial tls:// or wss://`;
+  const clear = dialUrls(peer).find((url) => url.startsWith("ws://"));
+  if (clear !== undefined) {
+    return `links of this site speak TLS, and ${clear} does not: dial tls:// or wss://`;
   }
   return null;
 }

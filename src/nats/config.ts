@@ -3,6 +3,7 @@ import type { DesiredState } from "../model/desired.ts";
 import { linkedState } from "../model/links.ts";
 import { SYSTEM_ACCOUNT } from "../model/names.ts";
 import { renderAccounts } from "./config_accounts.ts";
+import { type ClusterInput, renderCluster, serverName } from "./config_cluster.ts";
 import { type LinkTls, renderLeafnodes } from "./config_links.ts";
 import { type ConfMap, renderFields } from "./config_text.ts";
 import type { PublicSiteKeys, SigningKey } from "./keys.ts";
@@ -40,6 +41,8 @@ export interface ConfigInput {
   readonly paths: ServerPaths;
   /** Certificates of the links; without them links are plain. */
   readonly tls?: LinkTls | undefined;
+  /** This server's place among those of its site, where there are several. */
+  readonly cluster?: ClusterInput | undefined;
   /**
    * Tenants that are gone but whose account the running server still has. A JetStream account must not be dropped and
    * added again by reload, so it stays, without users and borders, until the next start.
@@ -51,7 +54,7 @@ export interface ConfigInput {
 export function renderConfig(input: ConfigInput): string {
   const { desired } = input;
   return `# Written by Leafmesh for site ${desired.site}. Changes made here are lost.\n${renderFields({
-    server_name: desired.site,
+    server_name: serverName(desired.site, input.cluster?.member),
     listen: input.listen,
     log_file: input.paths.log,
     logfile_size_limit: LOG_FILE_BYTES,
@@ -90,7 +93,12 @@ function requiredFields(input: ConfigInput): ConfMap {
   const desired = linkedState(input.desired, input.tls === undefined ? "plain" : "tls");
   return {
     // Acknowledgement and flow-control subjects with domain and account: without it no source works across accounts.
-    feature_flags: { js_ack_fc_v2: true },
+    // In a cluster, a replica that catches up by a snapshot must know how far its sources have got.
+    feature_flags: {
+      js_ack_fc_v2: true,
+      js_snapshot_sources: input.cluster === undefined ? undefined : true,
+    },
+    cluster: renderCluster(input.cluster),
     jetstream: {
       store_dir: input.paths.store,
       domain: desired.site,

@@ -83,7 +83,7 @@ export function renderAccounts(
     const name = linkAccount(peer.name);
     accounts[name] = {
       users: linkUsers(desired.site, peer),
-      limits: { max_leafnodes: 1 },
+      limits: { max_leafnodes: mostLinks(desired, peer) },
       ...borders(name, crossings),
     };
   }
@@ -225,9 +225,11 @@ function tenantUser(site: string, tenant: DesiredTenant, user: TenantUser): Conf
 function tenantLimits(tenant: DesiredTenant): ConfMap {
   const { storageBytes, streamStorageBytes, streams, consumers } = tenant.limits;
   const log = storageBytes * LOG_STORAGE_FACTOR;
+  const { replicas = 1 } = tenant;
   return {
-    max_file: Math.max(log + streamStorageBytes, log + TENANT_STORAGE_LEAST_BYTES),
-    max_mem: TENANT_MEMORY_BYTES,
+    // What several servers hold counts for each of them.
+    max_file: replicas * Math.max(log + streamStorageBytes, log + TENANT_STORAGE_LEAST_BYTES),
+    max_mem: replicas * TENANT_MEMORY_BYTES,
     max_streams: streams + OWN_STREAMS,
     max_consumers: consumers,
   };
@@ -241,6 +243,14 @@ function accountLimits({ limits }: DesiredTenant): ConfMap | undefined {
     max_subscriptions: subscriptions ?? undefined,
     max_payload: payloadBytes ?? undefined,
   };
+}
+
+/**
+ * One connection for each server of the peer. The servers of a cluster count together, and go on counting for minutes what a
+ * server that died had: the peer must find its way to the others meanwhile.
+ */
+function mostLinks({ replicas = 1 }: DesiredState, { servers = 1 }: Peer): number {
+  return servers * replicas;
 }
 
 /** The peer by its key, and while it rotates by the next one: for one connection all the same. */

@@ -3,7 +3,7 @@
 import { describeCertificate, splitPem } from "../model/certificate.ts";
 import type { DesiredState } from "../model/desired.ts";
 import { linkAccount } from "../model/names.ts";
-import type { Peer } from "../model/schema/site.ts";
+import { dialUrls, type Peer } from "../model/schema/site.ts";
 import type { ConfMap } from "./config_text.ts";
 import { MINIMUM_SERVER_VERSION } from "./find.ts";
 
@@ -66,9 +66,10 @@ export function renderLeafnodes(input: LeafnodesInput): ConfMap {
     no_advertise: true,
     min_version: MINIMUM_SERVER_VERSION,
     tls: tls === null ? undefined : acceptTls(desired, tls),
-    remotes: desired.peers.flatMap((peer) =>
-      peer.dial === undefined ? [] : [remote(peer, peer.dial, input)],
-    ),
+    remotes: desired.peers.flatMap((peer) => {
+      const urls = dialUrls(peer);
+      return urls.length === 0 ? [] : [remote(peer, urls, input)];
+    }),
   };
 }
 
@@ -83,13 +84,13 @@ function acceptTls(desired: DesiredState, tls: LinkTls): ConfMap {
   };
 }
 
-function remote(peer: Peer, url: string, { leafCredential, tls }: LeafnodesInput): ConfMap {
+function remote(peer: Peer, urls: readonly string[], { leafCredential, tls }: LeafnodesInput): ConfMap {
   return {
-    urls: [url],
+    urls,
     account: linkAccount(peer.name),
     include: leafCredential,
     ignore_discovered_servers: true,
-    tls: tls === null ? undefined : dialTls(peer, url, tls),
+    tls: tls === null ? undefined : dialTls(peer, urls, tls),
     // The server lets every account ask it about all accounts; a peer must not.
     deny_imports: ["$SYS.>", "$JS.API.>", "$JS.*.API.>"],
     deny_exports: ["$SYS.>", "$JS.API.>", "$JS.*.API.>"],
@@ -97,13 +98,13 @@ function remote(peer: Peer, url: string, { leafCredential, tls }: LeafnodesInput
 }
 
 /** The dialled end must show a certificate of this peer's CA, not of any other, for the host that we dial. */
-function dialTls(peer: Peer, url: string, tls: LinkTls): ConfMap {
+function dialTls(peer: Peer, urls: readonly string[], tls: LinkTls): ConfMap {
   return {
     "#": `Trusts the CA of ${trust(peer)}`,
     ...ownCertificate(tls),
     ca_file: peerFile(tls.trustFolder, peer.name),
     // A WebSocket has its own beginning.
-    handshake_first: url.startsWith("wss://") ? undefined : true,
+    handshake_first: urls.some((url) => url.startsWith("wss://")) ? undefined : true,
   };
 }
 

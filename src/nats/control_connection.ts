@@ -28,6 +28,8 @@ export interface ControlConnectionOptions {
   /** `host:port`, or a URL of an external server. */
   readonly server: string;
   readonly keys: Pick<SiteKeys, "mesh" | "sys">;
+  /** Whether the site has several servers. Default false. */
+  readonly clustered?: boolean;
   readonly onEvent?: (event: ConnectionEvent) => void;
 }
 
@@ -61,10 +63,10 @@ export class ControlConnection implements AsyncDisposable {
   /** Requests to the server itself: reload, kick, leaf links, accounts. */
   readonly system: SystemApi;
 
-  private constructor(mesh: NatsConnection, sys: NatsConnection) {
+  private constructor(mesh: NatsConnection, sys: NatsConnection, clustered = false) {
     this.mesh = mesh;
     this.sys = sys;
-    this.system = new SystemApi(sys);
+    this.system = new SystemApi(sys, clustered);
   }
 
   /**
@@ -75,7 +77,8 @@ export class ControlConnection implements AsyncDisposable {
   static async open(options: ControlConnectionOptions): Promise<ControlConnection> {
     const sys = await open(options, SYSTEM_ACCOUNT, options.keys.sys);
     try {
-      return new ControlConnection(await open(options, MESH_ACCOUNT, options.keys.mesh), sys);
+      const mesh = await open(options, MESH_ACCOUNT, options.keys.mesh);
+      return new ControlConnection(mesh, sys, options.clustered);
     } catch (thrown) {
       await sys.close();
       throw thrown;

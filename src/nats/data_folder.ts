@@ -11,6 +11,8 @@ export const DATA_FILES = {
   /** A configuration that nats-server has yet to check. */
   candidate: "nats.conf.new",
   leafCredential: "keys/leaf.conf",
+  /** What the servers of a cluster show each other. */
+  clusterCredential: "keys/cluster.conf",
   storeKeyConfig: "keys/jetstream.conf",
   store: "store",
   serverLog: "log/nats.log",

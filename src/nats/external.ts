@@ -2,6 +2,7 @@
 import { LeafmeshError, type Problem } from "../model/errors.ts";
 import { type LinkMode, linkedState } from "../model/links.ts";
 import { linkAccount, MESH_ACCOUNT, tenantAccount } from "../model/names.ts";
+import { dialUrls } from "../model/schema/site.ts";
 import { type ConfigInput, maxPayloadBytes } from "./config.ts";
 import { accountCrossings, type Crossing } from "./config_accounts.ts";
 import { isNewEnough, MINIMUM_SERVER_VERSION } from "./find.ts";
@@ -69,7 +70,11 @@ function serverProblems(varz: ServerInfo, { desired, sync, links }: FragmentInpu
   for (const peer of desired.peers) {
     if (peer.dial === undefined) continue;
     const account = linkAccount(peer.name);
-    expect(remotes.has(account), "leafnodes.remotes", `have none for account ${account} (${peer.dial})`);
+    expect(
+      remotes.has(account),
+      "leafnodes.remotes",
+      `have none for account ${account} (${dialUrls(peer).join(", ")})`,
+    );
   }
   return problems;
 }

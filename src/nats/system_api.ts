@@ -99,6 +99,7 @@ const Connection = z.object({
   ip: z.string().default(""),
   name: z.string().default(""),
 });
+const Routez = z.object({ routes: z.array(z.object({ remote_id: z.string() })).nullish() });
 const Connz = z.object({ total: z.number(), connections: z.array(Connection).nullish() });
 /** Connections that the server tells of in one answer. */
 const CONNECTIONS_PAGE = 1024;
@@ -106,6 +107,8 @@ const CONNECTIONS_PAGE = 1024;
 /** A client's connection. */
 export interface ClientConnection {
   readonly id: number;
+  /** Of the server that it is connected to. */
+  readonly server: string;
   /** The user's public key, or the name that it has logged in with. */
   readonly login: string;
   readonly ip: string;
@@ -142,12 +145,17 @@ export type LeafStatus =
 export type ServerInfo = z.infer<typeof Varz>;
 export type AccountInfo = z.infer<typeof AccountDetail>["account_detail"];
 
-/** The system API of the server that a connection of the system account is connected to. */
+/**
+ * The system API of the server that a connection of the system account is connected to. Of a cluster, the other servers are
+ * asked too for what each of them has alone: links and clients.
+ */
 export class SystemApi {
   readonly #connection: NatsConnection;
+  readonly #clustered: boolean;
 
-  constructor(connection: NatsConnection) {
+  constructor(connection: NatsConnection, clustered = false) {
     this.#connection = connection;
+    this.#clustered = clustered;
   }
 
   /** The connected server's id; it changes when the server restarts. */
@@ -194,13 +202,25 @@ export class SystemApi {
     return AccountDetail.parse(await this.request("ACCOUNTZ", { account: name })).account_detail;
   }
 
-  /** The leaf link of each of `peers`. */
+  /** Ids of all servers of the site that this one is connected to, itself first. */
+  async servers(): Promise<readonly string[]> {
+    if (!this.#clustered) return [this.serverId];
+    const { routes } = Routez.parse(await this.request("ROUTEZ"));
+    return [...new Set([this.serverId, ...(routes ?? []).map(({ remote_id }) => remote_id)])];
+  }
+
+  /** The leaf link of each of `peers`: of a cluster any one, of this server before those of others. */
   async leafs(peers: readonly string[]): Promise<LeafStatus[]> {
-    const { leafs } = Leafz.parse(await this.request("LEAFZ"));
+    const leafs = await this.#leafs();
     return peers.map((peer) => {
-      const leaf = leafs?.find((found) => found.account === linkAccount(peer));
-      return leaf === undefined ? { type: "down", peer } : up(peer, leaf);
+      const found = leafs.find(({ leaf }) => leaf.account === linkAccount(peer));
+      return found === undefined ? { type: "down", peer } : up(peer, found.leaf);
     });
+  }
+
+  /** The accounts that have a leaf connection, at any server. */
+  async leafAccounts(): Promise<string[]> {
+    return [...new Set((await this.#leafs()).map(({ leaf }) => leaf.account))];
   }
 
   /**
@@ -214,23 +234,16 @@ export class SystemApi {
 
   /** Cuts the leaf connections of an account. @returns how many there were */
   async kickAccount(account: string): Promise<number> {
-    const { leafs } = Leafz.parse(await this.request("LEAFZ"));
-    const ids = (leafs ?? []).filter((leaf) => leaf.account === account).map((leaf) => leaf.id);
-    for (const cid of ids) await this.request("KICK", { cid });
-    return ids.length;
+    const found = (await this.#leafs()).filter(({ leaf }) => leaf.account === account);
+    for (const { server, leaf } of found) await this.request("KICK", { cid: leaf.id }, server);
+    return found.length;
   }
 
   /** The open connections of clients in an account. */
   async connections(account: string): Promise<ClientConnection[]> {
     const found: ClientConnection[] = [];
-    for (let offset = 0; ; offset += CONNECTIONS_PAGE) {
-      const query = { acc: account, auth: true, limit: CONNECTIONS_PAGE, offset };
-      const { total, connections } = Connz.parse(await this.request("CONNZ", query));
-      for (const { cid, authorized_user, ip } of connections ?? []) {
-        found.push({ id: cid, login: authorized_user, ip });
-      }
-      if ((connections ?? []).length === 0 || offset + CONNECTIONS_PAGE >= total) return found;
-    }
+    for (const server of await this.servers()) found.push(...(await this.#connections(account, server)));
+    return found;
   }
 
   /**
@@ -241,7 +254,7 @@ export class SystemApi {
   async kickUser(account: string, login: string): Promise<number> {
     const left = (await this.connections(account)).filter((one) => one.login === login);
     // One that has gone by itself in between is no failure.
-    for (const { id } of left) await this.request("KICK", { cid: id }).catch(() => undefined);
+    for (const { id, server } of left) await this.request("KICK", { cid: id }, server).catch(() => undefined);
     return left.length;
   }
 
@@ -256,12 +269,12 @@ export class SystemApi {
   }
 
   /**
-   * One request to the server; resolves to the reply's `data`.
+   * One request to the server, or another one of the site; resolves to the reply's `data`.
    *
    * @throws LeafmeshError `server_config_refused` when a RELOAD is refused, `server_failed` otherwise
    */
-  async request(verb: string, body: unknown = {}): Promise<unknown> {
-    const subject = `$SYS.REQ.SERVER.${this.serverId}.${verb}`;
+  async request(verb: string, body: unknown = {}, server = this.serverId): Promise<unknown> {
+    const subject = `$SYS.REQ.SERVER.${server}.${verb}`;
     let reply: z.infer<typeof Reply>;
     try {
       const message = await this.#connection.request(subject, JSON.stringify(body), {
@@ -281,6 +294,29 @@ export class SystemApi {
           `nats-server refuses to reload its configuration: ${words}`,
         )
       : new LeafmeshError("server_failed", `nats-server refuses ${verb}: ${words}`);
+  }
+
+  /** All leaf connections with the server that has each. */
+  async #leafs(): Promise<{ readonly server: string; readonly leaf: z.infer<typeof Leaf> }[]> {
+    const found = await Promise.all(
+      (await this.servers()).map(async (server) => {
+        const { leafs } = Leafz.parse(await this.request("LEAFZ", {}, server));
+        return (leafs ?? []).map((leaf) => ({ server, leaf }));
+      }),
+    );
+    return found.flat();
+  }
+
+  async #connections(account: string, server: string): Promise<ClientConnection[]> {
+    const found: ClientConnection[] = [];
+    for (let offset = 0; ; offset += CONNECTIONS_PAGE) {
+      const query = { acc: account, auth: true, limit: CONNECTIONS_PAGE, offset };
+      const { total, connections } = Connz.parse(await this.request("CONNZ", query, server));
+      for (const { cid, authorized_user, ip } of connections ?? []) {
+        found.push({ id: cid, server, login: authorized_user, ip });
+      }
+      if ((connections ?? []).length === 0 || offset + CONNECTIONS_PAGE >= total) return found;
+    }
   }
 }
 

@@ -7,6 +7,7 @@ import { DEFAULT_LEAF, parseAddress } from "../nats/addresses.ts";
 import type { LinkLog } from "../nats/link_log.ts";
 import { watchCertificates } from "../nats/pki/expiry.ts";
 import type { SitePki } from "../nats/pki/site_pki.ts";
+import { clusterHosts } from "./cluster.ts";
 
 const WILDCARDS = new Set(["0.0.0.0", "::"]);
 const LOOPBACK = new Set(["127.0.0.1", "::1", "localhost"]);
@@ -14,7 +15,7 @@ const LOOPBACK = new Set(["127.0.0.1", "::1", "localhost"]);
 /** Hosts that peers may dial, for the certificate of the links. */
 export function linkHosts(settings: ServerSettings): string[] {
   const { host } = parseAddress(settings.advertise ?? settings.leaf ?? DEFAULT_LEAF);
-  return WILDCARDS.has(host) ? [hostname().toLowerCase()] : [host];
+  return [WILDCARDS.has(host) ? hostname().toLowerCase() : host, ...clusterHosts(settings)];
 }
 
 /** What is to be said at a start of how links are spoken; `null`: nothing. */

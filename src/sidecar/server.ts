@@ -20,6 +20,7 @@ import type { SitePki } from "../nats/pki/site_pki.ts";
 import { prepareStoreKey } from "../nats/store_key.ts";
 import { StoreWatch } from "../nats/store_watch.ts";
 import type { Log } from "../observe/log.ts";
+import { clusterInput } from "./cluster.ts";
 
 const DEFAULT_LINGER_MS = 60_000;
 const FRAGMENT_FILE = "fragment.conf";
@@ -89,6 +90,10 @@ async function openEmbedded(options: OpenServerOptions): Promise<OpenServer> {
     const warning = `MQTT at ${settings.mqtt} has no TLS: passwords and events cross the network in clear`;
     log("warn", "nats", warning);
   }
+  if (settings.cluster !== undefined) {
+    const { member, routes } = settings.cluster;
+    log("info", "nats", `server ${member} of a cluster: waits until most of ${routes.join(", ")} are there`);
+  }
   const binary = await findServer({ explicit: settings.binary, env: options.env });
   const sync = syncOf(settings);
   const encrypted = await prepareStoreKey(folder, settings.encryption, options);
@@ -110,7 +115,10 @@ async function openEmbedded(options: OpenServerOptions): Promise<OpenServer> {
       site,
       addresses,
       config: first.text,
-      quietConfig: render(quietState(options.state), options.retired, options.now).text,
+      // In a cluster, a server that comes back has from the others what it lacks, and the others go on meanwhile.
+      ...(settings.cluster === undefined
+        ? { quietConfig: render(quietState(options.state), options.retired, options.now).text }
+        : {}),
       leafCredential: renderLeafCredential(keys.site),
       sys: keys.sys,
       lingerMs: settings.linger === undefined ? DEFAULT_LINGER_MS : (parseDurationMs(settings.linger) ?? 0),
@@ -233,7 +241,7 @@ async function openOrSay(options: OpenServerOptions, url: string, file: string):
 }
 
 function renderer(
-  { keys, folder, pki, settings }: OpenServerOptions,
+  { site, keys, folder, pki, settings }: OpenServerOptions,
   render: (input: ConfigInput) => string,
   fixed: Pick<ConfigInput, "listen" | "leaf" | "sync" | "mqtt" | "websocket"> & {
     readonly leafCredential: string;
@@ -261,9 +269,18 @@ function renderer(
             ownCa: pki.trustedPem,
           };
     const trust = tls === undefined ? [] : trustFiles(linkedState(desired, mode), tls);
+    const member = clusterInput(settings, { site, folder, keys, pki });
     return {
-      text: render({ desired, keys: publicKeys(keys), ...rest, paths, retiredTenants, tls }),
-      files: [credential, ...trust],
+      text: render({
+        desired,
+        keys: publicKeys(keys),
+        ...rest,
+        paths,
+        retiredTenants,
+        tls,
+        cluster: member?.cluster,
+      }),
+      files: [credential, ...trust, ...(member?.files ?? [])],
     };
   };
 }
@@ -272,11 +289,15 @@ async function writeFiles({ files }: RenderedConfig): Promise<void> {
   for (const { path, content } of files) await writeSecretFile(path, content, "replace");
 }
 
-async function connect({ site, keys, log }: OpenServerOptions, server: string): Promise<ControlConnection> {
+async function connect(
+  { site, keys, settings, log }: OpenServerOptions,
+  server: string,
+): Promise<ControlConnection> {
   return await ControlConnection.open({
     site,
     server,
     keys,
+    clustered: settings.cluster !== undefined,
     onEvent: (event) => {
       const level = event.type === "closed" || event.type === "reconnected" ? "info" : "warn";
       log(level, "nats", `${event.account}: ${event.type}: ${event.message}`);

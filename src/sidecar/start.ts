@@ -34,6 +34,7 @@ import { policyVersion } from "../policy/compile.ts";
 import { apiLog, runtimeName, siteMetrics, viewReport, viewRunner } from "./adapters.ts";
 import { apiAddress, loadApiTls, oidcTokens, serveApi } from "./api_server.ts";
 import { CertificateWatch } from "./certificate_watch.ts";
+import { replicasOf, stateOn, whenPlaced } from "./cluster.ts";
 import { deadLettersOf } from "./dead_letters.ts";
 import { linkTrust } from "./link_trust.ts";
 import { certificateReports, linkFailure, linkHosts, linksReport, linkWarning } from "./links.ts";
@@ -95,7 +96,8 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   const token = await loadBootstrapToken(folder.path, tokenSetting(file, options.base), options.env);
   const tls = await loadApiTls(file, { dataFolder: folder.path, base: options.base });
   const before = await loadRemembered(folder.path);
-  const remembered = before ?? { state: desiredOfFile(file), retired: [] };
+  const { state: rememberedState, retired } = before ?? { state: desiredOfFile(file), retired: [] };
+  const remembered = { state: stateOn(settings, rememberedState), retired };
   if (remembered.state.site !== site) {
     throw new LeafmeshError(
       "conflict",
@@ -129,17 +131,20 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   const tenantKeys = new TenantKeys(folder.path);
 
   const audit = stack.use(
-    await Audit.open({
-      site,
-      js,
-      jsm: mesh,
-      key: () => keys.site,
-      dataFolder: folder.path,
-      maxAgeMs: parseDurationMs(file.audit?.maxAge ?? "400d") ?? 0,
-      maxBytes: parseBytes(file.audit?.maxBytes ?? "256MiB") ?? 0,
-      now: () => new Date(),
-      log: (level, message) => log(level, "audit", message),
-    }),
+    await whenPlaced(settings, { log, signal }, () =>
+      Audit.open({
+        site,
+        js,
+        jsm: mesh,
+        key: () => keys.site,
+        dataFolder: folder.path,
+        maxAgeMs: parseDurationMs(file.audit?.maxAge ?? "400d") ?? 0,
+        replicas: replicasOf(settings),
+        maxBytes: parseBytes(file.audit?.maxBytes ?? "256MiB") ?? 0,
+        now: () => new Date(),
+        log: (level, message) => log(level, "audit", message),
+      }),
+    ),
   );
   await audit.event("sidecar.start", `site ${site}`, {
     after: { version: VERSION, runtime: runtimeName(), server: server.version, key: keys.site.publicKey },
@@ -152,6 +157,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     await KvStateStore.open({
       site,
       js,
+      replicas: replicasOf(settings),
       seed: before === null ? file : null,
       check: (name, tenants, peers) => checkState(name, tenants, peers, publicKeys(keys), file),
       onChange: () => changed(),
@@ -261,7 +267,9 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   };
   // What an older copy of the store lacks, and what a full disk did not take, is asked for again before anything new comes.
   if (server.quiet) await control.restartServer(async () => {});
-  store = server.watchStore((restart) => control.restartServer(restart));
+  store = server.watchStore((restart) =>
+    settings.cluster === undefined ? control.restartServer(restart) : restart(),
+  );
   if (store !== null) stack.use(store);
   const served = {
     log: (message: string) => log("warn", "control", message),

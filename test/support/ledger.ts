@@ -13,15 +13,20 @@ export class Load {
   /** Numbers that were acknowledged, with their position in the out stream. */
   readonly acked = new Map<number, number>();
 
-  /** @param batch events in flight together. */
+  /** @param batch events in flight together. @param pauseMs between one batch and the next; default none */
   constructor(
     nc: NatsConnection,
-    options: { subject: (n: number) => string; body?: (n: number) => object; batch?: number },
+    options: {
+      subject: (n: number) => string;
+      body?: (n: number) => object;
+      batch?: number;
+      pauseMs?: number;
+    },
   ) {
     this.#js = jetstream(nc);
     this.#subject = options.subject;
     this.#body = options.body ?? (() => ({}));
-    this.#running = this.#run(options.batch ?? 20);
+    this.#running = this.#run(options.batch ?? 20, options.pauseMs ?? 0);
   }
 
   /** How many were acknowledged so far. */
@@ -35,8 +40,9 @@ export class Load {
     await this.#running;
   }
 
-  async #run(batch: number): Promise<void> {
+  async #run(batch: number, pauseMs: number): Promise<void> {
     while (!this.#stopped) {
+      if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
       await Promise.all(Array.from({ length: batch }, () => this.#publish(this.#next++)));
     }
   }

@@ -21,15 +21,18 @@ import type { TestSite } from "./sites.ts";
 export async function makeTenantStreams(site: TestSite, tenant: string): Promise<void> {
   const mesh = await jetstreamManager(site.mesh);
   const halves = [outStream(tenant), inStream(tenant, true)];
+  const num_replicas = site.desired.replicas ?? 1;
   await mesh.streams.add({
     name: outStream(tenant),
     subjects: [storedSubject(site.name, tenantSubjects(tenant))],
     duplicate_window: 120e9,
     allow_batched: true,
+    num_replicas,
   });
   await mesh.streams.add({
     name: inStream(tenant, true),
     sources: [],
+    num_replicas,
     republish: { src: `*.${tenantSubjects(tenant)}`, dest: tenantSubjects(tenant) },
   });
   for (const half of halves) {
@@ -38,6 +41,7 @@ export async function makeTenantStreams(site: TestSite, tenant: string): Promise
   const log = await jetstreamManager(site.mesh, { apiPrefix: tenantApiPrefix(tenant), checkAPI: false });
   await log.streams.add({
     name: logStream(tenant),
+    num_replicas,
     sources: halves.map((name) => ({
       name,
       external: { api: LOG_API_PREFIX, deliver: "" },

@@ -1,12 +1,18 @@
 /** Sites for tests: real servers with the project's own configuration, keys made on the fly, links between them. */
-import { mkdir, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type ConnectionOptions, connect, type NatsConnection } from "@nats-io/transport-node";
-import { type DesiredState, desiredTenant } from "../../src/model/desired.ts";
+import { clusteredState, type DesiredState, desiredTenant } from "../../src/model/desired.ts";
 import { type LinkMode, linkedState } from "../../src/model/links.ts";
+import { linkAccount } from "../../src/model/names.ts";
 import type { TenantDocument } from "../../src/model/schema/tenant.ts";
 import { freePorts, type ServerAddresses } from "../../src/nats/addresses.ts";
 import { renderConfig, renderLeafCredential } from "../../src/nats/config.ts";
+import {
+  type ClusterInput,
+  clusterPassword,
+  renderClusterCredential,
+} from "../../src/nats/config_cluster.ts";
 import { type LinkTls, trustFiles } from "../../src/nats/config_links.ts";
 import { ControlConnection, connectionOptions } from "../../src/nats/control_connection.ts";
 import { createSigningKey, publicKeys, type SigningKey, type SiteKeys } from "../../src/nats/keys.ts";
@@ -17,7 +23,9 @@ import { waitFor } from "./wait_for.ts";
 
 export interface SitesOptions {
   /** Names of the sites and their tenants. */
-  readonly sites: Readonly<Record<string, { readonly tenants?: readonly (string | TenantDocument)[] }>>;
+  readonly sites: Readonly<
+    Record<string, { readonly tenants?: readonly (string | TenantDocument)[]; readonly servers?: number }>
+  >;
   /** Links: the first dials the second. Default none. */
   readonly links?: readonly (readonly [string, string])[];
   /** When the stores are flushed: at every event (default), or milliseconds between. */
@@ -26,7 +34,15 @@ export interface SitesOptions {
   readonly mode?: LinkMode;
 }
 
-/** One site: its server and the keys to it. Each tenant has a user `app` of which the test holds the key. */
+/** The place of a server among those of a clustered site. */
+export interface TestMember {
+  readonly name: string;
+  /** `host:port` for the other servers. */
+  readonly listen: string;
+  readonly routes: readonly string[];
+}
+
+/** One site: its server, or one of its servers, and the keys to it. Each tenant has a user `app` of which the test holds the key. */
 export class TestSite implements AsyncDisposable {
   readonly name: string;
   readonly folder: string;
@@ -34,6 +50,7 @@ export class TestSite implements AsyncDisposable {
   readonly addresses: ServerAddresses;
   /** Its certificates; `null`: its links are plain. */
   readonly pki: SitePki | null;
+  readonly member: TestMember | null;
   readonly #sync: "always" | number;
   #desired: DesiredState;
   #server: TestServer | null = null;
@@ -49,8 +66,10 @@ export class TestSite implements AsyncDisposable {
     apps: ReadonlyMap<string, SigningKey>,
     sync: "always" | number,
     pki: SitePki | null,
+    member: TestMember | null = null,
   ) {
     this.pki = pki;
+    this.member = member;
     this.#sync = sync;
     this.name = desired.site;
     this.folder = folder;
@@ -84,8 +103,17 @@ export class TestSite implements AsyncDisposable {
     await writeFile(join(this.folder, "keys", "leaf.conf"), renderLeafCredential(this.keys.site), {
       mode: 0o600,
     });
+    if (this.member !== null) {
+      const credential = renderClusterCredential(this.member.routes, clusterPassword(this.keys.mesh));
+      await writeFile(join(this.folder, "keys", "cluster.conf"), credential, { mode: 0o600 });
+    }
     await this.#writeTrust();
-    const options = { site: this.name, server: this.addresses.listen, keys: this.keys };
+    const options = {
+      site: this.name,
+      server: this.addresses.listen,
+      keys: this.keys,
+      clustered: this.member !== null,
+    };
     this.#server = await TestServer.start({
       folder: this.folder,
       config: this.#config([]),
@@ -148,6 +176,18 @@ export class TestSite implements AsyncDisposable {
         };
   }
 
+  get #cluster(): ClusterInput | undefined {
+    const { pki, member } = this;
+    if (pki === null || member === null) return undefined;
+    const tls = {
+      certFile: pki.linkFile,
+      fingerprint: pki.link.fingerprint,
+      caFile: join(this.folder, "keys", "ca.pem"),
+    };
+    const { name, listen } = member;
+    return { name: this.name, member: name, listen, credential: "keys/cluster.conf", tls };
+  }
+
   #config(retiredTenants: readonly string[]): string {
     return renderConfig({
       desired: this.#desired,
@@ -161,36 +201,49 @@ export class TestSite implements AsyncDisposable {
       },
       retiredTenants,
       tls: this.#tls,
+      cluster: this.#cluster,
     });
   }
 }
 
 /** Several sites, stopped and removed together. */
 export class TestSites implements AsyncDisposable {
-  readonly #sites: ReadonlyMap<string, TestSite>;
+  /** All servers. */
+  readonly all: readonly TestSite[];
   readonly #root: TempFolder;
 
-  constructor(sites: ReadonlyMap<string, TestSite>, root: TempFolder) {
-    this.#sites = sites;
+  constructor(servers: readonly TestSite[], root: TempFolder) {
+    this.all = servers;
     this.#root = root;
   }
 
-  get all(): TestSite[] {
-    return [...this.#sites.values()];
-  }
-
+  /** The site's server; of several the first. */
   site(name: string): TestSite {
-    const site = this.#sites.get(name);
+    const [site] = this.members(name);
     if (site === undefined) throw new Error(`No test site ${name}`);
     return site;
   }
 
+  /** All servers of a site. */
+  members(name: string): TestSite[] {
+    return this.all.filter((server) => server.name === name);
+  }
+
   /** Waits until every link of every site is up. */
   async linked(): Promise<void> {
-    for (const site of this.all) {
-      const peers = site.desired.peers.map((peer) => peer.name);
-      const up = async () => (await site.control.system.leafs(peers)).every((leaf) => leaf.type === "up");
-      await waitFor(up, { what: `the links of ${site.name}`, deadlineMs: 20_000 });
+    const isUp = async (server: TestSite, peer: string) => {
+      const { leafs } = (await server.control.system.request("LEAFZ")) as { leafs?: { account: string }[] };
+      return leafs?.some(({ account }) => account === linkAccount(peer)) === true;
+    };
+    for (const { name, desired } of this.all) {
+      for (const peer of desired.peers) {
+        const up = async () => {
+          const found = await Promise.all(this.members(name).map((server) => isUp(server, peer.name)));
+          // Of the servers that are dialled, any one has the link.
+          return peer.dial === undefined ? found.includes(true) : !found.includes(false);
+        };
+        await waitFor(up, { what: `the link of ${name} with ${peer.name}`, deadlineMs: 20_000 });
+      }
     }
   }
 
@@ -203,15 +256,12 @@ export class TestSites implements AsyncDisposable {
 /** Starts the sites' servers and waits until their links are up. */
 export async function startSites(options: SitesOptions): Promise<TestSites> {
   const root = await tempFolder();
-  const names = Object.keys(options.sites);
-  const ports = await freePorts("127.0.0.1", names.length * 2);
   const { mode = "tls" } = options;
   const made = await Promise.all(
-    names.map(async (name, i) => ({
+    Object.entries(options.sites).map(async ([name, { servers = 1 }]) => ({
       name,
       keys: makeSiteKeys(),
-      addresses: { listen: `127.0.0.1:${ports[2 * i]}`, leaf: `127.0.0.1:${ports[2 * i + 1]}` },
-      pki: mode === "plain" ? null : await SitePki.load(join(root.path, name), { site: name }),
+      servers: await makeServers(root.path, name, servers, mode),
     })),
   );
   const of = (name: string) => {
@@ -219,7 +269,7 @@ export async function startSites(options: SitesOptions): Promise<TestSites> {
     if (found === undefined) throw new Error(`A link names ${name}, which is no site`);
     return found;
   };
-  const sites = made.map(({ name, keys, addresses, pki }) => {
+  const sites = made.flatMap(({ name, keys, servers }) => {
     const apps = new Map<string, SigningKey>();
     const tenants = (options.sites[name]?.tenants ?? []).map((given) => {
       const document = typeof given === "string" ? { tenant: given } : given;
@@ -231,21 +281,20 @@ export async function startSites(options: SitesOptions): Promise<TestSites> {
     const peers = (options.links ?? []).flatMap(([dialer, dialed]) => {
       if (dialer !== name && dialed !== name) return [];
       const peer = of(dialer === name ? dialed : dialer);
-      const dial = dialer === name ? { dial: dialUrl(peer.addresses.leaf, mode) } : {};
-      const ca = peer.pki === null ? {} : { ca: peer.pki.caPem };
-      return [{ name: peer.name, key: peer.keys.site.publicKey, ...ca, ...dial }];
+      const urls = peer.servers.map(({ addresses }) => dialUrl(addresses.leaf, mode));
+      const dial = dialer === name ? { dial: urls.length === 1 ? (urls[0] ?? "") : urls } : {};
+      const count = peer.servers.length === 1 ? {} : { servers: peer.servers.length };
+      const [{ pki }] = peer.servers as [MadeServer];
+      const ca = mode === "plain" ? {} : { ca: pki.caPem };
+      return [{ name: peer.name, key: peer.keys.site.publicKey, ...ca, ...count, ...dial }];
     });
-    return new TestSite(
-      { site: name, peers, tenants },
-      join(root.path, name),
-      keys,
-      addresses,
-      apps,
-      options.sync ?? "always",
-      pki,
-    );
+    const desired = clusteredState({ site: name, peers, tenants }, servers.length);
+    return servers.map(({ folder, addresses, pki, member }) => {
+      const shown = mode === "plain" && member === null ? null : pki;
+      return new TestSite(desired, folder, keys, addresses, apps, options.sync ?? "always", shown, member);
+    });
   });
-  const all = new TestSites(new Map(sites.map((site) => [site.name, site])), root);
+  const all = new TestSites(sites, root);
   try {
     await Promise.all(sites.map((site) => site.start()));
     await all.linked();
@@ -254,6 +303,39 @@ export async function startSites(options: SitesOptions): Promise<TestSites> {
     throw thrown;
   }
   return all;
+}
+
+interface MadeServer {
+  readonly folder: string;
+  readonly addresses: ServerAddresses;
+  readonly pki: SitePki;
+  readonly member: TestMember | null;
+}
+
+/** Folders, addresses and certificates of a site's servers: all of one CA. */
+async function makeServers(root: string, site: string, count: number, mode: LinkMode): Promise<MadeServer[]> {
+  const ports = await freePorts("127.0.0.1", 3 * count);
+  const address = (index: number) => `127.0.0.1:${ports[index]}`;
+  const routes = Array.from({ length: count }, (_, i) => address(3 * i + 2));
+  const servers: MadeServer[] = [];
+  for (let i = 0; i < count; i++) {
+    const name = "abcde"[i] ?? "";
+    const folder = join(root, count === 1 ? site : `${site}-${name}`);
+    const [first] = servers;
+    if (first !== undefined) {
+      await mkdir(join(folder, "keys"), { recursive: true, mode: 0o700 });
+      for (const file of ["ca.key", "ca.pem"]) {
+        await copyFile(join(first.folder, "keys", file), join(folder, "keys", file));
+      }
+    }
+    servers.push({
+      folder,
+      addresses: { listen: address(3 * i), leaf: address(3 * i + 1) },
+      pki: await SitePki.load(folder, { site }),
+      member: count === 1 ? null : { name, listen: address(3 * i + 2), routes },
+    });
+  }
+  return servers;
 }
 
 /** Starts one site without peers. */

@@ -46,6 +46,7 @@ const FILES = [
   "docs/joining.md",
   "docs/trying-policies.md",
   "docs/lint.md",
+  "docs/clusters.md",
 ];
 const read = (path: string): string => readFileSync(join(ROOT, path), "utf8");
 const documents = FILES.map((file) => ({ file, text: read(file) }));

@@ -2,7 +2,7 @@
 import type { DocumentList, SiteReport } from "../../../routes/answers.ts";
 import { describeCertificate, splitPem } from "../../model/certificate.ts";
 import { LeafmeshError } from "../../model/errors.ts";
-import { Peer } from "../../model/schema/site.ts";
+import { dialUrls, Peer } from "../../model/schema/site.ts";
 import { appliedText, checked, fileOfFlag } from "../check.ts";
 import { argument, type Call, type Command } from "../command.ts";
 import { paths } from "../paths.ts";
@@ -19,7 +19,7 @@ export const PEER_LIST: Command = {
     const { items } = await (await api()).get<DocumentList<Peer>>(paths.peers);
     const rows = items.map(({ value }) => [
       value.name,
-      value.dial ?? "(dials us)",
+      dialUrls(value).join(", ") || "(dials us)",
       value.key,
       splitPem(value.ca ?? "")
         .map((pem) => describeCertificate(pem).fingerprint)
@@ -40,18 +40,22 @@ export const PEER_ADD: Command = {
     "peer-ca": CA_FLAG,
     dial: {
       value: "URL",
-      about: "leaf address of the peer, for example tls://host:7422 (default: it dials us)",
+      about:
+        "leaf address of the peer, for example tls://host:7422, one for each of its servers with commas between (default: it dials us)",
     },
+    servers: { value: "N", about: "how many servers the peer is (default 1)" },
     force: { about: "even if its key was revoked: it is forgiven" },
   },
   run: async (call) => {
-    const dial = call.flag("dial");
+    const dial = call.flag("dial")?.split(",");
+    const servers = call.flag("servers");
     const ca = await caOf(call);
     const given = {
       name: argument(call, 0),
       key: call.flag("key"),
       ...(ca === undefined ? {} : { ca }),
-      ...(dial === undefined ? {} : { dial }),
+      ...(dial === undefined ? {} : { dial: dial.length === 1 ? dial[0] : dial }),
+      ...(servers === undefined ? {} : { servers: Number(servers) }),
     };
     const peer = checked(Peer, given, "The peer");
     const client = await call.api();

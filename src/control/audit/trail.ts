@@ -40,6 +40,8 @@ export interface TrailOptions {
   readonly dataFolder: string;
   readonly maxAgeMs: number;
   readonly maxBytes: number;
+  /** Servers that hold it; default 1. */
+  readonly replicas?: number;
   readonly now: () => Date;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
 }
@@ -248,14 +250,14 @@ export class AuditTrail implements AsyncDisposable {
   }
 }
 
-async function ensureStream({ jsm, maxAgeMs, maxBytes }: TrailOptions): Promise<void> {
+async function ensureStream({ jsm, maxAgeMs, maxBytes, replicas = 1 }: TrailOptions): Promise<void> {
   const config = {
     name: AUDIT_STREAM,
     subjects: [AUDIT_SUBJECT],
     storage: "file",
     retention: "limits",
     discard: "old",
-    num_replicas: 1,
+    num_replicas: replicas,
     max_age: nanos(maxAgeMs),
     max_bytes: maxBytes,
     duplicate_window: nanos(Math.min(120_000, maxAgeMs)),

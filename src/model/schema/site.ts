@@ -19,10 +19,21 @@ function isLeafUrl(text: string): boolean {
   return isHostPort(`${host}${port ?? ":0"}`);
 }
 
+/** Servers of one site, at most. */
+const MOST_SERVERS = 5;
+
 export const Peer = z
   .strictObject({
     name: Name,
-    dial: LeafUrl.optional().meta({ description: "Leaf address of the peer; without it the peer dials us" }),
+    dial: z
+      .union([LeafUrl, z.array(LeafUrl).min(1).max(MOST_SERVERS)])
+      .optional()
+      .meta({
+        description: "Leaf address of the peer, or one for each of its servers; without it the peer dials us",
+      }),
+    servers: z.int().min(1).max(MOST_SERVERS).optional().meta({
+      description: "How many servers the peer is: each of them may have a link with us. Default 1",
+    }),
     key: PublicKey.meta({
       description: "The peer's site key, as `leafmesh init` or `status` prints it there",
     }),
@@ -37,10 +48,49 @@ export const Peer = z
   .meta({ id: "Peer" });
 export type Peer = z.infer<typeof Peer>;
 
+/** The leaf addresses at which a peer is dialled; none where it dials us. */
+export function dialUrls({ dial }: Pick<Peer, "dial">): readonly string[] {
+  return dial === undefined ? [] : typeof dial === "string" ? [dial] : dial;
+}
+
 /** Whether an address is one that only this machine can reach. */
 export function isLoopback(address: string): boolean {
   return /^(127(\.\d{1,3}){3}|localhost|\[::1\]):\d+$/.test(address);
 }
+
+export const ClusterSettings = z
+  .strictObject({
+    name: Name.optional().meta({
+      description: "Name of the cluster, another for each site of the mesh; default: the site's name",
+    }),
+    member: Name.meta({
+      description: "Name of this server among those of the site: it is called `<site>-<member>`",
+    }),
+    listen: Address.meta({ description: "Where the other servers of the site connect" }),
+    routes: z
+      .array(Address)
+      .min(1)
+      .max(MOST_SERVERS)
+      .meta({ description: "Where all servers of the site listen for each other" }),
+    replicas: z
+      .union([z.literal(3), z.literal(5)])
+      .optional()
+      .meta({
+        description: "How many servers hold each stream, and so how many the site has: 3 (default) or 5",
+      }),
+  })
+  .superRefine(({ listen, routes, replicas = 3 }, context) => {
+    const report = (path: string, message: string) =>
+      context.addIssue({ code: "custom", path: [path], message });
+    for (const [path, address] of [["listen", listen], ...routes.map((route) => ["routes", route])]) {
+      if (address?.endsWith(":0")) report(path ?? "", `${address} names no port`);
+    }
+    if (routes.length < replicas - 1) {
+      report("routes", `name ${routes.length} servers, expected the ${replicas - 1} others of the site`);
+    }
+  })
+  .meta({ id: "ClusterSettings" });
+export type ClusterSettings = z.infer<typeof ClusterSettings>;
 
 export const ServerSettings = z
   .strictObject({
@@ -77,6 +127,9 @@ export const ServerSettings = z
       description:
         "How long an embedded server outlives a sidecar that died, so that native routes flow on; default 60s",
     }),
+    cluster: ClusterSettings.optional().meta({
+      description: "This server is one of several of the site, each with a sidecar of its own",
+    }),
     encryption: EncryptionSettings.optional().meta({
       description:
         "Encrypts the store, from a site's first start on; it cannot be turned off or given another key",
@@ -111,7 +164,7 @@ export const ServerSettings = z
       if (server.mode === "external") report(field, `'${field}' goes with mode: embedded`);
     }
     const external = server.mode === "external";
-    const only = (field: "config" | "url" | "binary" | "linger" | "encryption", mode: string) => {
+    const only = (field: "config" | "url" | "binary" | "linger" | "encryption" | "cluster", mode: string) => {
       if (server[field] !== undefined) {
         context.addIssue({ code: "custom", path: [field], message: `'${field}' goes with mode: ${mode}` });
       }
@@ -119,6 +172,7 @@ export const ServerSettings = z
     if (external) {
       only("linger", "embedded");
       only("encryption", "embedded");
+      only("cluster", "embedded");
       if (server.url === undefined) {
         context.addIssue({
           code: "custom",

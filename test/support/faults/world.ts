@@ -5,6 +5,7 @@ import { cp, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import type { NatsConnection } from "@nats-io/transport-node";
+import { dialUrls } from "../../../src/model/schema/site.ts";
 import { readRunningProcess } from "../../../src/nats/processes.ts";
 import { type Mesh, type MeshSite, startMesh } from "../mesh.ts";
 import { waitFor } from "../wait_for.ts";
@@ -86,7 +87,8 @@ export class World implements AsyncDisposable {
         peers: (file.peers ?? []).map((peer) => {
           const proxy = proxies.get(`${file.site}-${peer.name}`);
           if (proxy === undefined || peer.dial === undefined) return peer;
-          const url = new URL(peer.dial);
+          const [dialled = ""] = dialUrls(peer);
+          const url = new URL(dialled);
           proxy.target = url.host;
           return { ...peer, dial: `${url.protocol}//${proxy.address}` };
         }),

@@ -277,6 +277,29 @@ tenants:
   });
 });
 
+describe("server.cluster", () => {
+  const text = (cluster: string, more = "") => `site: berlin\nserver:\n  cluster: ${cluster}\n${more}`;
+
+  test("names this server and all the others", () => {
+    const cluster = { member: "a", listen: "0.0.0.0:6222", routes: ["b:6222", "c:6222"] };
+    expect(parseSiteFile(text(JSON.stringify(cluster)), "x.yaml").server?.cluster).toEqual(cluster);
+  });
+
+  test("is refused where servers are missing, have no port, or are somebody else's to run", () => {
+    const messages = (file: string) =>
+      refused(() => parseSiteFile(file, "x.yaml")).problems.map(({ message }) => message);
+    expect(messages(text('{ member: a, listen: "x:0", routes: ["b:6222"] }'))).toEqual([
+      "x:0 names no port",
+      "name 1 servers, expected the 2 others of the site",
+    ]);
+    const external = text(
+      '{ member: a, listen: "x:1", routes: ["b:1", "c:1"] }',
+      "  mode: external\n  url: x:4222\n",
+    );
+    expect(messages(external)).toEqual(["'cluster' goes with mode: embedded"]);
+  });
+});
+
 describe("parseTenantFile()", () => {
   test("reads one tenant, or several documents", () => {
     expect(parseTenantFile("tenant: acme\n", "acme.yaml")).toEqual([{ tenant: "acme" }]);

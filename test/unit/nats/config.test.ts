@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { readFile, writeFile } from "node:fs/promises";
 import process from "node:process";
 import { describeCertificate } from "../../../src/model/certificate.ts";
-import { type DesiredState, desiredTenant } from "../../../src/model/desired.ts";
+import { clusteredState, type DesiredState, desiredTenant } from "../../../src/model/desired.ts";
 import {
   type ConfigInput,
   maxPayloadBytes,
@@ -11,6 +11,7 @@ import {
   renderFragment,
   renderLeafCredential,
 } from "../../../src/nats/config.ts";
+import { clusterPassword, renderClusterCredential } from "../../../src/nats/config_cluster.ts";
 import { duplicateKeys } from "../../../src/nats/config_keys.ts";
 import { trustFiles } from "../../../src/nats/config_links.ts";
 import { createSigningKey } from "../../../src/nats/keys.ts";
@@ -101,6 +102,24 @@ describe("renderConfig()", () => {
     );
   });
 
+  test("of one server of three: its peers' links count for all, and what streams take counts for each", async () => {
+    const tls = { certFile: "/data/keys/link.pem", fingerprint: "f00d", caFile: "/data/keys/cluster-ca.pem" };
+    const cluster = {
+      name: "berlin",
+      member: "a",
+      listen: "0.0.0.0:6222",
+      credential: "keys/cluster.conf",
+      tls,
+    };
+    const peers = FULL.peers.map((peer) =>
+      peer.name === "tokyo"
+        ? { ...peer, dial: ["nats-leaf://t1:7422", "nats-leaf://t2:7422"], servers: 2 }
+        : peer,
+    );
+    const desired = clusteredState({ ...FULL, peers }, 3);
+    await expectGolden("cluster", renderConfig(input(desired, { cluster })));
+  });
+
   test("lets no value out of its quotes", () => {
     const store = '/da"ta\\{x}\n$store';
     const text = renderConfig(input(EMPTY, { paths: { ...input(EMPTY).paths, store } }));
@@ -112,6 +131,17 @@ describe("renderConfig()", () => {
     const seed = new TextDecoder().decode(site.seed());
     expect(renderConfig(input(FULL))).not.toMatch(/SU[A-Z2-7]{56}/);
     expect(renderLeafCredential(site)).toBe(`nkey: "${seed}"\n`);
+  });
+});
+
+describe("renderClusterCredential()", () => {
+  test("is the same for all who have the key, and shows it to nobody", () => {
+    const key = createSigningKey();
+    const text = renderClusterCredential(["a:6222", "b:6222"], clusterPassword(key));
+    expect(text).toBe(renderClusterCredential(["a:6222", "b:6222"], clusterPassword(key)));
+    expect(text).toMatch(/nats-route:\/\/member:[0-9a-f]{64}@b:6222"/);
+    expect(text).not.toMatch(/SU[A-Z2-7]{56}/);
+    expect(clusterPassword(createSigningKey())).not.toBe(clusterPassword(key));
   });
 });
 
