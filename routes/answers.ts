@@ -25,6 +25,7 @@ export type { AuditRecord } from "../src/model/audit.ts";
 export type { ErasureReport, PeerErasure } from "../src/model/erasure.ts";
 export type { LintReport } from "../src/model/finding.ts";
 export type { RedriveReport } from "../src/model/redrive.ts";
+export type { ReplayReport } from "../src/model/replay.ts";
 export type { ComparisonDocument, DiffDocument, OutputDocument, ShadowDocument } from "./schema/compare.ts";
 export type { ShownLetter as DeadLetterDetail } from "./schema/dead_letter.ts";
 export type { ShownReport as Explanation } from "./schema/explain.ts";

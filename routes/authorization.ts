@@ -44,6 +44,12 @@ export const ACCESS: Readonly<Record<string, Access>> = {
   listErasures: tenant(...ALL),
   getErasure: tenant(...ALL),
 
+  startReplay: tenant(...OF_TENANT),
+  listReplays: tenant(...ALL),
+  getReplay: tenant(...ALL),
+  changeReplay: tenant(...OF_TENANT),
+  cancelReplay: tenant(...OF_TENANT),
+
   listAudit: site("operator", "auditor"),
   exportAudit: site("operator", "auditor"),
 

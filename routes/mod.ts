@@ -27,6 +27,7 @@ import { addPeers } from "./peers.ts";
 import { addPlan } from "./plan.ts";
 import { addNotFound, errorWriter } from "./problem.ts";
 import { addRedrives } from "./redrives.ts";
+import { addReplays } from "./replays.ts";
 import { addSchemas } from "./schemas.ts";
 import { addLinks, addSite } from "./site.ts";
 import { addTenants } from "./tenants.ts";
@@ -83,6 +84,7 @@ export function createApi(options: ApiOptions): Api {
   addDeadLetters(app, options);
   addAudit(app, options);
   addErasures(app, options);
+  addReplays(app, options);
   addHealth(app, options);
   addOpenApi(app, options);
   addNotFound(app);

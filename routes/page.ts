@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { html, raw } from "hono/html";
 import type { OpenApiDocument } from "./openapi.ts";
 
-const METHODS = ["get", "put", "post", "delete"] as const;
+const METHODS = ["get", "put", "post", "patch", "delete"] as const;
 
 const STYLE = `
 :root { color-scheme: light dark; --line: #8884; --soft: #8881; --link: #0a7a4b; }

@@ -83,6 +83,10 @@ export class ApiClient {
     await this.#call("DELETE", path, etag === undefined ? {} : { headers: { "if-match": etag } });
   }
 
+  async patch<T>(path: string, body: unknown): Promise<T> {
+    return (await (await this.#call("PATCH", path, { body })).json()) as T;
+  }
+
   async post<T>(path: string, body?: unknown): Promise<T> {
     const call = { timeoutMs: APPLY_TIMEOUT_MS, ...(body === undefined ? {} : { body }) };
     return (await (await this.#call("POST", path, call)).json()) as T;

@@ -30,6 +30,9 @@ export const paths = {
     `/v1/tenants/${part(tenant)}/imports/${part(peer)}${origin === undefined ? "" : `?origin=${part(origin)}`}`,
   erasures: (tenant: string) => `/v1/tenants/${part(tenant)}/erasures`,
   erasure: (tenant: string, id: string) => `/v1/tenants/${part(tenant)}/erasures/${part(id)}`,
+  replays: (tenant: string) => `/v1/tenants/${part(tenant)}/replays`,
+  replay: (tenant: string, id: string, query: string) =>
+    `/v1/tenants/${part(tenant)}/replays/${part(id)}${query === "" ? "" : `?${query}`}`,
   audit: (query: string) => `/v1/audit${query === "" ? "" : `?${query}`}`,
   auditExport: (query: string) => `/v1/audit/export${query === "" ? "" : `?${query}`}`,
   tokens: "/v1/tokens",

@@ -11,6 +11,8 @@ export const Accepted = z.strictObject({
   origin: Name,
   subjects: z.array(Pattern),
   mirror: z.boolean(),
+  /** It takes replays of this route, too. */
+  replay: z.literal(true).optional(),
 });
 export type Accepted = z.infer<typeof Accepted>;
 
@@ -19,7 +21,8 @@ export const Offer = z.strictObject({
   tenant: Name,
   origin: Name,
   policy: Name,
-  kind: z.enum(["native", "view"]),
+  /** `replay`: not the route itself but events of it again, in a stream of their own. */
+  kind: z.enum(["native", "view", "replay"]),
   stream: z.string().regex(/^[a-z0-9_-]{1,120}$/),
   subjects: z.array(Pattern),
 });

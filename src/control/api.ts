@@ -17,6 +17,7 @@ import type {
   JoinRequest,
   RevokeReport,
 } from "./join_api.ts";
+import type { ReplayApi } from "./replay_api.ts";
 import type { ResourceRef, ResourceType, ResourceValue, ResourceValues, Versioned } from "./resource.ts";
 
 /** The desired state, one document at a time. Every write validates the whole state that would result. */
@@ -376,6 +377,7 @@ export interface Control {
   readonly deadLetters: DeadLetters;
   /** The audit trail. */
   readonly audit: AuditApi;
+  readonly replays: ReplayApi;
   readonly erasures: ErasureApi;
   /** Whether the site does its work: server up, state applied. */
   ready(): Promise<{ readonly ready: boolean; readonly reasons: readonly string[] }>;

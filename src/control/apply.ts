@@ -1,7 +1,7 @@
 /** Runs the steps of a plan on the server. */
 import type { ConsumerConfig, JetStreamManager, StreamConfig } from "@nats-io/jetstream";
 import { errorText, LeafmeshError } from "../model/errors.ts";
-import { inStream, logStream } from "../model/names.ts";
+import { logStream, remoteStreams } from "../model/names.ts";
 import { unlessGone } from "../nats/jetstream_errors.ts";
 import type { ConsumerSpec, StreamAccount, StreamSpec } from "./assets.ts";
 import { VIEW_AFTER } from "./observe.ts";
@@ -167,7 +167,7 @@ async function attachSource(
     throw new Waiting(`${route.peer} must say where ${source.name} goes on: ${errorText(error)}`);
   };
   const sequence = await goOnAfter(
-    [true, false].map((live) => ({ manager: mesh, stream: inStream(tenant, live) })),
+    remoteStreams(tenant).map((stream) => ({ manager: mesh, stream })),
     [{ origin: route.origin, tenant, stream: source.name }],
     () => resetSource(route.peer, source.name, null).catch(waiting),
   );

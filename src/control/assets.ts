@@ -8,11 +8,15 @@ import {
   inStream,
   LOG_API_PREFIX,
   LOG_CONSUMER,
+  localReplaySubject,
   logDeliverSubject,
   logStream,
   mirrorStream,
   outStream,
   peerConsumer,
+  replayedStream,
+  replayStream,
+  replaySubject,
   siteApiPrefix,
   storedSubject,
   tenantSubjects,
@@ -86,6 +90,41 @@ export function inSpec(tenant: DesiredTenant, live: boolean, sources: readonly S
     ...(live
       ? { republish: { src: `*.${tenantSubjects(tenant.name)}`, dest: tenantSubjects(tenant.name) } }
       : {}),
+  } as StreamSpec;
+}
+
+/** `replayed_<tenant>` (live) or `replayed-quiet_<tenant>`: what peers replay. */
+export function replayedSpec(
+  tenant: DesiredTenant,
+  live: boolean,
+  sources: readonly StreamSource[],
+): StreamSpec {
+  return {
+    ...inSpec(tenant, live, sources),
+    name: replayedStream(tenant.name, live),
+    // Ids are those of the replay: the same event is to come again.
+    ...(sources.length === 0 ? {} : { duplicate_window: 0 }),
+  } as StreamSpec;
+}
+
+/** `replay_<tenant>_<id>`: what one replay has decided. To the site's own subscribers, when it has a name, the server republishes it. */
+export function replaySpec(
+  site: string,
+  tenant: DesiredTenant,
+  id: string,
+  local: string | null,
+): StreamSpec {
+  const all = replaySubject(site, id, tenantSubjects(tenant.name));
+  return {
+    ...retention(tenant),
+    name: replayStream(tenant.name, id),
+    subjects: [all],
+    max_msg_size: tenant.limits.maxMsgBytes + HEADER_ROOM_BYTES,
+    // What a peer has not taken is not dropped for what comes behind it.
+    max_age: 0,
+    discard: "new",
+    duplicate_window: nanos(100),
+    ...(local === null ? {} : { republish: { src: all, dest: localReplaySubject(tenant.name, local, ">") } }),
   } as StreamSpec;
 }
 

@@ -1,6 +1,6 @@
 /** How far this site has stored a stream of a peer: what the peer's own acknowledgement floor may lag behind. */
 import type { JetStreamManager } from "@nats-io/jetstream";
-import { inStream, mirrorStream, siteApiPrefix } from "../model/names.ts";
+import { mirrorStream, remoteStreams, siteApiPrefix } from "../model/names.ts";
 import type { PeerPosition } from "./apply.ts";
 import { type ObservedStreams, sourceReports } from "./observe.ts";
 import type { InRoute } from "./routes.ts";
@@ -25,7 +25,7 @@ export async function importPosition(
     const now = sourceReports(info).find((one) => one.name === ask.stream && one.external?.api === api);
     return { attached: true, sequence: now?.seq ?? (await lastStored(mesh, name, ask, imports)) };
   }
-  for (const name of [inStream(ask.tenant, true), inStream(ask.tenant, false)]) {
+  for (const name of remoteStreams(ask.tenant)) {
     if (!streams.has(name)) continue;
     sequence = Math.max(sequence, await lastStored(mesh, name, ask, imports));
   }

@@ -7,7 +7,21 @@ import type { Planned } from "./reconcile.ts";
  * The routes to a peer whose consumer is there. A route that is being moved stays as it was while the peer takes the rest of
  * its old stream; then it is withdrawn, so that the peer detaches.
  */
-export function offersTo(peer: string, { plan, observed }: Planned): Offer[] {
+export function offersTo(peer: string, planned: Planned): Offer[] {
+  return [...routesTo(peer, planned), ...replaysTo(peer, planned)];
+}
+
+/** The replays to a peer that stand beside their routes. */
+function replaysTo(peer: string, { plan, observed }: Planned): Offer[] {
+  return plan.replays.flatMap(({ route, stream, agreed }) => {
+    if (route.peer !== peer || !agreed || !observed.mesh.get(stream)?.consumers.has(peer)) return [];
+    const { tenant, origin, policy } = route.export;
+    const subjects = [...route.subjects];
+    return [{ tenant: tenant.name, origin, policy: policy.name, kind: "replay", stream, subjects }];
+  });
+}
+
+function routesTo(peer: string, { plan, observed }: Planned): Offer[] {
   return plan.out.flatMap((route) => {
     const { tenant, origin, policy, stream, route: compiled } = route.export;
     if (route.peer !== peer || route.hold !== null) return [];

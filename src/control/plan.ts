@@ -5,6 +5,7 @@ import type { Peers } from "./agreement.ts";
 import type { Observed } from "./observe.ts";
 import { keepNarrow, planOutgoing } from "./plan_outgoing.ts";
 import { planReaders } from "./plan_readers.ts";
+import { planReplays, type ReplayRoute, type WantedReplay } from "./plan_replays.ts";
 import { planStale } from "./plan_stale.ts";
 import { planLog, planLogConsumers, planTenantStreams } from "./plan_streams.ts";
 import { planView, removeTurnedViews } from "./plan_views.ts";
@@ -32,6 +33,8 @@ export interface PlanInput {
   readonly silent: readonly SilentSource[];
   /** Views whose worker runs, with the version of the policy that it decides by. */
   readonly views: ReadonlyMap<string, string>;
+  /** Replays that have not ended; `undefined`: not known yet. */
+  readonly replays?: readonly WantedReplay[] | undefined;
   /** When an export policy was written, RFC 3339. */
   readonly changedAt: (plan: ExportPlan) => string;
   /** Version of a policy as it stands now. */
@@ -43,6 +46,7 @@ export interface Plan {
   readonly exports: readonly ExportPlan[];
   readonly out: readonly OutRoute[];
   readonly in: readonly InRoute[];
+  readonly replays: readonly ReplayRoute[];
   /** What a person must decide, or what waits for a peer. */
   readonly notes: readonly string[];
 }
@@ -74,7 +78,8 @@ export function planSteps(given: PlanInput): Plan {
   const wanted = new Set(out.map((route) => `${route.export.stream}/${route.peer}`));
   const outgoing = out.map((route) => planOutgoing(input, route, wanted));
   const viewSteps = views.flatMap((plan) => planView(input, plan, outgoing));
-  const stale = planStale(input, outgoing, views);
+  const replays = planReplays(input, out);
+  const stale = planStale(input, outgoing, views, replays);
   const logs = desired.tenants.flatMap((tenant) => planLog(input, tenant));
   const readers = desired.tenants.map((tenant) => planReaders(input, tenant));
 
@@ -82,15 +87,18 @@ export function planSteps(given: PlanInput): Plan {
     exports,
     out,
     in: incoming,
+    replays: replays.routes,
     notes,
     steps: [
       // What must not flow any more comes first: a step that fails later does not keep it flowing.
       ...stops,
       ...turned,
       ...outgoing.flatMap((one) => one.pauses),
+      ...replays.pauses,
       ...stale.revoked,
       ...readers.flatMap((one) => one.deletes),
       ...streams.filter((step) => step.type === "create-stream"),
+      ...replays.creates,
       ...viewSteps.filter((step) => step.type === "create-view" || step.type === "create-view-consumer"),
       ...logConsumers,
       ...outgoing.flatMap((one) => one.steps).filter((step) => step.type !== "create-consumer"),
@@ -103,6 +111,7 @@ export function planSteps(given: PlanInput): Plan {
       ...streams.filter((step) => step.type !== "create-stream"),
       ...outgoing.flatMap((one) => one.switches),
       ...outgoing.flatMap((one) => one.resumes),
+      ...replays.resumes,
       ...input.silent.map((source): Step => ({ type: "reattach-source", ...source })),
       ...stale.leftovers,
     ],

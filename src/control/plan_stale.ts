@@ -4,6 +4,7 @@ import { MESH } from "./assets.ts";
 import { isPeerConsumer, VIEW_SOURCE } from "./observe.ts";
 import type { PlanInput } from "./plan.ts";
 import type { Outgoing } from "./plan_outgoing.ts";
+import type { ReplayPlan } from "./plan_replays.ts";
 import type { ExportPlan } from "./routes.ts";
 import type { Step } from "./step.ts";
 
@@ -20,8 +21,12 @@ export function planStale(
   input: PlanInput,
   outgoing: readonly Outgoing[],
   views: readonly ExportPlan[],
+  replays: ReplayPlan,
 ): Stale {
-  const wanted = new Set(outgoing.map((one) => `${one.route.export.stream}/${one.route.peer}`));
+  const wanted = new Set([
+    ...outgoing.map((one) => `${one.route.export.stream}/${one.route.peer}`),
+    ...replays.routes.map(({ stream, route }) => `${stream}/${route.peer}`),
+  ]);
   const moving = outgoing.flatMap((one) => (one.old === null ? [] : [one.old]));
   const kept = new Set(moving.map((old) => `${old.stream}/${old.consumer}`));
   const wantedViews = new Set(views.map((plan) => plan.stream));
@@ -31,7 +36,7 @@ export function planStale(
 
   for (const [stream, observed] of input.observed.mesh) {
     const name = parseStreamName(stream);
-    if (name === null) continue;
+    if (name === null || (name.type === "replay" && replays.wanted === null)) continue;
     for (const consumer of observed.consumers.keys()) {
       const id = `${stream}/${consumer}`;
       if (!isPeerConsumer(consumer) || wanted.has(id) || kept.has(id)) continue;
@@ -47,6 +52,9 @@ export function planStale(
       }
       const why = "no export needs this view";
       leftovers.push({ type: "delete-stream", account: MESH, stream, why });
+    }
+    if (name.type === "replay" && replays.wanted?.has(stream) === false) {
+      leftovers.push({ type: "delete-stream", account: MESH, stream, why: "its replay has ended" });
     }
     if (name.type === "mirror" && !mirrors.has(stream)) {
       const why = "no import asks for this mirror";

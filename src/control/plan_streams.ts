@@ -7,6 +7,7 @@ import {
   logStream,
   outStream,
   parseStreamName,
+  replayedStream,
   siteApiPrefix,
   storedSubject,
   tenantSubjects,
@@ -21,6 +22,7 @@ import {
   MESH,
   mirrorSpec,
   outSpec,
+  replayedSpec,
   type StreamSpec,
 } from "./assets.ts";
 import { consumerDifferences, sourceKey, streamDifferences } from "./differences.ts";
@@ -42,14 +44,12 @@ export function planTenantStreams(
   if (exports.some((plan) => plan.tenant === tenant && plan.route.type === "view"))
     wanted.push(dlqSpec(tenant));
   const attached: Step[] = [];
-  for (const live of [true, false]) {
-    if (!live && !hasQuiet(input, tenant)) continue;
-    const stream = inStream(tenant.name, live);
+  for (const { stream, other, live, replayed } of remoteKinds(input, tenant, mine)) {
     const routes = mine.filter((route) => !route.policy.mirror && (route.policy.live ?? true) === live);
+    const sourcesFor = replayed ? replaySourcesOf : sourcesOf;
     const sources = routes.flatMap((route) =>
-      sourcesOf(input, route, stream, notes).map((source) => ({ route, source })),
+      sourcesFor(input, route, stream, notes).map((source) => ({ route, source })),
     );
-    const other = inStream(tenant.name, !live);
     const config = input.observed.mesh.get(stream)?.info.config;
     const detached = config === undefined ? [] : detachedSources(config).map(sourceKey);
     const later = sources.filter(
@@ -58,13 +58,13 @@ export function planTenantStreams(
         !has(input, stream, source),
     );
     const specOf = (some: typeof sources) =>
-      inSpec(
+      (replayed ? replayedSpec : inSpec)(
         tenant,
         live,
         some.map((one) => one.source),
       );
     const there = specOf(sources.filter((one) => !later.includes(one)));
-    const whole = config !== undefined && sources.length >= routes.length && later.length === 0;
+    const whole = config !== undefined && (replayed || sources.length >= routes.length) && later.length === 0;
     wanted.push(whole ? { ...there, ...attachedMetadata(config) } : there);
     const spec = specOf(sources);
     // While the other stream has it, it is only taken out there.
@@ -75,6 +75,24 @@ export function planTenantStreams(
   const steps = [...wanted.flatMap((spec) => planStream(input, spec)), ...attached];
   for (const route of mine.filter((one) => one.policy.mirror)) steps.push(...planMirror(input, route, notes));
   return steps;
+}
+
+/** The streams of events from peers that a tenant has or needs now. */
+function remoteKinds(input: PlanInput, tenant: DesiredTenant, mine: readonly InRoute[]) {
+  const kinds = [true, false].flatMap((live) => [
+    { live, replayed: false, stream: inStream(tenant.name, live), other: inStream(tenant.name, !live) },
+    {
+      live,
+      replayed: true,
+      stream: replayedStream(tenant.name, live),
+      other: replayedStream(tenant.name, !live),
+    },
+  ]);
+  return kinds.filter(({ live, replayed, stream }) => {
+    if (!replayed) return live || hasQuiet(input, tenant);
+    if (input.observed.mesh.has(stream)) return true;
+    return mine.some(({ policy, replays = [] }) => (policy.live ?? true) === live && replays.length > 0);
+  });
 }
 
 function has(input: PlanInput, stream: string, source: StreamSource): boolean {
@@ -103,14 +121,7 @@ function sourcesOf(input: PlanInput, route: InRoute, stream: string, notes: stri
   const knowledge = input.peers.get(route.peer);
   if (knowledge?.verified === "no") return [];
   if (knowledge === undefined || knowledge.offered === null) {
-    const config = input.observed.mesh.get(stream)?.info.config;
-    const there = config === undefined ? [] : [...(config.sources ?? []), ...detachedSources(config)];
-    const prefix = storedSubject(route.origin, route.tenant.name);
-    return there.filter(
-      (source) =>
-        source.external?.api === siteApiPrefix(route.peer) &&
-        source.subject_transforms?.some((transform) => transform.dest === `${prefix}.>`),
-    );
+    return keptSources(input, route, stream);
   }
   if (route.offer === null) return [];
   if (!isStreamOf(route.offer.stream, route.tenant.name)) {
@@ -120,6 +131,35 @@ function sourcesOf(input: PlanInput, route: InRoute, stream: string, notes: stri
     return [];
   }
   return [importSource(input.desired.site, route, route.offer.stream)];
+}
+
+/** The sources of the replays of one import. */
+function replaySourcesOf(input: PlanInput, route: InRoute, stream: string, notes: string[]): StreamSource[] {
+  const { replays = [], peer, tenant } = route;
+  const knowledge = input.peers.get(peer);
+  if (route.policy.replay !== true || !input.desired.peers.some(({ name }) => name === peer)) return [];
+  if (knowledge?.verified === "no") return [];
+  if (knowledge === undefined || knowledge.offered === null) return keptSources(input, route, stream);
+  return replays.flatMap((offer) => {
+    const name = parseStreamName(offer.stream);
+    if (name?.type === "replay" && name.tenant === tenant.name) {
+      return [importSource(input.desired.site, route, offer.stream)];
+    }
+    notes.push(`${peer} offers ${offer.stream}, which is no replay of ${tenant.name}: refused`);
+    return [];
+  });
+}
+
+/** While a peer has said nothing, what is there of it. */
+function keptSources(input: PlanInput, route: InRoute, stream: string): StreamSource[] {
+  const config = input.observed.mesh.get(stream)?.info.config;
+  const there = config === undefined ? [] : [...(config.sources ?? []), ...detachedSources(config)];
+  const prefix = storedSubject(route.origin, route.tenant.name);
+  return there.filter(
+    (source) =>
+      source.external?.api === siteApiPrefix(route.peer) &&
+      source.subject_transforms?.some((transform) => transform.dest === `${prefix}.>`),
+  );
 }
 
 function isStreamOf(stream: string, tenant: string): boolean {
@@ -148,6 +188,10 @@ function logSources(input: PlanInput, tenant: DesiredTenant): string[] {
     outStream(tenant.name),
     inStream(tenant.name, true),
     ...(hasQuiet(input, tenant) ? [inStream(tenant.name, false)] : []),
+    // Once made, they stay.
+    ...[true, false]
+      .map((live) => replayedStream(tenant.name, live))
+      .filter((stream) => input.observed.mesh.has(stream)),
   ];
 }
 

@@ -31,6 +31,8 @@ export interface ReconcilerOptions {
   readonly strangers: () => Promise<PlanInput["strangers"]>;
   readonly silent: (observed: Observed) => PlanInput["silent"];
   readonly versionOf: (plan: ExportPlan) => string;
+  /** Replays that have not ended; `undefined`: not known yet. */
+  readonly replays?: () => PlanInput["replays"];
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
   /** After each step that was made. */
   readonly applied?: (step: StepReport) => void;
@@ -174,6 +176,7 @@ export class Reconciler implements AsyncDisposable {
       silent: this.#options.silent(observed),
       views: this.#options.context.views.running(),
       versionOf: this.#options.versionOf,
+      replays: this.#options.replays?.(),
       changedAt: (one) =>
         this.#options.state.get({ type: "export", tenant: one.tenant.name, name: one.policy.name })
           ?.changedAt ?? new Date(0).toISOString(),

@@ -37,6 +37,9 @@ export interface OutRoute {
   readonly hold: string | null;
 }
 
+/** An offer of a route itself. */
+export type RouteOffer = Offer & { readonly kind: "native" | "view" };
+
 /** The flow of one import: what the peer offers and we accept. */
 export interface InRoute {
   readonly tenant: DesiredTenant;
@@ -44,12 +47,14 @@ export interface InRoute {
   readonly peer: string;
   readonly origin: string;
   /** The stream of ours that receives the events; the mirror's name for mirrors. */
-  readonly offer: Offer | null;
+  readonly offer: RouteOffer | null;
+  /** The replays that the peer offers and the import takes. */
+  readonly replays?: readonly Offer[];
   readonly why: string | null;
 }
 
 /** Where a policy with this origin reads: our own events, or those of another site that we pass on. */
-function sourceStream(tenant: DesiredTenant, site: string, origin: string): string {
+export function sourceStream(tenant: DesiredTenant, site: string, origin: string): string {
   if (origin === site) return outStream(tenant.name);
   const through = tenant.imports.find((policy) => (policy.origin ?? policy.from) === origin);
   return inStream(tenant.name, through?.live ?? true);
@@ -167,6 +172,7 @@ export function acceptedOf(state: DesiredState, peer: string): Accepted[] {
         origin: policy.origin ?? peer,
         subjects: policy.subjects,
         mirror: policy.mirror ?? false,
+        ...(policy.replay === true && policy.mirror !== true ? { replay: true as const } : {}),
       })),
   );
 }
@@ -177,14 +183,17 @@ export function planInRoutes(state: DesiredState, peers: Peers): InRoute[] {
     tenant.imports.map((policy) => {
       const origin = policy.origin ?? policy.from;
       const offered = peers.get(policy.from)?.offered ?? null;
-      const offer = offered?.find((one) => one.tenant === tenant.name && one.origin === origin) ?? null;
+      const mine = offered?.filter((one) => one.tenant === tenant.name && one.origin === origin) ?? [];
+      const offer = mine.find((one): one is RouteOffer => one.kind !== "replay") ?? null;
+      const takes = policy.replay === true && policy.mirror !== true;
+      const replays = takes ? mine.filter((one) => one.kind === "replay") : [];
       const why =
         offered === null
           ? `${policy.from} has not said yet what it offers`
           : offer === null
             ? `${policy.from} exports nothing of ${tenant.name} to us`
             : null;
-      return { tenant, policy, peer: policy.from, origin, offer, why };
+      return { tenant, policy, peer: policy.from, origin, offer, replays, why };
     }),
   );
 }

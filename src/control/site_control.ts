@@ -9,6 +9,7 @@ import { type LintReport, lintReport } from "../model/finding.ts";
 import type { KeyInfo, KeyKind, PolicyKeys } from "../model/keys.ts";
 import type { LinkMode } from "../model/links.ts";
 import { siteApiPrefix, siteApiReset, tenantAccount } from "../model/names.ts";
+import type { Replay } from "../model/replay.ts";
 import type { ExportPolicy } from "../model/schema/policy.ts";
 import type { Peer, SiteFile } from "../model/schema/site.ts";
 import type { ShadowNumbers } from "../model/shadow.ts";
@@ -51,6 +52,8 @@ import { offersTo } from "./offers.ts";
 import { Peering } from "./peering.ts";
 import type { Plan } from "./plan.ts";
 import { type Planned, Reconciler } from "./reconcile.ts";
+import { type ReplayApi, Replays, type ReplayWork } from "./replay_api.ts";
+import { ReplaySources, type SourceOfReplay } from "./replay_source.ts";
 import { acceptedOf, type ExportPlan, planExports, planInRoutes } from "./routes.ts";
 import { Shadows } from "./shadows.ts";
 import { SilentSources } from "./silent_sources.ts";
@@ -101,7 +104,15 @@ export interface SiteControlOptions {
   readonly trust: LinkTrust;
   /** Opens the erasures, which ask the peers. */
   readonly erasures: (ask: ErasuresOptions["ask"]) => Promise<Erasures>;
+  /** Opens the replays, whose events the policies of now decide. */
+  readonly replays: (parts: ReplayParts) => Promise<ReplayWork>;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
+}
+
+/** What replays need of the control plane. */
+export interface ReplayParts {
+  readonly source: (replay: Replay) => Promise<SourceOfReplay>;
+  readonly changed: () => void;
 }
 
 export class SiteControl implements Control, AsyncDisposable {
@@ -118,6 +129,7 @@ export class SiteControl implements Control, AsyncDisposable {
   readonly #expiry: UserExpiry;
   readonly #alarmWatch: AlarmWatch;
   #erasures: Erasures | null = null;
+  readonly #replays: Replays;
   /** What each peer was offered last, as text. */
   readonly #offered = new Map<string, string>();
 
@@ -125,6 +137,7 @@ export class SiteControl implements Control, AsyncDisposable {
     const { site, nc, key, mesh, views, log } = options;
     this.#options = options;
     this.state = options.state;
+    this.#replays = new Replays(mesh, () => this.#desired());
     this.#peering = new Peering(nc, key, {
       site,
       peers: () => this.#desired().peers,
@@ -158,6 +171,7 @@ export class SiteControl implements Control, AsyncDisposable {
       silent: (observed) => this.#silent.find(observed.mesh, (api) => this.#reachable(api)),
       strangers: () => options.server.strangers(this.#desired()),
       versionOf: options.versionOf,
+      replays: () => this.#replays.wanted(),
       log,
       applied: (step) => this.#tellStep(step),
       context: {
@@ -220,6 +234,21 @@ export class SiteControl implements Control, AsyncDisposable {
     this.#erasures = await this.#options.erasures((peer, body) =>
       this.#peering.ask(peer, "erase", body, ERASE_AT_PEER_MS),
     );
+  }
+
+  /** Goes on with replays that have not ended. Before the first pass, which makes and removes their streams. */
+  async openReplays(): Promise<void> {
+    const sources = new ReplaySources(
+      () => this.#desired(),
+      async (tenant, policy) =>
+        this.#compileOptions(tenant, policy, await this.#options.tenantKeys.load(tenant)),
+    );
+    const source = (replay: Replay) => sources.of(replay);
+    this.#replays.open(await this.#options.replays({ source, changed: () => this.#reconciler.trigger() }));
+  }
+
+  get replays(): ReplayApi {
+    return this.#replays;
   }
 
   get erasures(): Erasures {
@@ -425,6 +454,7 @@ export class SiteControl implements Control, AsyncDisposable {
     this.#expiry[Symbol.dispose]();
     await this.#alarmWatch[Symbol.asyncDispose]();
     await this.#erasures?.[Symbol.asyncDispose]();
+    await this.#replays[Symbol.asyncDispose]();
     await this.#shadows[Symbol.asyncDispose]();
     await this.#reconciler[Symbol.asyncDispose]();
     await this.#peering[Symbol.asyncDispose]();

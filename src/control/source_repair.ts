@@ -6,7 +6,7 @@
  */
 import type { JetStreamManager, StreamConfig, StreamSource } from "@nats-io/jetstream";
 import type { DesiredState, DesiredTenant } from "../model/desired.ts";
-import { inStream, LOG_CONSUMER, logStream, outStream } from "../model/names.ts";
+import { LOG_CONSUMER, logStream, outStream, remoteStreams } from "../model/names.ts";
 import { unlessGone } from "../nats/jetstream_errors.ts";
 import { sleep } from "../nats/wait.ts";
 import { sourceKey } from "./differences.ts";
@@ -47,7 +47,7 @@ export interface RepairContext {
  */
 export async function detachSources(context: RepairContext, state: DesiredState): Promise<void> {
   for (const tenant of state.tenants) {
-    for (const live of [true, false]) await detachIncoming(context, inStream(tenant.name, live));
+    for (const stream of remoteStreams(tenant.name)) await detachIncoming(context, stream);
     if (tenant.log) await detachLog(context, tenant);
   }
 }
@@ -84,7 +84,7 @@ async function detachLog(context: RepairContext, tenant: DesiredTenant): Promise
   if (config === null) return;
   if ((config.sources ?? []).length > 0) await manager.streams.update(name, { ...config, sources: [] });
   const origins = new Set(tenant.imports.map((policy) => policy.origin ?? policy.from));
-  const remote = [inStream(tenant.name, true), inStream(tenant.name, false)];
+  const remote = remoteStreams(tenant.name);
   for (const stream of [outStream(tenant.name), ...remote]) {
     const of = remote.includes(stream) ? [...origins] : [context.site];
     if (!(await hasConsumer(context.mesh, stream))) continue;

@@ -51,6 +51,18 @@ export const inStream = (tenant: string, live: boolean): string =>
 export const viewStream = (tenant: string, policy: string): string => `view_${tenant}_${policy}`;
 export const mirrorStream = (tenant: string, peer: string): string => `mirror_${tenant}_${peer}`;
 export const dlqStream = (tenant: string): string => `dlq_${tenant}`;
+/** What one replay has decided and its peer, or the site's own subscribers, have not taken yet. `id` is a name. */
+export const replayStream = (tenant: string, id: string): string => `replay_${tenant}_${id}`;
+/** Events that peers have replayed: apart from {@link inStream}, so that nothing passes them on as new ones. */
+export const replayedStream = (tenant: string, live: boolean): string =>
+  live ? `replayed_${tenant}` : `replayed-quiet_${tenant}`;
+/** All streams of events that come from peers. */
+export const remoteStreams = (tenant: string): readonly string[] => [
+  inStream(tenant, true),
+  inStream(tenant, false),
+  replayedStream(tenant, true),
+  replayedStream(tenant, false),
+];
 /** The tenant's log, a stream of its own account. */
 export const logStream = (tenant: string): string => tenant;
 export const STATE_BUCKET = "leafmesh_state";
@@ -58,8 +70,12 @@ export const STATE_BUCKET = "leafmesh_state";
 export const AUDIT_STREAM = "leafmesh_audit";
 export const AUDIT_SUBJECT = "AUDIT.record";
 
+/** Streams that a tenant has one of. */
+const TENANT_STREAMS = ["out", "in", "quiet", "dlq", "replayed", "replayed-quiet"] as const;
+
 export type StreamName =
-  | { readonly type: "out" | "in" | "quiet" | "dlq"; readonly tenant: string }
+  | { readonly type: (typeof TENANT_STREAMS)[number]; readonly tenant: string }
+  | { readonly type: "replay"; readonly tenant: string; readonly id: string }
   | { readonly type: "view"; readonly tenant: string; readonly policy: string }
   | { readonly type: "mirror"; readonly tenant: string; readonly peer: string };
 
@@ -68,11 +84,13 @@ export function parseStreamName(name: string): StreamName | null {
   const [type, tenant, third, ...rest] = name.split("_");
   if (tenant === undefined || rest.length > 0 || !NAME.test(tenant)) return null;
   if (third === undefined) {
-    return type === "out" || type === "in" || type === "quiet" || type === "dlq" ? { type, tenant } : null;
+    const found = TENANT_STREAMS.find((one) => one === type);
+    return found === undefined ? null : { type: found, tenant };
   }
   if (!NAME.test(third)) return null;
   if (type === "view") return { type, tenant, policy: third };
   if (type === "mirror") return { type, tenant, peer: third };
+  if (type === "replay") return { type, tenant, id: third };
   return null;
 }
 
@@ -117,6 +135,16 @@ export const tenantSubjects = (tenant: string): string => `${tenant}.>`;
 /** Where a view keeps an event: `<site>~<policy>.<tenant>.<rest>`. */
 export const viewSubject = (site: string, policy: string, tenantSubject: string): string =>
   `${site}~${policy}.${tenantSubject}`;
+/** Where a replay keeps an event: no policy's name begins with `~`. */
+export const replaySubject = (site: string, id: string, tenantSubject: string): string =>
+  viewSubject(site, `~${id}`, tenantSubject);
+/** Where MESH publishes what is replayed to the site's own subscribers of a tenant, who hear it as `<tenant>.replay.>`. */
+export const localReplaySubjects = (tenant: string): string => `mesh.replay.${tenant}.>`;
+/** One local replay's part of them: `rest` are tokens behind the tenant. */
+export const localReplaySubject = (tenant: string, name: string, rest: string): string =>
+  `mesh.replay.${tenant}.${name}.${rest}`;
+/** The same as its subscribers hear it. */
+export const heardReplaySubject = (tenant: string, rest: string): string => `${tenant}.replay.${rest}`;
 export const dlqSubject = (tenantSubject: string): string => `dlq.${tenantSubject}`;
 export const dlqSubjects = (tenant: string): string => `dlq.${tenant}.>`;
 
@@ -179,6 +207,8 @@ export function erasedPosition(
 export const POLICY_HEADER = "Leafmesh-Policy";
 /** Only on an event of a view that was a dead letter: its sequence in the dead-letter stream. */
 export const REDRIVEN_HEADER = "Leafmesh-Redriven";
+/** Only on an event that was replayed: the id of the replay. */
+export const REPLAY_HEADER = "Leafmesh-Replay";
 /** Headers of a dead letter. */
 export const DLQ_HEADERS = {
   reason: "Leafmesh-Dlq-Reason",
@@ -218,6 +248,8 @@ export const stateKey = {
   accepted: (peer: string) => `accepted.${peer}`,
   /** The dead letters that are on their way into a view. */
   redrive: (tenant: string, policy: string) => `redrive.${tenant}.${policy}`,
+  /** A replay; `id` may be `*`. */
+  replay: (id: string) => `replay.${id}`,
   /** An erasure, ours or one that a peer has asked for. */
   erasure: (id: string) => `erasure.${id}`,
 } as const;

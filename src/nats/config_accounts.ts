@@ -6,14 +6,16 @@ import type { DesiredState, DesiredTenant } from "../model/desired.ts";
 import {
   deliverSubject,
   flowControlSubject,
-  inStream,
+  heardReplaySubject,
   joinAccount,
   LOG_API_PREFIX,
   LOG_CONSUMER,
   linkAccount,
+  localReplaySubjects,
   logDeliverSubject,
   MESH_ACCOUNT,
   outStream,
+  remoteStreams,
   rpcSubject,
   SYSTEM_ACCOUNT,
   siteApiReset,
@@ -124,7 +126,7 @@ function tenantCrossings(site: string, desired: DesiredTenant): Crossing[] {
   const tenant = desired.name;
   const account = tenantAccount(tenant);
   const toTenant = { from: MESH_ACCOUNT, to: account };
-  const halves = desired.log ? [outStream(tenant), inStream(tenant, true), inStream(tenant, false)] : [];
+  const halves = desired.log ? [outStream(tenant), ...remoteStreams(tenant)] : [];
   return [
     // Publishes reach the stream out_<tenant>, and its PubAck comes back to the app.
     {
@@ -135,6 +137,13 @@ function tenantCrossings(site: string, desired: DesiredTenant): Crossing[] {
     },
     // Remote events, republished by in_<tenant>.
     ...heardSubjects(desired).map((subject): Crossing => ({ type: "stream", ...toTenant, subject })),
+    // What this site replays to its own subscribers. It is no publish of the tenant's: nothing stores or exports it.
+    {
+      type: "stream",
+      ...toTenant,
+      subject: localReplaySubjects(tenant),
+      as: heardReplaySubject(tenant, ">"),
+    },
     // The log sources from the tenant's own streams through their consumers for it, and from no others.
     ...halves.flatMap((stream): Crossing[] => [
       {

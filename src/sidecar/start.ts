@@ -16,6 +16,7 @@ import { desiredOfFile } from "../control/state_documents.ts";
 import { KvStateStore } from "../control/state_store.ts";
 import { scanEvents } from "../flow/event_scan.ts";
 import { RedriveJobs } from "../flow/redrive_jobs.ts";
+import { ReplayJobs } from "../flow/replay_jobs.ts";
 import { ViewWorkers } from "../flow/view_runner.ts";
 import { LeafmeshError } from "../model/errors.ts";
 import { linkMode } from "../model/links.ts";
@@ -253,6 +254,19 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
           now: () => new Date(),
           log: (level, message) => log(level, "erasure", message),
         }),
+      replays: (parts) =>
+        ReplayJobs.open({
+          ...parts,
+          nc,
+          js,
+          jsm: mesh,
+          scan: (request) => scanEvents({ nc, jsm: mesh, ...request }),
+          ended: ({ id, tenant, state, target, forwarded, dropped, quarantined, why }) => {
+            const after = { id, state, target, forwarded, dropped, quarantined, why };
+            audit.event("replay.ended", `tenant ${tenant}`, { after }).catch(() => undefined);
+          },
+          log: (level, message) => log(level, "replay", message),
+        }),
       log: (level, message) => log(level, "control", message),
     }),
   );
@@ -267,6 +281,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   };
   // What an older copy of the store lacks, and what a full disk did not take, is asked for again before anything new comes.
   if (server.quiet) await control.restartServer(async () => {});
+  await control.openReplays();
   store = server.watchStore((restart) =>
     settings.cluster === undefined ? control.restartServer(restart) : restart(),
   );

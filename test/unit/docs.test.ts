@@ -39,6 +39,7 @@ const FILES = [
   "docs/alarms.md",
   "docs/audit.md",
   "docs/erasure.md",
+  "docs/replay.md",
   "docs/secrets.md",
   "docs/configuration.md",
   "docs/users.md",

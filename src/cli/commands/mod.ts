@@ -14,6 +14,14 @@ import { PEER_ADD, PEER_LIST, PEER_REMOVE, PEER_TRUST } from "./peer.ts";
 import { PEER_INVITATIONS, PEER_INVITE, PEER_JOIN, PEER_REVOKE, PEER_UNINVITE } from "./peer_join.ts";
 import { POLICY_DIFF, SHADOW_CLEAR, SHADOW_SET, SHADOW_SHOW } from "./policy_diff.ts";
 import { POLICY_TEST } from "./policy_test.ts";
+import {
+  REPLAY_CANCEL,
+  REPLAY_LIST,
+  REPLAY_PAUSE,
+  REPLAY_RESUME,
+  REPLAY_SHOW,
+  REPLAY_START,
+} from "./replay.ts";
 import { SCHEMA_ADD, SCHEMA_CHECK, SCHEMA_LIST, SCHEMA_REMOVE, SCHEMA_SHOW } from "./schema.ts";
 import { LINT, UP, VERSION } from "./sidecar.ts";
 import { LINKS, STATUS } from "./status.ts";
@@ -73,6 +81,12 @@ export const COMMANDS: readonly Command[] = [
   DLQ_SHOW,
   DLQ_DROP,
   DLQ_REDRIVE,
+  REPLAY_START,
+  REPLAY_LIST,
+  REPLAY_SHOW,
+  REPLAY_PAUSE,
+  REPLAY_RESUME,
+  REPLAY_CANCEL,
   ERASE,
   ERASURE_LIST,
   AUDIT_LIST,

@@ -12,7 +12,9 @@ import {
   mirrorStream,
   outStream,
   POSITION_HEADER,
+  parseStreamName,
   REDRIVEN_HEADER,
+  replayedStream,
   storedSubject,
   tenantAccount,
   tenantSubjects,
@@ -116,6 +118,31 @@ export class SiteCopies {
         });
       }
     }
+    return [...found, ...(await this.#replayed(peer, tenant, origin, copies, until))];
+  }
+
+  /** What a peer has replayed of its events: each says by its position which one it is. */
+  async #replayed(
+    peer: string,
+    tenant: string,
+    origin: string,
+    copies: readonly ErasedCopy[],
+    until: Date,
+  ): Promise<HeldEvent[]> {
+    const positions = new Set(copies.filter(({ by }) => by === "sequence").map(({ sequence }) => sequence));
+    const hash = apiHash(peer);
+    const found: HeldEvent[] = [];
+    for (const stream of [replayedStream(tenant, true), replayedStream(tenant, false)]) {
+      if ((await this.#epoch(stream)) === null) continue;
+      for await (const message of readSubject(
+        this.#mesh(stream),
+        storedSubject(origin, tenantSubjects(tenant)),
+      )) {
+        if (sourceOf(message)?.api !== hash || message.time > until) continue;
+        if (!positions.has(Number(message.header.get(POSITION_HEADER)))) continue;
+        found.push({ stream, sequence: message.seq, ids: [] });
+      }
+    }
     return found;
   }
 
@@ -173,11 +200,14 @@ export class SiteCopies {
     for (const plan of this.plans(tenant, origin)) {
       if (!plan.policy.to.includes(peer)) continue;
       // Before a view there may have been a native route.
-      streams.set(plan.source, "sequence");
-      if (plan.stream !== plan.source) streams.set(plan.stream, "position");
+      const { source } = plan;
+      streams.set(source, "sequence");
+      if (plan.stream !== source) streams.set(plan.stream, "position");
     }
     return [...streams].flatMap(([stream, by]) =>
-      events.map(({ sequence, ids }) => ({ stream, by, sequence, ids: by === "position" ? [...ids] : [] })),
+      events
+        .filter(isFirst)
+        .map(({ sequence, ids }) => ({ stream, by, sequence, ids: by === "position" ? [...ids] : [] })),
     );
   }
 
@@ -244,7 +274,7 @@ export class SiteCopies {
     erased: Map<string, number>,
     dryRun: boolean,
   ): Promise<void> {
-    const positions = new Set(events.map(({ sequence }) => String(sequence)));
+    const positions = new Set(events.filter(isFirst).map(({ sequence }) => String(sequence)));
     const place = this.#mesh(dlqStream(tenant));
     for await (const message of readSubject(place, dlqSubject(tenantSubjects(tenant)))) {
       const { header } = message;
@@ -283,6 +313,11 @@ export class SiteCopies {
   ): Promise<void> {
     if (dryRun || (await eraseMessage(place, sequence))) erased.set(name, (erased.get(name) ?? 0) + 1);
   }
+}
+
+/** Whether policies read it: what was replayed to this site goes no further, and its sequences are those of no policy. */
+function isFirst({ stream }: HeldEvent): boolean {
+  return !parseStreamName(stream)?.type.startsWith("replayed");
 }
 
 function meant(message: StoredMsg, { id, sequence, sinceMs, untilMs }: ErasureRequest): boolean {

@@ -167,6 +167,10 @@ export const ImportPolicy = z
     mirror: z.boolean().optional().meta({
       description: "Keep instead an exact read-only copy of what the peer exports, with the same sequences",
     }),
+    replay: z.boolean().optional().meta({
+      description:
+        "Take what the peer replays, too: events that were sent before, marked by a header (default false)",
+    }),
   })
   .meta({ id: "ImportPolicy" });
 export type ImportPolicy = z.infer<typeof ImportPolicy>;

@@ -22,6 +22,11 @@ const EXPECTED: Readonly<Record<string, string>> = {
   startErasure: "ot",
   listErasures: "otva",
   getErasure: "otva",
+  startReplay: "ot",
+  listReplays: "otva",
+  getReplay: "otva",
+  changeReplay: "ot",
+  cancelReplay: "ot",
   listAudit: "oa",
   exportAudit: "oa",
   getSite: "otxva",
@@ -95,6 +100,7 @@ const PARAMS: Readonly<Record<string, string>> = {
   kind: "pseudonym",
   id: "0123456789ab",
   erasure: "e1",
+  replay: "r1",
   invitation: "9f86d081884c7d65",
 };
 

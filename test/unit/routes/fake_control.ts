@@ -26,6 +26,7 @@ import type { Alarm } from "../../../src/model/alarms.ts";
 import type { ErasureReport, ErasureRequest } from "../../../src/model/erasure.ts";
 import { LeafmeshError } from "../../../src/model/errors.ts";
 import type { RedriveReport } from "../../../src/model/redrive.ts";
+import type { ReplayReport } from "../../../src/model/replay.ts";
 import { diffReport, shadowReport } from "./compared.ts";
 
 const LETTER = {
@@ -205,6 +206,40 @@ function erasure(
   };
 }
 
+function replay(tenant: string): ReplayReport {
+  return {
+    id: "r1",
+    tenant,
+    target: { type: "peer", peer: "tokyo", policy: "eu-orders" },
+    origin: "berlin",
+    from: 1,
+    until: 10,
+    subjects: null,
+    rate: 500,
+    dryRun: false,
+    startedAt: "2026-01-02T03:04:05Z",
+    endedAt: null,
+    state: "running",
+    why: null,
+    stream: "out_acme",
+    position: 4,
+    missing: 0,
+    looked: 4,
+    forwarded: 3,
+    dropped: 0,
+    quarantined: 1,
+    samples: [
+      {
+        sequence: 4,
+        subject: "acme.orders.new",
+        outcome: "quarantine",
+        reason: "payload_not_json",
+        error: "Payload is not JSON: 'secret'",
+      },
+    ],
+  };
+}
+
 export const CHANGED_AT = "2026-01-02T03:04:05.678Z";
 export const SITE_KEY = "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4";
 
@@ -370,6 +405,18 @@ export function createFakeControl(): FakeControl {
       start: async (tenant, request) => {
         calls.push(`erase ${JSON.stringify(request)}`);
         return erasure(tenant, request);
+      },
+    },
+    replays: {
+      list: (tenant) => [replay(tenant)],
+      get: async (tenant) => replay(tenant),
+      start: async (tenant, request) => {
+        calls.push(`replay ${JSON.stringify(request)}`);
+        return replay(tenant);
+      },
+      change: async (tenant, id, asked) => {
+        calls.push(`replay ${id} ${JSON.stringify(asked)}`);
+        return replay(tenant);
       },
     },
     ready: async () => ({ ready: fake.isReady, reasons: fake.isReady ? [] : ["nats-server is down"] }),
