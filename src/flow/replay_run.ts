@@ -51,7 +51,7 @@ export async function runReplay(run: ReplayRun): Promise<void> {
       retryMs = RETRY_MS;
     } catch (error) {
       if (run.signal.aborted) return;
-      const gone =
+      const over =
         error instanceof LeafmeshError && (error.code === "not_found" || error.code === "conflict");
       if (over) return await end(run, "failed", errorText(error));
       await note(run, "waiting", isGone(error) ? "its stream is being made" : errorText(error));
