@@ -40,6 +40,8 @@ const FILES = [
   "docs/audit.md",
   "docs/erasure.md",
   "docs/replay.md",
+  "docs/runbook.md",
+  "docs/backup.md",
   "docs/secrets.md",
   "docs/configuration.md",
   "docs/users.md",
@@ -87,6 +89,20 @@ const commandLines = [
     span.startsWith("leafmesh ") ? [{ file, line: span.slice("leafmesh ".length) }] : [],
   ),
 ];
+
+describe("docs/runbook.md", () => {
+  const sections = read("docs/runbook.md").split(/^## /m).slice(1);
+
+  test("has one section for each alarm, and no other", () => {
+    const named = sections.map((section) => /^`([a-z-]+)`\n/.exec(section)?.[1] ?? section);
+    expect(named.toSorted()).toEqual(Object.keys(ALARMS).toSorted());
+  });
+
+  test.each(sections)("says what to see, to do, and what is lost: %.30s", (section) => {
+    for (const part of ["Means", "See", "Do", "If nothing is done"])
+      expect(section).toContain(`**${part}.** `);
+  });
+});
 
 describe("the documents", () => {
   test("name files that exist", () => {

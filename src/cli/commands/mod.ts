@@ -3,6 +3,7 @@ import type { Command } from "../command.ts";
 import { ALARM_LIST } from "./alarms.ts";
 import { APPLY, PLAN } from "./apply.ts";
 import { AUDIT_EXPORT, AUDIT_LIST, AUDIT_VERIFY } from "./audit.ts";
+import { BACKUP, RESTORE } from "./backup.ts";
 import { CA_SHOW } from "./ca.ts";
 import { DLQ_DROP, DLQ_LIST, DLQ_REDRIVE, DLQ_SHOW } from "./dlq.ts";
 import { ERASE, ERASURE_LIST } from "./erase.ts";
@@ -89,6 +90,8 @@ export const COMMANDS: readonly Command[] = [
   REPLAY_CANCEL,
   ERASE,
   ERASURE_LIST,
+  BACKUP,
+  RESTORE,
   AUDIT_LIST,
   AUDIT_EXPORT,
   AUDIT_VERIFY,

@@ -10,8 +10,8 @@ export const REPLAY_START: Command = {
   args: ["<tenant>"],
   about: "sends stored events again, as the policy of now decides them, with a mark",
   details:
-    "To a peer: beside the route, where the peer's import says 'replay: true'. With --local this site's own subscribers " +
-    "hear them as <tenant>.replay.<name>.<rest>. Each carries the header Leafmesh-Replay. See docs/replay.md.",
+    "To a peer: beside the route, where the peer's import says 'replay: true'.\nWith --local this site's own subscribers " +
+    "hear them as <tenant>.replay.<name>.<rest>.\nEach carries the header Leafmesh-Replay. See docs/replay.md.",
   flags: {
     to: { value: "PEER", about: "the peer that is to have them" },
     policy: { value: "EXPORT", about: "which export, where several go to the peer" },

@@ -35,6 +35,15 @@ export interface Outcome {
   readonly json: () => unknown;
 }
 
+const BACKED_UP = {
+  site: "berlin",
+  createdAt: "2026-01-02T03:04:05Z",
+  version: "0.1.0",
+  files: 3,
+  bytes: 7,
+  keys: false,
+};
+
 export function createWorld(): World {
   const api = testApi();
   const files = new Map([["leafmesh-data/berlin/keys/api.token", `${TOKEN}\n`]]);
@@ -52,6 +61,8 @@ export function createWorld(): World {
       runSidecar: async () => 0,
       lintFiles: () => ({ files: [], findings: [], errors: 0, warnings: 0 }),
       testPolicies: async () => [],
+      backupSite: async () => BACKED_UP,
+      restoreSite: async () => BACKED_UP,
     },
     answer: null,
     fetch: async (url, init) => {
