@@ -10,7 +10,7 @@ const FILE_FLAG = {
 export const BACKUP: Command = {
   name: "backup",
   args: ["<file>"],
-  about: "writes a site that is stopped into a file: state, events, consumers, audit trail",
+  about: "writes a stopped site into a file: state, events, positions, audit trail",
   details: "Name its data folder with --data. Keys are left out but with --keys. See docs/backup.md.",
   flags: { keys: { about: "with its keys, encrypted by a passphrase" }, ...FILE_FLAG },
   run: async (call) => {
