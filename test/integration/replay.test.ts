@@ -70,10 +70,13 @@ async function stored(stream: string, id: string): Promise<string[]> {
 
 test("a range goes to a peer of a native route, marked, once and in order, over a SIGKILL", async () => {
   const js = jetstream(await berlin().app("acme"));
-  for (let n = 1; n <= 600; n++) {
-    const subject = n % 2 === 0 ? "acme.private.x" : "acme.orders.x";
-    await js.publish(subject, `${n}`, n === 101 ? { msgID: "order-101" } : {});
-  }
+  await Promise.all(
+    Array.from({ length: 600 }, (_, at) => {
+      const n = at + 1;
+      const subject = n % 2 === 0 ? "acme.private.x" : "acme.orders.x";
+      return js.publish(subject, `${n}`, n === 101 ? { msgID: "order-101" } : {});
+    }),
+  );
   const far = await austin().app("acme");
   const heard: string[] = [];
   far.subscribe("acme.orders.>", {
@@ -83,7 +86,7 @@ test("a range goes to a peer of a native route, marked, once and in order, over 
     },
   });
   await far.flush();
-  const { id } = await start("acme", { to: { peer: "austin" }, from: 101, until: 500, rate: 100 });
+  const { id } = await start("acme", { to: { peer: "austin" }, from: 101, until: 500, rate: 150 });
   await waitFor(async () => (await show("acme", id)).forwarded > 20, { deadlineMs: 30_000 });
   await berlin().end("SIGKILL");
   await berlin().start();
