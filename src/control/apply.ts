@@ -4,15 +4,17 @@ import { errorText, LeafmeshError } from "../model/errors.ts";
 import { logStream, remoteStreams } from "../model/names.ts";
 import { unlessGone } from "../nats/jetstream_errors.ts";
 import type { ConsumerSpec, StreamAccount, StreamSpec } from "./assets.ts";
+import { FOREVER, pauseConsumer } from "./hold_consumer.ts";
 import { VIEW_AFTER } from "./observe.ts";
 import { noteVersion, positionAt, sequenceAfter, sequenceAt, sequenceOfVersion } from "./position.ts";
+import { type HeldAt, heldAt, noteHeld } from "./rollback/held.ts";
+import { type PeerAhead, placeRoute } from "./rollback/place.ts";
+import type { RewindAsk } from "./rollback/rewind.ts";
 import type { ExportPlan } from "./routes.ts";
 import { goOnAfter } from "./source_position.ts";
 import type { OldRoute, Start, Step } from "./step.ts";
-import { CUT, restToTake, switchPosition } from "./switch.ts";
-
-/** A consumer that must not deliver is paused until then: until it is resumed. */
-export const FOREVER = new Date("2200-01-01T00:00:00Z");
+import { restToTake, switchPosition } from "./switch.ts";
+import { Waiting } from "./waiting.ts";
 
 /** A policy that was written less than this ago is one that its peers have nothing of yet. */
 const FRESH_POLICY_MS = 60_000;
@@ -32,6 +34,8 @@ export interface PeerPosition {
   /** The peer still sources from the stream. */
   readonly attached: boolean;
   readonly sequence: number;
+  /** Of the last event of that origin which the peer has: its position in the stream that it was published to. */
+  readonly position?: number | undefined;
 }
 
 export interface ApplyContext {
@@ -50,13 +54,18 @@ export interface ApplyContext {
    * stream. @throws when the peer's server does not do it.
    */
   readonly resetSource: (peer: string, stream: string, sequence: number | null) => Promise<string>;
+  /** Sets where a consumer of MESH goes on. @throws {LeafmeshError} when the server refuses it */
+  readonly resetHere: (stream: string, consumer: string, sequence: number) => Promise<unknown>;
+  /** Has a peer take a source back. @throws when it cannot be asked, or does not do it */
+  readonly rewindPeer: (peer: string, ask: RewindAsk) => Promise<unknown>;
+  /** The sequence that a stream begins with that is made. */
+  readonly firstSequence: (stream: string) => number;
+  /** Where a stream ended when its server started with an older copy of it; `null`: it did not. */
+  readonly setback: (stream: string) => HeldAt | null;
+  /** A peer has events of ours that our store has lost. */
+  readonly peerAhead: (found: PeerAhead) => void;
   /** Tells a peer that what we offer has changed. */
   readonly poke: (peer: string) => void;
-}
-
-/** A step that cannot be done yet: it is tried again, and nothing is wrong. */
-export class Waiting extends Error {
-  override readonly name = "Waiting";
 }
 
 /** Runs one step. @throws {Waiting} when it must wait for a peer; any other error is a failure. */
@@ -64,7 +73,7 @@ export async function applyStep(context: ApplyContext, step: Step): Promise<void
   const { mesh } = context;
   switch (step.type) {
     case "create-stream":
-      await (await jsm(context, step.account)).streams.add(step.spec as StreamConfig);
+      await (await jsm(context, step.account)).streams.add(streamMade(context, step));
       return;
     case "update-stream":
       await updateStream(await jsm(context, step.account), step.spec);
@@ -73,6 +82,14 @@ export async function applyStep(context: ApplyContext, step: Step): Promise<void
       await unlessGone((await jsm(context, step.account)).streams.delete(step.stream), null);
       return;
     case "create-consumer": {
+      const back = context.setback(step.stream);
+      if (back !== null) {
+        // Made after the copy was taken that the store is of: what the peer has of it is not known here.
+        const begin = await beginAfter(mesh, step.stream, step.start);
+        await addConsumer(mesh, step.stream, step.spec, Math.min(begin, back.last), true);
+        await noteHeld(mesh, step.stream, step.spec.durable_name, back);
+        return;
+      }
       const after = await startAfter(context, step.stream, step.start);
       await addConsumer(mesh, step.stream, step.spec, after, step.paused);
       if (step.start.type === "new") context.poke(step.start.route.peer);
@@ -86,6 +103,9 @@ export async function applyStep(context: ApplyContext, step: Step): Promise<void
       return;
     case "resume-consumer":
       await mesh.consumers.resume(step.stream, step.consumer);
+      return;
+    case "place-route":
+      await placeRoute(context, step.route);
       return;
     case "delete-consumer":
       await unlessGone(mesh.consumers.delete(step.stream, step.consumer), null);
@@ -137,6 +157,12 @@ export async function applyStep(context: ApplyContext, step: Step): Promise<void
       await switchRoute(context, step);
       return;
   }
+}
+
+/** A stream that was there before goes on behind its sequences: none means two events to a peer. */
+function streamMade(context: ApplyContext, { account, spec }: Extract<Step, { type: "create-stream" }>) {
+  const first = account.type === "mesh" && !spec.mirror ? context.firstSequence(spec.name) : 1;
+  return { ...spec, ...(first > 1 ? { first_seq: first } : {}) } as StreamConfig;
 }
 
 async function jsm(context: ApplyContext, account: StreamAccount): Promise<JetStreamManager> {
@@ -221,11 +247,9 @@ async function addConsumer(
  * peer that cannot be asked is waited for, unless the policy is so new that the peer cannot have anything yet.
  */
 async function startAfter(context: ApplyContext, stream: string, start: Start): Promise<number> {
-  if (start.type === "first")
-    return Math.max((await context.mesh.streams.info(stream)).state.first_seq - 1, 0);
+  const begin = await beginAfter(context.mesh, stream, start);
+  if (start.type === "first" || start.fresh) return begin;
   const { peer, export: plan } = start.route;
-  const begin = await beginOf(context.mesh, start);
-  if (start.fresh) return begin;
   try {
     const { sequence } = await context.peerPosition(peer, plan.tenant.name, stream);
     // A peer that has more than there is speaks of an earlier stream of this name.
@@ -236,6 +260,11 @@ async function startAfter(context: ApplyContext, stream: string, start: Start): 
     if (age < FRESH_POLICY_MS) return begin;
     throw new Waiting(`${peer} must say first how far it has stored ${stream}: ${errorText(error)}`);
   }
+}
+
+async function beginAfter(mesh: JetStreamManager, stream: string, start: Start): Promise<number> {
+  if (start.type === "new") return await beginOf(mesh, start);
+  return Math.max((await mesh.streams.info(stream)).state.first_seq - 1, 0);
 }
 
 /** The sequence after which a peer may have what the policy of now allows. */
@@ -250,20 +279,6 @@ async function beginOf(mesh: JetStreamManager, start: Extract<Start, { type: "ne
   if (after === null || decided === null)
     throw new Waiting(`view ${plan.stream} is not as far as its policy`);
   return Math.max(after, decided);
-}
-
-/**
- * Pauses a peer's consumer. Notes in its metadata how far the stream went while nothing was left to deliver: all up to
- * there has been considered, which is what a switch to another stream goes on from.
- */
-async function pauseConsumer(mesh: JetStreamManager, stream: string, name: string): Promise<void> {
-  const { state } = await mesh.streams.info(stream);
-  const { config, num_pending } = await mesh.consumers.info(stream, name);
-  const metadata = { ...config.metadata };
-  if (num_pending === 0) metadata[CUT] = String(state.last_seq);
-  else delete metadata[CUT];
-  await mesh.consumers.update(stream, name, { metadata } as Partial<ConsumerConfig> as ConsumerConfig);
-  await mesh.consumers.pause(stream, name, FOREVER);
 }
 
 /** Makes a view that begins where the first of the peers that move to it has got to. */
@@ -321,8 +336,18 @@ async function switchRoute(
   context.poke(route.peer);
   const peer = await ask();
   if (peer.attached) throw new Waiting(`${route.peer} still takes events from ${from.stream}`);
-  const position = await switchPosition(mesh, from, peer.sequence);
   const plan = route.export;
+  const held = heldAt((await mesh.consumers.info(from.stream, from.consumer)).config);
+  // The store may be older than the move: the peer may have been given events by the new stream before.
+  const position =
+    held === null || peer.position === undefined
+      ? await switchPosition(mesh, from, peer.sequence)
+      : Math.min(peer.position, held.source);
+  if (held !== null && (peer.position ?? 0) > held.source) {
+    const [first, last] = [held.source + 1, peer.position ?? 0];
+    const found = { tenant, peer: route.peer, stream: from.source, first, last, positions: null };
+    context.peerAhead({ ...found, after: position });
+  }
   const after = await sequenceAfter(mesh, plan, position);
   // Where the peer moves into a view that others have: what other rules than today's let them see is not for it.
   const decided = plan.stream === plan.source ? 0 : await sequenceOfVersion(mesh, plan, version);

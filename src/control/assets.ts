@@ -28,6 +28,7 @@ import {
 import type { TenantUser } from "../model/schema/user.ts";
 import { nanos, parseByteRate } from "../model/units.ts";
 import { VIEW_ORIGIN, VIEW_SOURCE } from "./observe.ts";
+import { type Rewound, rewoundTransforms } from "./rollback/rewound.ts";
 import type { ExportPlan, InRoute, OutRoute } from "./routes.ts";
 
 /** Account that holds a stream: the sidecar's own, or a tenant's. */
@@ -232,11 +233,16 @@ export function logSpec(tenant: DesiredTenant, streams: readonly string[]): Stre
  * cannot speak for another site or tenant. A subject of one or two tokens is kept as it was sent, and nothing reads it: what
  * is republished, logged or passed on has at least three, `<origin>.<tenant>.<rest>`.
  */
-export function importSource(site: string, route: InRoute, stream: string): StreamSource {
+export function importSource(
+  site: string,
+  route: InRoute,
+  stream: string,
+  rewound: Rewound | null = null,
+): StreamSource {
   const prefix = storedSubject(route.origin, route.tenant.name);
   return {
     ...peerSource(site, route.peer, stream),
-    subject_transforms: [{ src: "*.*.>", dest: `${prefix}.>` }],
+    subject_transforms: [{ src: "*.*.>", dest: `${prefix}.>` }, ...rewoundTransforms(rewound)],
   } as StreamSource;
 }
 

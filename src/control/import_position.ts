@@ -1,6 +1,6 @@
 /** How far this site has stored a stream of a peer: what the peer's own acknowledgement floor may lag behind. */
 import type { JetStreamManager } from "@nats-io/jetstream";
-import { mirrorStream, remoteStreams, siteApiPrefix } from "../model/names.ts";
+import { mirrorStream, parseStreamName, remoteStreams, siteApiPrefix } from "../model/names.ts";
 import type { PeerPosition } from "./apply.ts";
 import { type ObservedStreams, sourceReports } from "./observe.ts";
 import type { InRoute } from "./routes.ts";
@@ -18,34 +18,45 @@ export async function importPosition(
   if (mirror?.info.config.mirror?.name === ask.stream) {
     return { attached: true, sequence: mirror.info.state.last_seq };
   }
-  let sequence = 0;
   for (const [name, { info }] of streams) {
     const source = info.config.sources?.find((one) => one.external?.api === api && one.name === ask.stream);
     if (source === undefined) continue;
     const now = sourceReports(info).find((one) => one.name === ask.stream && one.external?.api === api);
-    return { attached: true, sequence: now?.seq ?? (await lastStored(mesh, name, ask, imports)) };
+    const stored = await lastStored(mesh, name, ask, imports);
+    return { attached: true, ...stored, sequence: now?.seq ?? stored.sequence };
   }
+  let stored: Stored = { sequence: 0 };
   for (const name of remoteStreams(ask.tenant)) {
-    if (!streams.has(name)) continue;
-    sequence = Math.max(sequence, await lastStored(mesh, name, ask, imports));
+    if (streams.has(name)) stored = further(stored, await lastStored(mesh, name, ask, imports));
   }
-  return { attached: false, sequence };
+  return { attached: false, ...stored };
 }
 
-/** Sequence, in the peer's stream, of the last message that came from it; 0 when there is none any more. */
+type Stored = Omit<PeerPosition, "attached">;
+
+/** The further one; where nothing is of that stream any more, what is known of its only origin. */
+function further(left: Stored, right: Stored): Stored {
+  if (left.sequence !== right.sequence) return left.sequence > right.sequence ? left : right;
+  if (left.position !== undefined && right.position !== undefined) return { sequence: left.sequence };
+  return left.position === undefined ? right : left;
+}
+
+/** Sequence, in the peer's stream, of the last message that came from it, and the position of the last of that origin. */
 async function lastStored(
   mesh: JetStreamManager,
   stream: string,
   ask: { readonly peer: string; readonly tenant: string; readonly stream: string },
   imports: readonly InRoute[],
-): Promise<number> {
+): Promise<Stored> {
   const origins = new Set([ask.peer]);
   for (const route of imports) {
     if (route.peer === ask.peer && route.tenant.name === ask.tenant) origins.add(route.origin);
   }
-  let sequence = 0;
+  let stored: Stored = { sequence: 0 };
   for (const origin of origins) {
-    sequence = Math.max(sequence, await lastOfOrigin(mesh, stream, { ...ask, origin }));
+    stored = further(stored, await lastOfOrigin(mesh, stream, { ...ask, origin }));
   }
-  return sequence;
+  const { type } = parseStreamName(stream) ?? {};
+  // What was replayed has sequences of its replay.
+  return type === "in" || type === "quiet" ? stored : { sequence: stored.sequence };
 }

@@ -9,6 +9,7 @@ import { type PeerKnowledge, UNKNOWN_PEER } from "./agreement.ts";
 import type { LinkReport, RouteReport, ViewReport } from "./api.ts";
 import { apiTime, mirrorReport, type ObservedStreams, sourceReports } from "./observe.ts";
 import type { Plan } from "./plan.ts";
+import { heldAt } from "./rollback/held.ts";
 import type { InRoute, OutRoute } from "./routes.ts";
 import { viewKey } from "./step.ts";
 
@@ -139,9 +140,10 @@ function whyOut(
   if (consumer.paused) {
     const { verified, accepted } = input.knowledge.get(route.peer) ?? UNKNOWN_PEER;
     if (verified !== "yes") return `held until ${route.peer} has proved its key`;
-    return accepted === null
-      ? `held until ${route.peer} has said what it accepts`
-      : "held while the route changes";
+    if (accepted === null) return `held until ${route.peer} has said what it accepts`;
+    return heldAt(consumer.config) === null
+      ? "held while the route changes"
+      : `held until ${route.peer} has said how far it has stored it`;
   }
   if (!consumer.push_bound)
     return `${route.peer} does not take it: no import there, or it is still attaching`;

@@ -21,7 +21,11 @@ const POSITION_UNITS = 2;
 const SyncBody = z.strictObject({ accepted: z.array(Accepted) });
 const SyncAnswer = z.strictObject({ offers: z.array(Offer).nullable() });
 const PositionBody = z.strictObject({ tenant: z.string(), stream: z.string() });
-const PositionAnswer = z.strictObject({ attached: z.boolean(), sequence: z.number().int().nonnegative() });
+const PositionAnswer = z.strictObject({
+  attached: z.boolean(),
+  sequence: z.number().int().nonnegative(),
+  position: z.number().int().nonnegative().optional(),
+});
 const NO_NONCE = "0".repeat(32);
 const Refusal = z.strictObject({ error: z.string() });
 
@@ -106,7 +110,10 @@ export class Peering implements AsyncDisposable {
     });
   }
 
-  /** @throws {LeafmeshError} `peer_unreachable` or `peer_refused`. */
+  /**
+   * How far a peer has stored a stream of ours.
+   * @throws {LeafmeshError} `peer_unreachable` or `peer_refused`
+   */
   async position(name: string, tenant: string, stream: string): Promise<PeerPosition> {
     const peer = this.#host.peers().find((one) => one.name === name);
     if (peer === undefined) throw new LeafmeshError("peer_unreachable", `${name} is not a peer`);

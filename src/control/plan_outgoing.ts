@@ -7,9 +7,12 @@ import { type ConsumerSpec, peerConsumerSpec } from "./assets.ts";
 import { consumerDifferences, filtersOfConsumer } from "./differences.ts";
 import { type ObservedStream, type ObservedStreams, VIEW_SOURCE } from "./observe.ts";
 import type { PlanInput } from "./plan.ts";
+import { heldAt } from "./rollback/held.ts";
 import type { OutRoute } from "./routes.ts";
 import type { OldRoute, Start, Step } from "./step.ts";
 import { keepsNames } from "./view_renames.ts";
+
+const HELD_WHY = "the peer must say first how far it has stored it";
 
 /** The steps of one route, by phase. */
 export interface Outgoing {
@@ -46,12 +49,13 @@ export function planOutgoing(input: PlanInput, route: OutRoute, wanted: Readonly
   const none: Outgoing = { route, old: null, pauses: [], steps: [], switches: [], resumes: [] };
   if (consumer !== undefined) {
     const changed = consumerDifferences(spec, consumer.config);
+    const held = heldAt(consumer.config) !== null;
+    const why = held ? HELD_WHY : route.hold;
     return {
       ...none,
-      pauses: route.hold === null ? [] : pause(consumer, stream, route.hold),
+      pauses: why === null ? [] : pause(consumer, stream, why),
       steps: changed.length === 0 ? [] : [{ type: "update-consumer", stream, spec, changed }],
-      resumes:
-        agreed && consumer.paused ? [{ type: "resume-consumer", stream, consumer: consumer.name }] : [],
+      resumes: agreed && (consumer.paused || held) ? [resume(route, consumer, held)] : [],
     };
   }
   const old = findOld(input.observed.mesh, route, wanted);
@@ -111,6 +115,8 @@ function restFor(input: PlanInput, route: OutRoute, { info, stream, source }: Ol
   const name = parseStreamName(stream);
   const view = input.observed.mesh.get(stream);
   if (route.export.route.type !== "native" || stream === source || name?.type !== "view") return null;
+  // A store that is an older copy: the peer may have made this move before.
+  if (heldAt(info.config) !== null) return null;
   // Which event has which name is not known of them.
   if (view === undefined || !keepsNames(view)) return null;
   const { site } = input.desired;
@@ -132,6 +138,12 @@ function startOf(input: PlanInput, route: OutRoute, fresh: boolean): Start {
 function hasAgreed(input: PlanInput, route: OutRoute): boolean {
   const { verified, accepted } = input.peers.get(route.peer) ?? UNKNOWN_PEER;
   return route.hold === null && verified === "yes" && accepted !== null;
+}
+
+function resume(route: OutRoute, { name }: ConsumerInfo, held: boolean): Step {
+  return held
+    ? { type: "place-route", route }
+    : { type: "resume-consumer", stream: route.export.stream, consumer: name };
 }
 
 function pause(consumer: ConsumerInfo, stream: string, why: string): Step[] {

@@ -27,6 +27,7 @@ import {
 } from "./assets.ts";
 import { consumerDifferences, sourceKey, streamDifferences } from "./differences.ts";
 import type { PlanInput } from "./plan.ts";
+import { rewoundOf } from "./rollback/rewound.ts";
 import type { ExportPlan, InRoute } from "./routes.ts";
 import { attachedMetadata, detachedSources } from "./source_repair.ts";
 import type { Step } from "./step.ts";
@@ -130,7 +131,10 @@ function sourcesOf(input: PlanInput, route: InRoute, stream: string, notes: stri
     );
     return [];
   }
-  return [importSource(input.desired.site, route, route.offer.stream)];
+  const config = input.observed.mesh.get(stream)?.info.config;
+  const source = { origin: route.origin, stream: route.offer.stream };
+  const rewound = config === undefined ? null : rewoundOf(config, source);
+  return [importSource(input.desired.site, route, route.offer.stream, rewound)];
 }
 
 /** The sources of the replays of one import. */

@@ -1,13 +1,15 @@
 /** Repeats plan and apply until nothing differs: after every change, and every few seconds against drift. */
 import type { DesiredState } from "../model/desired.ts";
-import { errorText } from "../model/errors.ts";
+import { errorText, LeafmeshError } from "../model/errors.ts";
+import { sleep } from "../nats/wait.ts";
 import type { Peers } from "./agreement.ts";
 import type { ApplyReport, StateStore, StepReport } from "./api.ts";
-import { type ApplyContext, applyStep, Waiting } from "./apply.ts";
+import { type ApplyContext, applyStep } from "./apply.ts";
 import type { Observed } from "./observe.ts";
 import { type Plan, type PlanInput, planSteps } from "./plan.ts";
 import type { ExportPlan } from "./routes.ts";
 import { describeStep, type Step } from "./step.ts";
+import { Waiting } from "./waiting.ts";
 
 /** Looked at again at this pace when nothing happens. */
 const EVERY_MS = 2000;
@@ -115,6 +117,25 @@ export class Reconciler implements AsyncDisposable {
       this.#waitingToWork--;
       return await work();
     });
+  }
+
+  /**
+   * The same for somebody who waits: not at all, when it cannot begin in time.
+   * @throws {LeafmeshError} `timeout`
+   */
+  async betweenWithin<T>(withinMs: number, work: () => Promise<T>): Promise<T> {
+    const turn = { began: false, late: false };
+    const late = () => new LeafmeshError("timeout", "it is busy: ask again");
+    const done = this.#serial(async () => {
+      if (turn.late) throw late();
+      turn.began = true;
+      return await work();
+    });
+    await Promise.race([done.catch(() => undefined), sleep(withinMs)]);
+    turn.late = !turn.began;
+    if (!turn.late) return await done;
+    done.catch(() => undefined);
+    throw late();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -54,11 +54,14 @@ import type { Plan } from "./plan.ts";
 import { type Planned, Reconciler } from "./reconcile.ts";
 import { type ReplayApi, Replays, type ReplayWork } from "./replay_api.ts";
 import { ReplaySources, type SourceOfReplay } from "./replay_source.ts";
+import { holdRoutes } from "./rollback/held.ts";
+import { RewindAsk, rewindSource } from "./rollback/rewind.ts";
+import type { Rollbacks } from "./rollback/rollbacks.ts";
 import { acceptedOf, type ExportPlan, planExports, planInRoutes } from "./routes.ts";
 import { Shadows } from "./shadows.ts";
 import { SilentSources } from "./silent_sources.ts";
 import type { SiteServer } from "./site_server.ts";
-import { detachWhenThere } from "./source_repair.ts";
+import { detachSources, whenThere } from "./source_repair.ts";
 import type { KvStateStore } from "./state_store.ts";
 import { describeStep } from "./step.ts";
 import { UserExpiry } from "./user_expiry.ts";
@@ -67,6 +70,10 @@ import { reportUsers } from "./user_report.ts";
 /** How long a peer's server may take to have a consumer go on elsewhere, and what it is when it does not. */
 const RESET_AT_PEER = { timeoutMs: 2000, code: "peer_unreachable" } as const;
 const RESET_HERE = { timeoutMs: 2000, code: "apply_failed" } as const;
+
+/** Another sidecar waits for a pass here, and then for its server. */
+const REWIND_BEGINS_MS = 1000;
+const REWIND_AT_PEER_MS = 4000;
 
 /** A dry run looks through streams before it is answered. */
 const ERASE_AT_PEER_MS = 10_000;
@@ -102,6 +109,7 @@ export interface SiteControlOptions {
   /** What is watched elsewhere: the certificates and the disk of the store. */
   readonly watched?: () => Pick<SiteFacts, "certificates" | "store">;
   readonly trust: LinkTrust;
+  readonly rollbacks: Rollbacks;
   /** Opens the erasures, which ask the peers. */
   readonly erasures: (ask: ErasuresOptions["ask"]) => Promise<Erasures>;
   /** Opens the replays, whose events the policies of now decide. */
@@ -153,6 +161,7 @@ export class SiteControl implements Control, AsyncDisposable {
           if (this.#erasures === null) throw new LeafmeshError("peer_unreachable", "the site is starting");
           return await this.#erasures.asked(peer, body);
         },
+        rewind: (peer, body) => this.#rewind(peer, body),
       },
       refused: (peer, verb, why) =>
         options.audit.denied({
@@ -186,6 +195,11 @@ export class SiteControl implements Control, AsyncDisposable {
         peerPosition: (peer, tenant, stream) => this.#peering.position(peer, tenant, stream),
         resetSource: (peer, stream, sequence) =>
           resetConsumer(nc, siteApiReset(peer, stream, site), sequence, RESET_AT_PEER),
+        resetHere: (stream, consumer, sequence) => this.#resetHere(stream, consumer, sequence),
+        rewindPeer: (peer, ask) => this.#peering.ask(peer, "rewind", ask, REWIND_AT_PEER_MS),
+        peerAhead: (found) => options.rollbacks.peerAhead(found),
+        firstSequence: (stream) => options.rollbacks.firstSequence(stream),
+        setback: (stream) => options.rollbacks.setback(stream),
         poke: (peer) => this.#peering.poke(peer),
       },
       onPlan: (planned) => this.#tellPeers(planned),
@@ -391,14 +405,27 @@ export class SiteControl implements Control, AsyncDisposable {
    * @throws LeafmeshError `server_failed`
    */
   async restartServer(restart: () => Promise<void>): Promise<void> {
-    const { site, nc, mesh, tenant, server, log } = this.#options;
+    const { site, mesh, tenant, server, log, rollbacks } = this.#options;
     const reset = (stream: string, consumer: string, sequence: number | null) =>
-      resetConsumer(nc, consumerResetSubject(stream, consumer), sequence, RESET_HERE);
+      this.#resetHere(stream, consumer, sequence);
     // A pass under way would put sources in again that are taken out meanwhile.
     await this.#reconciler.between(() =>
-      server.restartQuiet(restart, (state) => detachWhenThere({ site, mesh, tenant, reset, log }, state)),
+      server.restartQuiet(restart, async (state) => {
+        await whenThere(() => holdRoutes(mesh));
+        await rollbacks.look(state);
+        await detachSources({ site, mesh, tenant, reset, log }, state);
+      }),
     );
     this.changed();
+  }
+
+  /**
+   * Holds the store of a server that went on, or that somebody else runs, against what was noted of it. Where it is an older
+   * copy, peers are asked before they get more.
+   */
+  async lookForRollback(): Promise<void> {
+    const { mesh, rollbacks } = this.#options;
+    if ((await rollbacks.look(this.#desired())) > 0) await holdRoutes(mesh);
   }
 
   get membership(): Membership {
@@ -492,6 +519,24 @@ export class SiteControl implements Control, AsyncDisposable {
   #compileOptions(tenant: string, policy: ExportPolicy, keys: PolicyKeys): CompileOptions {
     const schemas = this.#desired().tenants.find(({ name }) => name === tenant)?.schemas;
     return { tenant, policy, schemas, keys, workspace: this.#workspace };
+  }
+
+  #resetHere(stream: string, consumer: string, sequence: number | null): Promise<string> {
+    return resetConsumer(this.#options.nc, consumerResetSubject(stream, consumer), sequence, RESET_HERE);
+  }
+
+  /** A peer whose store is an older copy has its source here go back. */
+  async #rewind(peer: string, body: unknown): Promise<unknown> {
+    const asked = RewindAsk.safeParse(body);
+    if (!asked.success) throw new LeafmeshError("request_invalid", "the body is not what the verb takes");
+    const { mesh, rollbacks } = this.#options;
+    await this.#reconciler.betweenWithin(REWIND_BEGINS_MS, async () => {
+      const imports = planInRoutes(this.#desired(), this.#peering.knowledge());
+      await rewindSource(mesh, imports, peer, asked.data);
+    });
+    rollbacks.exporterBack(peer, asked.data);
+    this.#reconciler.trigger();
+    return {};
   }
 
   /** Whether the site behind an API prefix answers and has proved its key. */

@@ -132,8 +132,8 @@ export class SiteServer {
   }
 
   /**
-   * Restarts the server and runs `work` before any stream can take anything from another one: meanwhile there are no links
-   * and no logs. Apps can publish.
+   * Restarts the server and runs `work` before any stream can take anything, from apps or from another one: meanwhile there are no
+   * links and no logs, and apps may listen, but not publish.
    */
   async restartQuiet(
     restart: () => Promise<void>,

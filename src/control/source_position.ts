@@ -1,7 +1,8 @@
 /** Where a source goes on that was taken out of a stream: after the last of it that is stored, where that can be told. */
 import type { JetStreamManager } from "@nats-io/jetstream";
-import { storedSubject } from "../model/names.ts";
+import { POSITION_HEADER, storedSubject } from "../model/names.ts";
 import { unlessGone } from "../nats/jetstream_errors.ts";
+import { rewoundOf } from "./rollback/rewound.ts";
 import { storedHeader } from "./stored_header.ts";
 
 /** Header that the server gives a sourced message: `<stream>:<hashes> <sequence> <filter> <transform> <subject> <identity>` */
@@ -27,15 +28,21 @@ interface StoredEvent {
   readonly sequence: number;
   /** Of the stream that it came from: another one when that was made anew. Empty: not known. */
   readonly identity: string;
+  /** In the stream that it was published to. */
+  readonly position: number | undefined;
 }
 
-/** Sequence, in the stream that it came from, of the last message of an origin; 0 when there is none any more. */
+/**
+ * Sequence, in the stream that it came from, of the last message of an origin, 0 when there is none any more; and its position in
+ * the stream that it was published to, whichever stream of the exporter it came from.
+ */
 export async function lastOfOrigin(
   manager: JetStreamManager,
   stream: string,
   ask: SourceAsk,
-): Promise<number> {
-  return (await lastEvent({ manager, stream }, ask))?.sequence ?? 0;
+): Promise<{ readonly sequence: number; readonly position?: number | undefined }> {
+  const last = await lastEvent({ manager, stream }, ask);
+  return { sequence: last?.sequence ?? 0, position: last?.position };
 }
 
 /**
@@ -66,7 +73,14 @@ async function lastEvent({ manager, stream }: Place, ask: SourceAsk): Promise<St
   if (message === null) return null;
   const [source, sequence, , , , identity = ""] = storedHeader(message, SOURCE_HEADER).split(" ");
   const isOf = source?.split(":")[0] === ask.stream;
-  return { at: message.seq, sequence: isOf ? Number(sequence) || 0 : 0, identity };
+  // A view's event carries its position.
+  const position = Number(storedHeader(message, POSITION_HEADER)) || Number(sequence) || undefined;
+  const found = { at: message.seq, identity, position };
+  if (!isOf) return { ...found, sequence: 0 };
+  const rewound = rewoundOf((await manager.streams.info(stream)).config, ask);
+  // It is of what the exporter has lost: nothing has come since.
+  if (rewound !== null && message.seq <= rewound.at) return { ...found, sequence: rewound.after };
+  return { ...found, sequence: Number(sequence) || 0 };
 }
 
 /** Whether messages behind `sequence` were deleted. Retention takes the oldest: those do not count. */

@@ -23,13 +23,18 @@ export function detachedSources({ metadata, sources = [] }: StreamConfig): reado
   return (JSON.parse(text) as StreamSource[]).filter((source) => !there.has(sourceKey(source)));
 }
 
+/** Metadata that says which sources are taken out. */
+export function detachedMetadata(sources: readonly StreamSource[]): Readonly<Record<string, string>> {
+  return { [DETACHED]: JSON.stringify(sources) };
+}
+
 /** Metadata that says that nothing is taken out any more, where a stream says otherwise. */
 export function attachedMetadata({ metadata }: StreamConfig): { readonly metadata?: Record<string, string> } {
   return (metadata?.[DETACHED] ?? "") === "" ? {} : { metadata: { [DETACHED]: "" } };
 }
 
-const DETACH_TRIES = 40;
-const DETACH_PAUSE_MS = 250;
+const TRIES = 40;
+const PAUSE_MS = 250;
 
 export interface RepairContext {
   readonly site: string;
@@ -52,14 +57,14 @@ export async function detachSources(context: RepairContext, state: DesiredState)
   }
 }
 
-/** {@link detachSources}, as soon as the connection has come back. @throws what JetStream says last */
-export async function detachWhenThere(context: RepairContext, state: DesiredState): Promise<void> {
+/** Does something on a server as soon as the connection to it has come back. @throws what it says last */
+export async function whenThere<T>(work: () => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {
-      return await detachSources(context, state);
+      return await work();
     } catch (error) {
-      if (tries === DETACH_TRIES) throw error;
-      await sleep(DETACH_PAUSE_MS);
+      if (tries === TRIES) throw error;
+      await sleep(PAUSE_MS);
     }
   }
 }
@@ -67,12 +72,14 @@ export async function detachWhenThere(context: RepairContext, state: DesiredStat
 async function detachIncoming({ mesh, log }: RepairContext, stream: string): Promise<void> {
   const config = await configOf(mesh, stream);
   if (config === null || (config.sources ?? []).length === 0) return;
-  // Those of a repair that was cut short are still out.
-  const detached = [...(config.sources ?? []), ...detachedSources(config)];
   await mesh.streams.update(stream, {
     ...config,
     sources: [],
-    metadata: { ...config.metadata, [DETACHED]: JSON.stringify(detached) },
+    // Those of a repair that was cut short are still out.
+    metadata: {
+      ...config.metadata,
+      ...detachedMetadata([...(config.sources ?? []), ...detachedSources(config)]),
+    },
   });
   log("info", `${stream} goes on after what is stored of each source`);
 }

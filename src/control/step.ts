@@ -51,6 +51,8 @@ export type Step =
       readonly why: string;
     }
   | { readonly type: "resume-consumer"; readonly stream: string; readonly consumer: string }
+  /** Lets a route go on that was held when the server started, from where the peer says that it is. */
+  | { readonly type: "place-route"; readonly route: OutRoute }
   /** The consumer of a user on the tenant's log. */
   | {
       readonly type: "create-reader" | "update-reader";
@@ -161,6 +163,13 @@ export function describeStep(step: Step): StepReport {
       );
     case "resume-consumer":
       return report(`MESH/${step.stream}/${step.consumer}`, `resume ${step.stream} to ${step.consumer}`);
+    case "place-route": {
+      const { peer, export: plan } = step.route;
+      return report(
+        `MESH/${plan.stream}/${peer}`,
+        `let ${plan.stream} to ${peer} go on, after what ${peer} says that it has stored`,
+      );
+    }
     case "create-reader":
     case "update-reader": {
       const { tenant, spec } = step;

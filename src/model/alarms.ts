@@ -114,8 +114,13 @@ export const ALARMS = {
   },
   "stream-made-anew": {
     severity: "warning",
-    means: "A stream that this site sources from was made anew at its exporter",
-    todo: "see with the exporter why; it is read from its begin",
+    means: "A stream of this site is gone with its events and was made anew",
+    todo: "see the log for who removed it; peers read the new one from its begin",
+  },
+  "state-rolled-back": {
+    severity: "critical",
+    means: "The state of the site was an older copy; what had changed since is in force again",
+    todo: "see the list in the alarm; events that were erased since may be back: erase them again",
   },
   "log-shifted": {
     severity: "critical",

@@ -31,6 +31,8 @@ export interface DesiredTenant {
   readonly log: boolean;
   /** Servers of the site that hold each of its streams. Default 1. */
   readonly replicas?: number;
+  /** Users may listen and not publish: while the server's positions are looked at. */
+  readonly closed?: boolean;
   readonly schemas: readonly SchemaDocument[];
   readonly exports: readonly ExportPolicy[];
   readonly imports: readonly ImportPolicy[];
@@ -112,12 +114,20 @@ export function desiredTenant(document: TenantDocument): DesiredTenant {
   };
 }
 
-/** A state without what events cross: no links, no logs. Apps can publish; no stream takes anything from another one. */
+/**
+ * A state without what events cross: no links, no logs, and apps that only listen. Nothing is stored, and no stream takes anything
+ * from another one.
+ */
 export function quietState(state: DesiredState): DesiredState {
   return {
     site: state.site,
     ...(state.replicas === undefined ? {} : { replicas: state.replicas }),
     peers: [],
-    tenants: state.tenants.map((tenant) => ({ ...tenant, log: false })),
+    tenants: state.tenants.map((tenant) => ({
+      ...tenant,
+      log: false,
+      users: tenant.users.filter((user) => user.mqtt !== true),
+      closed: true,
+    })),
   };
 }

@@ -219,7 +219,8 @@ function systemUser(key: string): ConfMap {
 
 /** A user of MQTT may hear what the server delivers to such clients, and so must not speak the protocol of NATS. */
 function tenantUser(site: string, tenant: DesiredTenant, user: TenantUser): ConfMap {
-  const permissions = userPermissions(site, tenant, user);
+  const given = userPermissions(site, tenant, user);
+  const permissions = tenant.closed === true ? { ...given, publish: { deny: [">"] } } : given;
   return user.passwordHash === undefined
     ? { nkey: user.key, allowed_connection_types: ["STANDARD", "WEBSOCKET"], permissions }
     : {

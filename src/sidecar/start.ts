@@ -10,6 +10,8 @@ import { Audit } from "../control/audit/audit.ts";
 import { checkState, requireAllowed } from "../control/check_state.ts";
 import { Erasures } from "../control/erasure/erasures.ts";
 import { loadRemembered, rememberState } from "../control/remembered.ts";
+import { Rollbacks } from "../control/rollback/rollbacks.ts";
+import { type Recovered, recoverState, StateCopy } from "../control/rollback/state_copy.ts";
 import { SiteControl } from "../control/site_control.ts";
 import { SiteServer } from "../control/site_server.ts";
 import { desiredOfFile } from "../control/state_documents.ts";
@@ -20,7 +22,7 @@ import { ReplayJobs } from "../flow/replay_jobs.ts";
 import { ViewWorkers } from "../flow/view_runner.ts";
 import { LeafmeshError } from "../model/errors.ts";
 import { linkMode } from "../model/links.ts";
-import { tenantApiPrefix } from "../model/names.ts";
+import { STATE_BUCKET, tenantApiPrefix } from "../model/names.ts";
 import type { SiteFile } from "../model/schema/site.ts";
 import { parseBytes, parseDurationMs } from "../model/units.ts";
 import { DataFolder } from "../nats/data_folder.ts";
@@ -152,6 +154,14 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   });
   stack.defer(() => audit.event("sidecar.stop", `site ${site}`).catch(() => undefined));
 
+  const copyOptions = {
+    folder: folder.path,
+    js,
+    jsm: mesh,
+    log: (level: "info" | "warn" | "error", message: string) => log(level, "control", message),
+  };
+  // Without what was remembered the site begins again with its file.
+  const recovered = before === null ? null : await recoverState(copyOptions);
   // The state tells of changes before the control plane that hears them is there.
   let changed = () => {};
   const state = stack.use(
@@ -165,6 +175,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
       tell: (target, change, work) => audit.document(target, change, work),
     }),
   );
+  stack.use(await StateCopy.open(copyOptions));
   requireAllowed(state.desired().state, file);
   // From now on the store has streams of these accounts: the next start needs them, whatever the site file says then.
   if (before === null) await rememberState(folder.path, remembered);
@@ -194,6 +205,17 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   const alarms = new Alarms({ now: () => new Date(), log: (level, message) => log(level, "alarm", message) });
   let store: StoreWatch | null = null;
   const certificates = () => certificateReports(settings, pki, state.desired().state.peers, new Date());
+  if (recovered !== null) await tellRecovered(recovered, audit, alarms);
+  const rollbacks = stack.use(
+    await Rollbacks.open({
+      folder: folder.path,
+      mesh,
+      raise: (name, report) => alarms.raise(name, report),
+      tell: (operation, target, result) => audit.event(`store.${operation}`, target, { result }),
+      now: () => new Date(),
+      log: (level, message) => log(level, "control", message),
+    }),
+  );
   const control = stack.use(
     new SiteControl({
       site,
@@ -241,6 +263,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
       audit,
       alarms,
       watched: () => ({ certificates: certificates(), store: store?.report ?? null }),
+      rollbacks,
       trust: linkTrust(linkMode(settings) === "plain" ? null : pki, settings, server.leaf),
       erasures: (ask) =>
         Erasures.open({
@@ -281,6 +304,8 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   };
   // What an older copy of the store lacks, and what a full disk did not take, is asked for again before anything new comes.
   if (server.quiet) await control.restartServer(async () => {});
+  else if (settings.cluster === undefined) await control.lookForRollback();
+  rollbacks.watch();
   await control.openReplays();
   store = server.watchStore((restart) =>
     settings.cluster === undefined ? control.restartServer(restart) : restart(),
@@ -343,6 +368,15 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     stop: () => parts.disposeAsync(),
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
   };
+}
+
+/** Says that the state was an older one than what was in force, and what of it was put back. */
+async function tellRecovered(found: Recovered, audit: Audit, alarms: Alarms): Promise<void> {
+  const { had, wanted, written, removed } = found;
+  const back = [...written, ...removed.map((key) => `${key} (removed)`)].join(", ");
+  const detail = `the state was at revision ${had}, that of an older copy; what had changed up to ${wanted} is in force again: ${back}`;
+  alarms.raise("state-rolled-back", { target: STATE_BUCKET, detail });
+  await audit.event("state.recovered", STATE_BUCKET, { result: detail });
 }
 
 function tokenSetting(file: SiteFile, base: string) {

@@ -23,5 +23,5 @@ test("lastOfOrigin() reads the position of an event with a bare LF in a header, 
     deadlineMs: 20_000,
   });
   const of = { origin: "berlin", tenant: "acme", stream: "out_acme" };
-  expect(await lastOfOrigin(far.jsm, "in_acme", of)).toBe(2);
+  expect((await lastOfOrigin(far.jsm, "in_acme", of)).sequence).toBe(2);
 }, 60_000);

@@ -117,6 +117,47 @@ export class MeshSite {
     this.#process = null;
   }
 
+  /** Kills the sidecar, its server and the keeper of that, as a power cut does. */
+  async kill(): Promise<void> {
+    await this.end("SIGKILL");
+    for (const name of ["keeper.pid", "nats.pid"]) {
+      const pid = Number(
+        (await readFile(join(this.dataFolder, name), "utf8").catch(() => "")).split(/\s/)[0],
+      );
+      if (!(pid > 0)) continue;
+      const alive = () => {
+        try {
+          process.kill(pid, 0);
+          return true;
+        } catch {
+          return false;
+        }
+      };
+      if (alive()) process.kill(pid, "SIGKILL");
+      await waitFor(async () => !alive(), { what: `${name} ${pid} to be gone`, deadlineMs: 20_000 });
+    }
+  }
+
+  /** Waits until the sidecar has noted beside its store how far a stream is. */
+  async noted(stream: string, last: number): Promise<void> {
+    await waitFor(
+      async () => {
+        const { streams } = JSON.parse(await readFile(join(this.dataFolder, "positions.json"), "utf8"));
+        return streams[stream]?.last >= last;
+      },
+      { what: `${stream} noted up to ${last}`, deadlineMs: 30_000 },
+    );
+  }
+
+  /** Waits until the state has been copied beside the store up to a revision. */
+  async copied(revision: number): Promise<void> {
+    await waitFor(
+      async () =>
+        JSON.parse(await readFile(join(this.dataFolder, "state.copy.json"), "utf8")).revision >= revision,
+      { what: `the state copied up to ${revision}`, deadlineMs: 30_000 },
+    );
+  }
+
   /** The admin token. */
   get token(): string {
     return this.#token;

@@ -1,0 +1,74 @@
+/**
+ * Routes that are held when a server starts anew. Its store may be an older copy: then sequences that a peer has stored
+ * already are used again, and the peer's server would pass over the new events. So nothing is delivered to a peer before
+ * it has said how far it has stored the stream; {@link placeRoute} then lets it go on from there.
+ */
+import type { ConsumerConfig, JetStreamManager } from "@nats-io/jetstream";
+import { z } from "zod";
+import { parseStreamName } from "../../model/names.ts";
+import { pauseConsumer } from "../hold_consumer.ts";
+import { isPeerConsumer, type ObservedStreams, observeMesh, VIEW_SOURCE } from "../observe.ts";
+
+/** Metadata of a peer's consumer: {@link HeldAt} as JSON, while it is held. */
+const HELD = "leafmesh-held";
+
+/** Kinds of streams that routes to peers begin in. */
+const ROUTED: ReadonlySet<string> = new Set(["out", "in", "quiet", "view"]);
+
+const HeldAt = z.object({
+  /** Last sequence of the stream when it was held: what comes behind it is new. */
+  last: z.int().nonnegative(),
+  /** The same of the stream that a view is filled from. */
+  source: z.int().nonnegative(),
+});
+export type HeldAt = z.infer<typeof HeldAt>;
+
+/** Where a consumer is held; `null`: it is not. */
+export function heldAt({ metadata }: Pick<ConsumerConfig, "metadata">): HeldAt | null {
+  const text = metadata?.[HELD] ?? "";
+  return text === "" ? null : HeldAt.parse(JSON.parse(text));
+}
+
+/**
+ * Holds all routes to peers. Must be called before anything can be published or delivered. A route that is still held from
+ * an earlier start stays held where it was: the peer has got nothing since.
+ * @returns how many
+ */
+export async function holdRoutes(mesh: JetStreamManager): Promise<number> {
+  const streams = await observeMesh(mesh);
+  let held = 0;
+  for (const [stream, { info, consumers }] of streams) {
+    // What is replayed is no route.
+    if (!ROUTED.has(parseStreamName(stream)?.type ?? "")) continue;
+    const source = lastOf(streams, info.config.metadata?.[VIEW_SOURCE] ?? stream);
+    for (const { name, config, paused } of consumers.values()) {
+      if (!isPeerConsumer(name)) continue;
+      const before = heldAt(config);
+      if (!paused) await pauseConsumer(mesh, stream, name);
+      await noteHeld(mesh, stream, name, {
+        last: Math.min(before?.last ?? Number.POSITIVE_INFINITY, info.state.last_seq),
+        source: Math.min(before?.source ?? Number.POSITIVE_INFINITY, source),
+      });
+      held++;
+    }
+  }
+  return held;
+}
+
+/** Writes down where a consumer is held; `null`: that it is not any more. */
+export async function noteHeld(
+  mesh: JetStreamManager,
+  stream: string,
+  consumer: string,
+  at: HeldAt | null,
+): Promise<void> {
+  const { config } = await mesh.consumers.info(stream, consumer);
+  const metadata = { ...config.metadata };
+  if (at === null) delete metadata[HELD];
+  else metadata[HELD] = JSON.stringify(at);
+  await mesh.consumers.update(stream, consumer, { metadata } as Partial<ConsumerConfig> as ConsumerConfig);
+}
+
+function lastOf(streams: ObservedStreams, stream: string): number {
+  return streams.get(stream)?.info.state.last_seq ?? 0;
+}

@@ -1,0 +1,94 @@
+/** Lets a route go on that was held when the server started: from where the peer says that it is. */
+import type { JetStreamManager } from "@nats-io/jetstream";
+import { errorText, LeafmeshError } from "../../model/errors.ts";
+import { peerConsumer } from "../../model/names.ts";
+import type { ApplyContext, PeerPosition } from "../apply.ts";
+import { sequenceAfter } from "../position.ts";
+import type { ExportPlan, OutRoute } from "../routes.ts";
+import { Waiting } from "../waiting.ts";
+import { type HeldAt, heldAt, noteHeld } from "./held.ts";
+
+/** What a peer has of a stream that its exporter has lost. */
+export interface PeerAhead {
+  readonly tenant: string;
+  readonly peer: string;
+  readonly stream: string;
+  /** The first and the last sequence. */
+  readonly first: number;
+  readonly last: number;
+  /** Of a view: the first and the last position in the stream that it is filled from; `null`: not known. */
+  readonly positions: { readonly first: number; readonly last: number } | null;
+  /** After which sequence the peer goes on. */
+  readonly after: number;
+}
+
+/**
+ * Asks the peer how far it has stored the stream. What it has and we had at the start is one history. When it has more, our
+ * store is an older copy: the peer is told to forget how far it was, and goes on with the first event that is new.
+ * @throws {Waiting} until the peer has answered, and again until it has gone back
+ */
+export async function placeRoute(context: ApplyContext, route: OutRoute): Promise<void> {
+  const { mesh } = context;
+  const { peer, export: plan } = route;
+  const { stream, tenant, origin } = plan;
+  const consumer = peerConsumer(peer);
+  const held = heldAt((await mesh.consumers.info(stream, consumer)).config);
+  if (held !== null) {
+    const says = await orWait(
+      context.peerPosition(peer, tenant.name, stream),
+      `${peer} must say how far it has stored ${stream}`,
+    );
+    if (says.sequence > held.last) {
+      const after = await newAfter(mesh, plan, held, says);
+      context.peerAhead(aheadOf(route, held, says, after));
+      // A consumer that begins later leaves nothing out that the peer could have.
+      await context.resetHere(stream, consumer, after + 1).catch((error: unknown) => {
+        if (!(error instanceof LeafmeshError)) throw error;
+      });
+      const ask = { tenant: tenant.name, origin, stream, has: says.sequence, after };
+      await orWait(context.rewindPeer(peer, ask), `${peer} must go back to ${after} of ${stream}`);
+      await noteHeld(mesh, stream, consumer, { ...held, last: after });
+      throw new Waiting(`${peer} goes back to ${after} of ${stream}`);
+    }
+    await noteHeld(mesh, stream, consumer, null);
+  }
+  await mesh.consumers.resume(stream, consumer);
+}
+
+/** The sequence behind which the stream holds what the peer has not had. */
+async function newAfter(
+  mesh: JetStreamManager,
+  plan: ExportPlan,
+  held: HeldAt,
+  says: PeerPosition,
+): Promise<number> {
+  if (plan.stream === plan.source || says.position === undefined) return held.last;
+  // A view's worker has decided again what it had decided before: told by positions, not by sequences.
+  const position = Math.min(says.position, held.source);
+  const after = await sequenceAfter(mesh, plan, position);
+  if (after === null) throw new Waiting(`view ${plan.stream} has not reached position ${position} yet`);
+  return after;
+}
+
+function aheadOf(
+  { peer, export: plan }: OutRoute,
+  held: HeldAt,
+  says: PeerPosition,
+  after: number,
+): PeerAhead {
+  const { tenant, stream, source } = plan;
+  const { position } = says;
+  const positions =
+    stream === source || position === undefined || position <= held.source
+      ? null
+      : { first: held.source + 1, last: position };
+  return { tenant: tenant.name, peer, stream, first: held.last + 1, last: says.sequence, positions, after };
+}
+
+async function orWait<T>(asked: Promise<T>, what: string): Promise<T> {
+  try {
+    return await asked;
+  } catch (error) {
+    throw new Waiting(`${what}: ${errorText(error)}`);
+  }
+}

@@ -1,0 +1,210 @@
+/** Finds that the store is an older copy, here or at a peer, and says which events are meant: never is one passed over in silence. */
+import type { JetStreamManager } from "@nats-io/jetstream";
+import type { DesiredState } from "../../model/desired.ts";
+import { errorText } from "../../model/errors.ts";
+import { parseStreamName, type StreamName } from "../../model/names.ts";
+import { sleep } from "../../nats/wait.ts";
+import type { HeldAt } from "./held.ts";
+import type { PeerAhead } from "./place.ts";
+import {
+  type Positions,
+  positionsNow,
+  readPositions,
+  type Setback,
+  setbacks,
+  writePositions,
+} from "./position_note.ts";
+import type { RewindAsk } from "./rewind.ts";
+
+const EVERY_MS = 1000;
+/** At most this share of the time goes into looking. */
+const LOOK_SHARE = 20;
+/** Above what was noted: more than can have been stored since. */
+const BEYOND = 1_000_000_000;
+
+export type RollbackAlarm = "exporter-rolled-back" | "importer-rolled-back" | "stream-made-anew";
+
+export interface RollbacksOptions {
+  /** The data folder, outside of the store. */
+  readonly folder: string;
+  readonly mesh: JetStreamManager;
+  readonly raise: (
+    name: RollbackAlarm,
+    report: {
+      readonly target: string;
+      readonly tenant?: string;
+      readonly peer?: string;
+      readonly detail: string;
+    },
+  ) => void;
+  /** Tells the audit trail. */
+  readonly tell: (operation: string, target: string, result: string) => Promise<void>;
+  readonly now: () => Date;
+  readonly log: (level: "info" | "warn" | "error", message: string) => void;
+}
+
+export class Rollbacks implements AsyncDisposable {
+  readonly #options: RollbacksOptions;
+  readonly #ended = new AbortController();
+  #noted: Positions | null;
+  /** Where streams ended that had less than was noted. */
+  readonly #back = new Map<string, number>();
+  /** Last sequences of streams that were noted and are not there. */
+  readonly #gone = new Map<string, number>();
+  #running: Promise<void> = Promise.resolve();
+  /** What was said of a target last: a step that is tried again says nothing new. */
+  readonly #said = new Map<string, string>();
+
+  private constructor(options: RollbacksOptions, noted: Positions | null) {
+    this.#options = options;
+    this.#noted = noted;
+  }
+
+  /** Reads what was noted. Nothing is noted before {@link watch}. @throws {LeafmeshError} `data_folder_unusable` */
+  static async open(options: RollbacksOptions): Promise<Rollbacks> {
+    return new Rollbacks(options, await readPositions(options.folder));
+  }
+
+  /** Holds what is stored against what was noted. @returns how many streams have less */
+  async look(state: DesiredState): Promise<number> {
+    if (this.#noted === null) return 0;
+    const now = await positionsNow(this.#options.mesh, this.#options.now());
+    const found = setbacks(this.#noted, now).filter((one) => isWanted(one, state));
+    for (const one of found) {
+      if (one.type === "made-anew") this.#gone.set(one.stream, one.last);
+      else this.#back.set(one.stream, one.first - 1);
+      this.#sayOwn(one);
+    }
+    // Said once: from now on the store counts.
+    this.#noted = now;
+    return found.length;
+  }
+
+  /** Notes from now on how far the streams are. */
+  watch(): void {
+    this.#running = this.#watch();
+  }
+
+  /** Where a stream begins that is made now: behind all that one of its name may have given to peers. */
+  firstSequence(stream: string): number {
+    const last = Math.max(this.#noted?.streams[stream]?.last ?? 0, this.#gone.get(stream) ?? 0);
+    return last === 0 ? 1 : last + BEYOND;
+  }
+
+  /** Where a stream ended that is an older copy, when that was found; `null`: it is none. */
+  setback(stream: string): HeldAt | null {
+    const last = this.#back.get(stream);
+    // Of a view that is made now, and of its positions, nothing is known.
+    return last === undefined || parseStreamName(stream)?.type === "view" ? null : { last, source: last };
+  }
+
+  /** A peer has events that we have lost. */
+  peerAhead(found: PeerAhead): void {
+    const { tenant, peer, stream, first, last, positions, after } = found;
+    const of =
+      positions === null ? "" : ` (made of events ${positions.first} to ${positions.last} of the tenant)`;
+    const transit = parseStreamName(stream)?.type;
+    const again =
+      transit === "in" || transit === "quiet"
+        ? `; what is fetched again from other sites may come to ${peer} a second time`
+        : "";
+    this.#say("exporter-rolled-back", {
+      target: `${stream} ${peer}`,
+      tenant,
+      peer,
+      detail: `${peer} has stored events ${first} to ${last} of ${stream}${of}, which this store has lost: it is an older copy. ${peer} goes on after ${after} with what is new${again}`,
+    });
+  }
+
+  /** A peer has lost events that it gave us. */
+  exporterBack(peer: string, { tenant, origin, stream, has, after }: RewindAsk): void {
+    this.#say("exporter-rolled-back", {
+      target: `${stream} of ${peer}`,
+      tenant,
+      peer,
+      detail: `${peer} has lost events ${after + 1} to ${has} of ${stream} (of ${origin}), which are stored here: its store is an older copy. What it publishes now is taken from ${after + 1} on`,
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#ended.abort();
+    await this.#running;
+    await this.#note().catch(() => undefined);
+  }
+
+  #sayOwn({ type, stream, first, last, at }: Setback): void {
+    const name = parseStreamName(stream);
+    if (name === null) return;
+    const { tenant } = name;
+    const told = `as was noted at ${at}`;
+    if (type === "made-anew") {
+      const detail = `${stream} with events up to ${last}, ${told}, is gone: it is made anew, and sequences go on behind ${last}`;
+      this.#say("stream-made-anew", { target: stream, tenant, detail });
+      return;
+    }
+    const lost = `the store is an older copy: ${stream} lacks events ${first} to ${last}, ${told}`;
+    const detail = `${lost}; ${afterwards(name)}`;
+    const remote = name.type === "in" || name.type === "quiet" || name.type === "mirror";
+    this.#say(remote ? "importer-rolled-back" : "exporter-rolled-back", { target: stream, tenant, detail });
+  }
+
+  #say(name: RollbackAlarm, report: Parameters<RollbacksOptions["raise"]>[1]): void {
+    const key = `${name} ${report.target}`;
+    if (this.#said.get(key) === report.detail) return;
+    this.#said.set(key, report.detail);
+    const { raise, tell, log } = this.#options;
+    raise(name, report);
+    tell(name, report.target, report.detail).catch((error: unknown) => log("error", errorText(error)));
+  }
+
+  async #watch(): Promise<void> {
+    const { signal } = this.#ended;
+    let failed = "";
+    while (!signal.aborted) {
+      const began = performance.now();
+      try {
+        await this.#note();
+        failed = "";
+      } catch (error) {
+        const text = errorText(error);
+        if (text !== failed) this.#options.log("warn", `Positions of streams are not noted: ${text}`);
+        failed = text;
+      }
+      await sleep(Math.max(EVERY_MS, LOOK_SHARE * (performance.now() - began)), signal);
+    }
+  }
+
+  async #note(): Promise<void> {
+    const { mesh, folder, now } = this.#options;
+    const positions = await positionsNow(mesh, now());
+    if (JSON.stringify(positions.streams) === JSON.stringify(this.#noted?.streams)) return;
+    await writePositions(folder, positions);
+    this.#noted = positions;
+  }
+}
+
+/** Streams of views and mirrors come and go with policies; those of a tenant stay as long as it does. */
+function isWanted({ type, stream }: Setback, { tenants }: DesiredState): boolean {
+  const name = parseStreamName(stream);
+  if (name === null || !tenants.some((tenant) => tenant.name === name.tenant)) return false;
+  return type === "rolled-back" || name.type === "out" || name.type === "in" || name.type === "quiet";
+}
+
+function afterwards({ type }: StreamName): string {
+  switch (type) {
+    case "out":
+    case "view":
+      return "what peers have of them is named when they are asked; what no peer has is lost";
+    case "in":
+    case "quiet":
+      return "they are fetched again from what their exporters keep";
+    case "mirror":
+      return "they are not fetched again: remove the import and add it again for a mirror that has what the exporter keeps";
+    case "dlq":
+      return "dead letters that were put aside since are lost, those that were dropped or redriven since are back";
+    case "replay":
+    case "replayed":
+    case "replayed-quiet":
+      return "a replay is as it was then";
+  }
+}
