@@ -162,6 +162,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   };
   // Without what was remembered the site begins again with its file.
   const recovered = before === null ? null : await recoverState(copyOptions);
+  let copy: StateCopy | null = null;
   // The state tells of changes before the control plane that hears them is there.
   let changed = () => {};
   const state = stack.use(
@@ -172,10 +173,14 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
       seed: before === null ? file : null,
       check: (name, tenants, peers) => checkState(name, tenants, peers, publicKeys(keys), file),
       onChange: () => changed(),
-      tell: (target, change, work) => audit.document(target, change, work),
+      tell: async (target, change, work) => {
+        const done = await audit.document(target, change, work);
+        await copy?.settled();
+        return done;
+      },
     }),
   );
-  stack.use(await StateCopy.open(copyOptions));
+  copy = stack.use(await StateCopy.open(copyOptions));
   requireAllowed(state.desired().state, file);
   // From now on the store has streams of these accounts: the next start needs them, whatever the site file says then.
   if (before === null) await rememberState(folder.path, remembered);

@@ -10,9 +10,13 @@ import { errorText, LeafmeshError } from "../../model/errors.ts";
 import { STATE_BUCKET, stateKey } from "../../model/names.ts";
 import { readTextFile, writeSecretFile } from "../../nats/files.ts";
 import { isGone } from "../../nats/jetstream_errors.ts";
+import { sleep } from "../../nats/wait.ts";
 
 const FILE = "state.copy.json";
 const BUCKET_STREAM = `KV_${STATE_BUCKET}`;
+/** How long a change waits for its copy. */
+const SETTLE_MS = 2000;
+const LOOK_MS = 5;
 /** Removed documents that are remembered: as many revisions back. */
 const REMOVED_KEPT = 10_000;
 /** Redrives that are under way go with the dead letters and views of their store. */
@@ -109,6 +113,16 @@ export class StateCopy implements AsyncDisposable {
     });
     await copy.#write();
     return copy;
+  }
+
+  /**
+   * Waits until what the bucket holds now is written, or cannot be: who was told that something is forbidden may rely on it,
+   * whatever becomes of the store.
+   */
+  async settled(): Promise<void> {
+    const last = (await lastRevision(this.#options.jsm)) ?? 0;
+    for (let waited = 0; waited < SETTLE_MS && this.#written < last; waited += LOOK_MS) await sleep(LOOK_MS);
+    await this.#writing;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
