@@ -5,6 +5,7 @@ import type { Alarm } from "../src/model/alarms.ts";
 import type { AuditRecord, ChainHead } from "../src/model/audit.ts";
 import type { KeyInfo } from "../src/model/keys.ts";
 import type { Principal, TokenInfo } from "../src/model/principal.ts";
+import type { RotationReport } from "../src/model/rotation.ts";
 
 export type {
   ApplyReport,
@@ -26,6 +27,7 @@ export type { ErasureReport, PeerErasure } from "../src/model/erasure.ts";
 export type { LintReport } from "../src/model/finding.ts";
 export type { RedriveReport } from "../src/model/redrive.ts";
 export type { ReplayReport } from "../src/model/replay.ts";
+export type { RotationReport } from "../src/model/rotation.ts";
 export type { ComparisonDocument, DiffDocument, OutputDocument, ShadowDocument } from "./schema/compare.ts";
 export type { ShownLetter as DeadLetterDetail } from "./schema/dead_letter.ts";
 export type { ShownReport as Explanation } from "./schema/explain.ts";
@@ -45,6 +47,10 @@ export interface AlarmList {
 
 export interface InvitationList {
   readonly items: readonly InvitationReport[];
+}
+
+export interface RotationList {
+  readonly items: readonly RotationReport[];
 }
 
 export interface TenantUserList {

@@ -72,6 +72,10 @@ export const ACCESS: Readonly<Record<string, Access>> = {
   deleteInvitation: site("operator"),
   // Its preview only reads, but what is shown to it is a secret of another site.
   join: site("operator"),
+  listRotations: site(...WHOLE_SITE),
+  getRotation: site(...WHOLE_SITE),
+  startRotation: site("operator"),
+  finishRotation: site("operator"),
 
   listTenants: filtered(...ALL),
   getTenant: tenant(...ALL),

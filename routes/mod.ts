@@ -28,6 +28,7 @@ import { addPlan } from "./plan.ts";
 import { addNotFound, errorWriter } from "./problem.ts";
 import { addRedrives } from "./redrives.ts";
 import { addReplays } from "./replays.ts";
+import { addRotations } from "./rotations.ts";
 import { addSchemas } from "./schemas.ts";
 import { addLinks, addSite } from "./site.ts";
 import { addTenants } from "./tenants.ts";
@@ -69,6 +70,7 @@ export function createApi(options: ApiOptions): Api {
   addAlarms(app, options);
   addPeers(app, options);
   addInvitations(app, options);
+  addRotations(app, options);
   addTenants(app, options);
   addUsers(app, options);
   addKeys(app, options);

@@ -45,6 +45,9 @@ export const paths = {
   invitations: "/v1/invitations",
   invitation: (id: string) => `/v1/invitations/${part(id)}`,
   joins: "/v1/joins",
+  rotations: "/v1/rotations",
+  settledRotation: (what: string) => `/v1/rotations/${part(what)}?wait=true`,
+  finishRotation: (what: string) => `/v1/rotations/${part(what)}/finish`,
   deadLetters: (tenant: string, query: string) =>
     `/v1/tenants/${part(tenant)}/dlq${query === "" ? "" : `?${query}`}`,
   deadLetter: (tenant: string, sequence: number, query: string) =>

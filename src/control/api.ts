@@ -5,6 +5,7 @@ import type { ErasureReport, ErasureRequest } from "../model/erasure.ts";
 import type { LintReport } from "../model/finding.ts";
 import type { KeyInfo, KeyKind } from "../model/keys.ts";
 import type { RedriveReport } from "../model/redrive.ts";
+import type { RotationApi } from "../model/rotation.ts";
 import type { Role } from "../model/schema/user.ts";
 import type { AuditApi } from "./audit/audit_api.ts";
 import type { DiffReport, DiffRequest, ShadowReport } from "./compare_api.ts";
@@ -374,6 +375,8 @@ export interface Control {
   /** Makes a new key that takes the place of the active one; policies that use it change with it. */
   rotateKey(tenant: string, kind: KeyKind): Promise<KeyInfo>;
   readonly membership: MembershipApi;
+  /** Rotations of this site's certificate, CA and key. */
+  readonly rotations: RotationApi;
   readonly deadLetters: DeadLetters;
   /** The audit trail. */
   readonly audit: AuditApi;

@@ -30,6 +30,8 @@ export interface MembershipOptions {
   readonly configure: () => Promise<void>;
   /** Closes the door to a peer, whatever else of the state is not in force yet or cannot be, and ends its connection. */
   readonly cut: (peer: string) => Promise<void>;
+  /** Whether others may be told of the key and CA of now. @throws {LeafmeshError} `conflict` */
+  readonly requireSettled: () => void;
   /** Whether a peer has proved over its link that it holds the key that the state names. */
   readonly verified: (peer: string) => boolean;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
@@ -38,6 +40,8 @@ export interface MembershipOptions {
 export class Membership implements MembershipApi, AsyncDisposable {
   readonly #state: StateStore;
   readonly #log: MembershipOptions["log"];
+  readonly #requireSettled: () => void;
+  #joins = 0;
   readonly #invitations: Invitations;
   readonly #desk: JoinDesk;
   readonly #joinHost: JoinHost;
@@ -47,6 +51,7 @@ export class Membership implements MembershipApi, AsyncDisposable {
     const { site, key, nc, system, state, trust, configure, cut, verified, log } = options;
     this.#state = state;
     this.#log = log;
+    this.#requireSettled = options.requireSettled;
     const host = { site, key, state, trust, configure, verified, now: Date.now, log };
     this.#invitations = new Invitations(host);
     this.#desk = new JoinDesk(nc, host);
@@ -62,7 +67,14 @@ export class Membership implements MembershipApi, AsyncDisposable {
   }
 
   async invite(request: InviteRequest): Promise<Invited> {
+    this.#requireSettled();
     return await this.#invitations.create(request);
+  }
+
+  /** Whether somebody is on the way to become a peer, and knows the key and CA of now alone. */
+  get joining(): boolean {
+    const open = this.#invitations.list().some(({ state }) => state === "open" || state === "joining");
+    return open || this.#joins > 0;
   }
 
   invitations(): readonly InvitationReport[] {
@@ -78,7 +90,13 @@ export class Membership implements MembershipApi, AsyncDisposable {
   }
 
   async join(request: JoinRequest, signal?: AbortSignal): Promise<JoinReport> {
-    return await joinSite(this.#joinHost, request, signal);
+    this.#requireSettled();
+    this.#joins++;
+    try {
+      return await joinSite(this.#joinHost, request, signal);
+    } finally {
+      this.#joins--;
+    }
   }
 
   async revoke(peer: string, by?: string): Promise<RevokeReport> {

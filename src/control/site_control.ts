@@ -10,6 +10,7 @@ import type { KeyInfo, KeyKind, PolicyKeys } from "../model/keys.ts";
 import type { LinkMode } from "../model/links.ts";
 import { siteApiPrefix, siteApiReset, tenantAccount } from "../model/names.ts";
 import type { Replay } from "../model/replay.ts";
+import type { RotationApi } from "../model/rotation.ts";
 import type { ExportPolicy } from "../model/schema/policy.ts";
 import type { Peer, SiteFile } from "../model/schema/site.ts";
 import type { ShadowNumbers } from "../model/shadow.ts";
@@ -57,6 +58,7 @@ import { ReplaySources, type SourceOfReplay } from "./replay_source.ts";
 import { holdRoutes } from "./rollback/held.ts";
 import { RewindAsk, rewindSource } from "./rollback/rewind.ts";
 import type { Rollbacks } from "./rollback/rollbacks.ts";
+import type { RotationHost, SiteRotations } from "./rotation/site_rotations.ts";
 import { acceptedOf, type ExportPlan, planExports, planInRoutes } from "./routes.ts";
 import { Shadows } from "./shadows.ts";
 import { SilentSources } from "./silent_sources.ts";
@@ -114,6 +116,8 @@ export interface SiteControlOptions {
   readonly erasures: (ask: ErasuresOptions["ask"]) => Promise<Erasures>;
   /** Opens the replays, whose events the policies of now decide. */
   readonly replays: (parts: ReplayParts) => Promise<ReplayWork>;
+  /** Opens the rotations of certificates, CA and key, which tell the peers. */
+  readonly rotations: (host: RotationHost) => Promise<SiteRotations>;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
 }
 
@@ -138,6 +142,7 @@ export class SiteControl implements Control, AsyncDisposable {
   readonly #alarmWatch: AlarmWatch;
   #erasures: Erasures | null = null;
   readonly #replays: Replays;
+  #rotations: SiteRotations | null = null;
   /** What each peer was offered last, as text. */
   readonly #offered = new Map<string, string>();
 
@@ -162,6 +167,10 @@ export class SiteControl implements Control, AsyncDisposable {
           return await this.#erasures.asked(peer, body);
         },
         rewind: (peer, body) => this.#rewind(peer, body),
+        rotate: async (peer, body) => {
+          if (this.#rotations === null) throw new LeafmeshError("peer_unreachable", "the site is starting");
+          return await this.#rotations.heard(peer, body);
+        },
       },
       refused: (peer, verb, why) =>
         options.audit.denied({
@@ -208,6 +217,7 @@ export class SiteControl implements Control, AsyncDisposable {
       ...options,
       configure: () => options.server.configure(this.#desired()),
       cut: (peer) => options.server.cut(peer),
+      requireSettled: () => this.#rotations?.requireSettled(),
       verified: (peer) => this.#isVerified(peer),
     });
     this.#expiry = new UserExpiry(
@@ -263,6 +273,21 @@ export class SiteControl implements Control, AsyncDisposable {
 
   get replays(): ReplayApi {
     return this.#replays;
+  }
+
+  /** Goes on with rotations that are not done. Before, peers that tell of one are told to wait. */
+  async openRotations(): Promise<void> {
+    this.#rotations = await this.#options.rotations({
+      peers: () => this.#desired().peers,
+      ask: async (peer, body, withinMs) => await this.#peering.ask(peer, "rotate", body, withinMs),
+      configure: () => this.#options.server.configure(this.#desired()),
+      joining: () => this.#membership.joining,
+    });
+  }
+
+  get rotations(): RotationApi {
+    if (this.#rotations === null) throw new LeafmeshError("internal", "The rotations are not open");
+    return this.#rotations.own;
   }
 
   get erasures(): Erasures {
@@ -477,6 +502,7 @@ export class SiteControl implements Control, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#rotations?.[Symbol.asyncDispose]();
     await this.#membership[Symbol.asyncDispose]();
     this.#expiry[Symbol.dispose]();
     await this.#alarmWatch[Symbol.asyncDispose]();

@@ -216,8 +216,10 @@ function credentialOf(tenant: string, user: TenantUser): string {
 /** Whether a link that stands may stand no longer: it may be by a key or a CA that is trusted no more. */
 function isCut(before: Peer, now: Peer): boolean {
   const trusted = splitPem(now.ca ?? "");
+  // Who is dialled shows its CA's certificate, not its key.
+  const promoted = now.dial !== undefined && now.key === before.nextKey;
   return (
-    now.key !== before.key ||
+    (now.key !== before.key && !promoted) ||
     dialUrls(now).join() !== dialUrls(before).join() ||
     splitPem(before.ca ?? "").some((ca) => !trusted.includes(ca))
   );

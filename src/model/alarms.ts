@@ -59,12 +59,17 @@ export const ALARMS = {
   "certificate-expiring": {
     severity: "warning",
     means: "A certificate of the links nears its end",
-    todo: "rotate it, and tell the peers",
+    todo: "a CA: 'leafmesh peer rotate --site-ca' at its site; the certificate of the links renews itself, see the log",
   },
   "certificate-expired": {
     severity: "critical",
     means: "A certificate of the links is good no more: links that need it cannot be made",
-    todo: "rotate it, and tell the peers",
+    todo: "a CA: 'leafmesh peer rotate --site-ca' at its site, 'leafmesh peer trust' where there is no link any more",
+  },
+  "rotation-held": {
+    severity: "warning",
+    means: "A rotation of the CA or the site key waits for peers that do not confirm it",
+    todo: "bring the peers back, or go on without them: 'leafmesh peer rotate --finish'",
   },
   "store-low": {
     severity: "warning",

@@ -252,4 +252,8 @@ export const stateKey = {
   replay: (id: string) => `replay.${id}`,
   /** An erasure, ours or one that a peer has asked for. */
   erasure: (id: string) => `erasure.${id}`,
+  /** The last rotation of this site of its certificate, CA or key. */
+  rotation: (what: string) => `rotation.${what}`,
+  /** The last rotation that a peer has told of. */
+  heardRotation: (peer: string) => `heard-rotation.${peer}`,
 } as const;

@@ -107,7 +107,8 @@ function absent(thrown: unknown): null {
   throw thrown;
 }
 
-async function syncFolder(path: string): Promise<true> {
+/** Writes the folder of a file to disk: what was renamed in it stays so over a loss of power. */
+export async function syncFolder(path: string): Promise<true> {
   const folder = await open(dirname(path), "r");
   try {
     await folder.sync();

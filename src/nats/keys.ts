@@ -11,15 +11,22 @@ import { prepareFolder, readSecretFile, writeSecretFile } from "./files.ts";
 
 /** A key pair that signs. Printed or serialized it shows its public key alone. */
 export class SigningKey {
-  /** Public nkey, `U…`, safe to show. */
-  readonly publicKey: string;
-  readonly #pair: KeyPair;
-  readonly #private: KeyObject;
+  /** Public nkey, `U…`, safe to show; another one when {@link become} was called. */
+  publicKey: string;
+  #pair: KeyPair;
+  #private: KeyObject;
 
   constructor(pair: KeyPair) {
     this.#pair = pair;
     this.#private = privateKeyOf(new TextDecoder().decode(pair.getSeed()));
     this.publicKey = pair.getPublicKey();
+  }
+
+  /** Takes the place of this key for all that hold it: of a site whose key rotates. */
+  become(next: SigningKey): void {
+    this.#pair = next.#pair;
+    this.#private = next.#private;
+    this.publicKey = next.publicKey;
   }
 
   /** The 64-byte Ed25519 signature of `bytes`. */
@@ -90,13 +97,19 @@ export function publicKeys(keys: SiteKeys): PublicSiteKeys {
  * @throws LeafmeshError as {@link loadSiteKeys}
  */
 export async function loadSigningKey(path: string): Promise<SigningKey> {
-  const stored = await readSecretFile(path);
-  if (stored !== null) return parseSeed(stored, path);
+  const there = await readSigningKey(path);
+  if (there !== null) return there;
   const pair = createUser();
   const made = await writeSecretFile(path, `${new TextDecoder().decode(pair.getSeed())}\n`, "keep");
   if (made) return new SigningKey(pair);
   // Another process was faster: its key is the one that counts.
   return parseSeed((await readSecretFile(path)) ?? new Uint8Array(), path);
+}
+
+/** Loads one user nkey; `null` when the file is not there. @throws LeafmeshError as {@link loadSiteKeys} */
+export async function readSigningKey(path: string): Promise<SigningKey | null> {
+  const stored = await readSecretFile(path);
+  return stored === null ? null : parseSeed(stored, path);
 }
 
 /** A signing key that is in no file, for tests and tools. */

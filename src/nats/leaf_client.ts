@@ -307,7 +307,7 @@ function openSocket({ address, tls }: LeafClientOptions): Socket {
     ...(tls.key === undefined ? {} : { key: tls.key }),
     // The name of an address that is no IP goes with the handshake.
     ...(isIP(host) === 0 ? { servername: host } : {}),
-    minVersion: "TLSv1.2",
+    minVersion: "TLSv1.3",
     rejectUnauthorized: true,
   });
 }

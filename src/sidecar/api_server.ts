@@ -45,15 +45,24 @@ export function apiAddress(api: SiteFile["api"], insecure: boolean): ApiAddress 
   return { hostname, port, knowsHost };
 }
 
+/** Where the certificate of the API is found. */
+export interface ApiTlsPlace {
+  readonly dataFolder: string;
+  /** Folder that relative paths of the site file start from. */
+  readonly base: string;
+  /** The site's own CA, where it is open already. */
+  readonly pki?: SitePki;
+}
+
 /** The certificate of the API; `null`: it is served in clear. @throws LeafmeshError `config_invalid`, `key_invalid` */
 export async function loadApiTls(
   { site, api }: SiteFile,
-  { dataFolder, base }: { readonly dataFolder: string; readonly base: string },
+  { dataFolder, base, pki: own }: ApiTlsPlace,
 ): Promise<TlsFiles | null> {
   const tls = api?.tls;
   if (tls === undefined) return null;
   if (tls === "self") {
-    const pki = await SitePki.load(dataFolder, { site });
+    const pki = own ?? (await SitePki.load(dataFolder, { site }));
     const { host } = parseAddress(api?.listen ?? DEFAULT_API);
     const hosts = [host, ...(api?.hosts ?? [])].filter((one) => !/^(?:0\.0\.0\.0|::)$/.test(one));
     const { certPem, keyPem } = await pki.issueApi({ hosts, ttlMs: SELF_TTL_MS });

@@ -12,6 +12,7 @@ import { Erasures } from "../control/erasure/erasures.ts";
 import { loadRemembered, rememberState } from "../control/remembered.ts";
 import { Rollbacks } from "../control/rollback/rollbacks.ts";
 import { type Recovered, recoverState, StateCopy } from "../control/rollback/state_copy.ts";
+import { SiteRotations } from "../control/rotation/site_rotations.ts";
 import { SiteControl } from "../control/site_control.ts";
 import { SiteServer } from "../control/site_server.ts";
 import { desiredOfFile } from "../control/state_documents.ts";
@@ -30,12 +31,14 @@ import { loadSiteKeys, publicKeys } from "../nats/keys.ts";
 import { LinkLog } from "../nats/link_log.ts";
 import { SitePki } from "../nats/pki/site_pki.ts";
 import { readSecret } from "../nats/secret_source.ts";
+import { SiteKeyFiles } from "../nats/site_key_files.ts";
 import type { StoreWatch } from "../nats/store_watch.ts";
 import { TenantKeys } from "../nats/tenant_keys.ts";
 import type { Log } from "../observe/log.ts";
 import { policyVersion } from "../policy/compile.ts";
 import { apiLog, runtimeName, siteMetrics, viewReport, viewRunner } from "./adapters.ts";
 import { apiAddress, loadApiTls, oidcTokens, serveApi } from "./api_server.ts";
+import { ApiTlsWatch } from "./api_tls_watch.ts";
 import { CertificateWatch } from "./certificate_watch.ts";
 import { replicasOf, stateOn, whenPlaced } from "./cluster.ts";
 import { deadLettersOf } from "./dead_letters.ts";
@@ -97,7 +100,8 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   const warning = linkWarning(settings);
   if (warning !== null) log("warn", "links", warning);
   const token = await loadBootstrapToken(folder.path, tokenSetting(file, options.base), options.env);
-  const tls = await loadApiTls(file, { dataFolder: folder.path, base: options.base });
+  const tlsPlace = { dataFolder: folder.path, base: options.base, pki };
+  const tls = await loadApiTls(file, tlsPlace);
   const before = await loadRemembered(folder.path);
   const { state: rememberedState, retired } = before ?? { state: desiredOfFile(file), retired: [] };
   const remembered = { state: stateOn(settings, rememberedState), retired };
@@ -295,6 +299,21 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
           },
           log: (level, message) => log(level, "replay", message),
         }),
+      rotations: (host) =>
+        SiteRotations.open(
+          {
+            site,
+            js,
+            state,
+            system,
+            audit,
+            alarms,
+            key: new SiteKeyFiles(folder.path, keys.site, file.secrets?.site !== undefined),
+            pki: linkMode(settings) === "plain" ? null : pki,
+            log: (level, message) => log(level, "rotation", message),
+          },
+          host,
+        ),
       log: (level, message) => log(level, "control", message),
     }),
   );
@@ -334,6 +353,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     await watch.look();
   }
   await whenServed(() => control.openErasures(), served);
+  await whenServed(() => control.openRotations(), served);
 
   const oidc = oidcTokens(file.api, options.base);
   if (oidc !== null) stack.use(oidc);
@@ -356,6 +376,16 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     api.fetch(request, { address }),
   );
   stack.use(httpServer);
+  if (tls !== null) {
+    const apiTls = new ApiTlsWatch(tls, {
+      load: () => loadApiTls(file, tlsPlace),
+      self: file.api?.tls === "self" ? pki : null,
+      replace: (next) => httpServer.replaceTls(next),
+      log: (level, message) => log(level, "api", message),
+      now: () => new Date(),
+    });
+    stack.use(apiTls);
+  }
   log("info", "api", `listening at ${apiUrl}`);
 
   const parts = stack.move();
@@ -365,7 +395,9 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     listen: server.listen,
     leaf: server.leaf,
     dataFolder: folder.path,
-    siteKey: keys.site.publicKey,
+    get siteKey() {
+      return keys.site.publicKey;
+    },
     caFingerprint: linkMode(settings) === "plain" ? null : pki.fingerprint,
     madeToken: token.made,
     tokenSource: token.source,

@@ -39,6 +39,7 @@ interface Publisher {
   readonly ended: Promise<number | null>;
   count: number;
   seconds: number;
+  deaf: number;
   said: string;
 }
 
@@ -51,9 +52,10 @@ export class LoadProcesses implements AsyncDisposable {
       const file = join(site.folder, `load-${from}`);
       const child = spawn(process.execPath, [ENTRY], { stdio: ["pipe", "pipe", "pipe"] });
       const ended = new Promise<number | null>((resolve) => child.once("exit", resolve));
-      const publisher: Publisher = { child, file, ended, count: 0, seconds: 0, said: "" };
+      const publisher: Publisher = { child, file, ended, count: 0, seconds: 0, deaf: 0, said: "" };
       createInterface({ input: child.stdout }).on("line", (line) => {
-        if (line.startsWith("{")) publisher.seconds = (JSON.parse(line) as { seconds: number }).seconds;
+        if (line.startsWith("{"))
+          Object.assign(publisher, JSON.parse(line) as { seconds: number; deaf: number });
         else publisher.count = Number(line);
       });
       child.stderr.on("data", (text) => {
@@ -80,6 +82,11 @@ export class LoadProcesses implements AsyncDisposable {
       if (child.exitCode !== null && child.exitCode !== 0) throw new Error(`A publisher ended: ${said}`);
     }
     return this.#publishers.reduce((sum, { count }) => sum + count, 0);
+  }
+
+  /** Events that were published again because nobody heard them: known when it has stopped. */
+  get again(): number {
+    return this.#publishers.reduce((sum, { deaf }) => sum + deaf, 0);
   }
 
   /** Acknowledged events a second while they were published. */

@@ -7,33 +7,54 @@
 import { writeFileSync } from "node:fs";
 import process from "node:process";
 import { createInterface } from "node:readline";
-import { connect, createInbox, nkeyAuthenticator } from "@nats-io/transport-node";
+import { connect, createInbox, type NatsConnection, nkeyAuthenticator } from "@nats-io/transport-node";
 import type { LoadOrders } from "./load_processes.ts";
 
 const TICK_MS = 5;
 /** No publisher runs further ahead of the stream. */
 const IN_FLIGHT = 4_000;
 const ACK_MS = 60_000;
+const AGAIN_MS = 5;
+const LOGIN_TRIES = 10;
 
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const orders = JSON.parse((await lines.next()).value ?? "") as LoadOrders;
 const seed = new TextEncoder().encode(orders.seed);
-const nc = await connect({
-  servers: orders.servers,
-  authenticator: nkeyAuthenticator(() => seed),
-  reconnect: false,
-});
+const nc = await login();
+
+/** On a machine that is very busy a login can run into the server's deadline. */
+async function login(): Promise<NatsConnection> {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await connect({
+        servers: orders.servers,
+        authenticator: nkeyAuthenticator(() => seed),
+        reconnect: false,
+      });
+    } catch (error) {
+      if (tries >= LOGIN_TRIES) throw error;
+    }
+  }
+}
 
 let positions = new Float64Array(1 << 20);
 let sent = 0;
 let acked = 0;
+/** Events that were sent again. */
+let deaf = 0;
 const inbox = createInbox();
 let done = () => {};
 nc.subscribe(`${inbox}.*`, {
   callback: (_error, message) => {
+    const index = Number(message.subject.slice(inbox.length + 1));
+    // Nobody was there: a server that reads its configuration anew is deaf for a moment.
+    if (message.headers?.code === 503) {
+      deaf++;
+      setTimeout(() => send(index), AGAIN_MS);
+      return;
+    }
     const ack = /"seq": ?(\d+)/.exec(message.string());
     if (ack === null) fail(`event ${message.subject} is refused: ${message.string()}`);
-    const index = Number(message.subject.slice(inbox.length + 1));
     if (positions[index] !== 0) fail(`event ${index} is acknowledged twice`);
     positions[index] = Number(ack?.[1]);
     if (++acked === sent) done();
@@ -51,10 +72,13 @@ function publish(): void {
     more.set(positions);
     positions = more;
   }
-  const n = orders.from + sent * orders.step;
+  send(sent++);
+}
+
+function send(index: number): void {
+  const n = orders.from + index * orders.step;
   const subject = orders.subjects[n % orders.subjects.length] ?? "";
-  nc.publish(subject, `{"n":${n},${orders.body}}`, { reply: `${inbox}.${sent}` });
-  sent++;
+  nc.publish(subject, `{"n":${n},${orders.body}}`, { reply: `${inbox}.${index}` });
 }
 
 const started = performance.now();
@@ -75,6 +99,6 @@ if (acked < sent) {
 }
 clearInterval(report);
 writeFileSync(orders.file, new Uint8Array(positions.buffer, 0, 8 * sent));
-process.stdout.write(`${acked}\n${JSON.stringify({ seconds })}\n`);
+process.stdout.write(`${acked}\n${JSON.stringify({ seconds, deaf })}\n`);
 await nc.close();
 process.exit(0);

@@ -13,6 +13,7 @@ import { IMPORT_LIST, IMPORT_PUT, IMPORT_REMOVE } from "./import.ts";
 import { INIT } from "./init.ts";
 import { PEER_ADD, PEER_LIST, PEER_REMOVE, PEER_TRUST } from "./peer.ts";
 import { PEER_INVITATIONS, PEER_INVITE, PEER_JOIN, PEER_REVOKE, PEER_UNINVITE } from "./peer_join.ts";
+import { PEER_ROTATE } from "./peer_rotate.ts";
 import { POLICY_DIFF, SHADOW_CLEAR, SHADOW_SET, SHADOW_SHOW } from "./policy_diff.ts";
 import { POLICY_TEST } from "./policy_test.ts";
 import {
@@ -65,6 +66,7 @@ export const COMMANDS: readonly Command[] = [
   PEER_UNINVITE,
   PEER_JOIN,
   PEER_REVOKE,
+  PEER_ROTATE,
   CA_SHOW,
   SCHEMA_LIST,
   SCHEMA_SHOW,

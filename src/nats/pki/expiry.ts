@@ -50,7 +50,7 @@ export function watchCertificates(
       ca,
       leftMs(ca) > WARN_CA_MS
         ? null
-        : `the CA of this site ${state(ca)}: 'leafmesh peer rotate --ca' makes a new one and tells the peers`,
+        : `the CA of this site ${state(ca)}: 'leafmesh peer rotate --site-ca' makes a new one and tells the peers`,
     ),
     entry(
       "link",
@@ -64,7 +64,7 @@ export function watchCertificates(
         const problem =
           leftMs(info) > WARN_CA_MS
             ? null
-            : `the CA of ${peer.name} ${state(info)}: 'leafmesh peer rotate --ca' there makes a new one and tells this site`;
+            : `the CA of ${peer.name} ${state(info)}: 'leafmesh peer rotate --site-ca' there makes a new one and tells this site`;
         return entry("peer_ca", peer.name, info, problem);
       }),
     ),

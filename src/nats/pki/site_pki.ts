@@ -2,22 +2,22 @@
  * The private CA of a site, and the certificate that it shows on its links. Peers trust this CA for this site alone;
  * nothing else does.
  */
-import { createPrivateKey, X509Certificate } from "node:crypto";
+import { X509Certificate } from "node:crypto";
 import { join } from "node:path";
 import { type CertificateInfo, describeCertificate } from "../../model/certificate.ts";
 import { LeafmeshError } from "../../model/errors.ts";
-import { prepareFolder, readSecretFile, writeSecretFile } from "../files.ts";
+import { prepareFolder, writeSecretFile } from "../files.ts";
 import { keysFolder } from "../keys.ts";
-import { type Credential, createCa, issueApi, issueClient, issueLink } from "./certificates.ts";
+import { isPair, loadCa, loadNextCa, makeNextCa, readCredential, readText, replaceCa } from "./ca_files.ts";
+import { type Credential, issueApi, issueClient, issueLink } from "./certificates.ts";
 
 const DAY_MS = 24 * 3_600_000;
-const CA_TTL_MS = 3650 * DAY_MS;
 const LINK_TTL_MS = 90 * DAY_MS;
 /** A certificate is made anew when this part of its life is over. */
 const RENEW_AFTER = 2 / 3;
 
-/** Names of the files in the folder of keys. A key stands in one file with its certificate, so that both are always a pair. */
-export const PKI_FILES = { ca: "ca.pem", caKey: "ca.key", link: "link.pem" } as const;
+/** Certificate and key of the link, in one file so that both are always a pair. */
+const LINK_FILE = "link.pem";
 
 export interface SitePkiOptions {
   readonly site: string;
@@ -33,12 +33,20 @@ export class SitePki {
   readonly #folder: string;
   readonly #options: SitePkiOptions;
   #ca: Credential;
+  /** The CA that is to take its place. */
+  #nextCa: Credential | null;
   #link: Credential;
 
-  private constructor(folder: string, options: SitePkiOptions, ca: Credential, link: Credential) {
+  private constructor(
+    folder: string,
+    options: SitePkiOptions,
+    cas: { readonly ca: Credential; readonly next: Credential | null },
+    link: Credential,
+  ) {
     this.#folder = folder;
     this.#options = options;
-    this.#ca = ca;
+    this.#ca = cas.ca;
+    this.#nextCa = cas.next;
     this.#link = link;
   }
 
@@ -51,11 +59,12 @@ export class SitePki {
   static async load(dataFolder: string, options: SitePkiOptions): Promise<SitePki> {
     const folder = keysFolder(dataFolder);
     await prepareFolder(folder, 0o700);
-    const ca = await loadCa(folder, options);
-    const stored = await readText(join(folder, PKI_FILES.link));
+    const ca = await loadCa(folder, options.site, nowOf(options));
+    const cas = { ca, next: await loadNextCa(folder) };
+    const stored = await readText(join(folder, LINK_FILE));
     const there = stored === null ? null : readCredential(stored);
-    if (there !== null && fits(there, ca, options)) return new SitePki(folder, options, ca, there);
-    const pki = new SitePki(folder, options, ca, there ?? ca);
+    if (there !== null && fits(there, ca, options)) return new SitePki(folder, options, cas, there);
+    const pki = new SitePki(folder, options, cas, there ?? ca);
     await pki.renewLink();
     return pki;
   }
@@ -67,7 +76,27 @@ export class SitePki {
 
   /** Every CA of this site that its own certificates may be of: two while it rotates. Public. */
   get trustedPem(): string {
-    return this.#ca.certPem;
+    return this.#ca.certPem + (this.#nextCa?.certPem ?? "");
+  }
+
+  /** The certificate of the CA that is to take the place of the one in use; `null`: there is none. Public. */
+  get nextCaPem(): string | null {
+    return this.#nextCa?.certPem ?? null;
+  }
+
+  /** Makes the next CA, whatever next one there was. @returns its certificate */
+  async prepareCa(): Promise<string> {
+    this.#nextCa = await makeNextCa(this.#folder, this.#options.site, nowOf(this.#options));
+    return this.#nextCa.certPem;
+  }
+
+  /** Puts the next CA into the place of the one in use, and has it sign the certificate of the link. */
+  async replaceCa(): Promise<void> {
+    if (this.#nextCa === null) throw new LeafmeshError("internal", "There is no next CA");
+    await replaceCa(this.#folder, this.#nextCa);
+    this.#ca = this.#nextCa;
+    this.#nextCa = null;
+    await this.renewLink();
   }
 
   /** SHA-256 of the CA's public key, hex. */
@@ -86,7 +115,7 @@ export class SitePki {
 
   /** File with certificate and key of the link. */
   get linkFile(): string {
-    return join(this.#folder, PKI_FILES.link);
+    return join(this.#folder, LINK_FILE);
   }
 
   /** Certificate and key of the link, for connections that the sidecar makes itself. Secret. */
@@ -137,44 +166,6 @@ function renewAt({ notBefore, notAfter }: CertificateInfo): Date {
   return new Date(notBefore.getTime() + life * RENEW_AFTER);
 }
 
-async function loadCa(folder: string, options: SitePkiOptions): Promise<Credential> {
-  const [certFile, keyFile] = [join(folder, PKI_FILES.ca), join(folder, PKI_FILES.caKey)];
-  const [shown, stored] = [await readText(certFile), await readText(keyFile)];
-  const problem = (what: string) =>
-    new LeafmeshError(
-      "key_invalid",
-      `${keyFile} holds no CA of this site (${what}): restore it from a backup, or remove it and ${certFile} to get a new CA, which every peer then needs`,
-    );
-  if (stored === null) {
-    if (shown !== null) throw problem("it is missing");
-    const ca = await createCa(options.site, { now: nowOf(options), ttlMs: CA_TTL_MS });
-    await writeCa(folder, ca);
-    return ca;
-  }
-  const ca = readCredential(stored);
-  try {
-    if (ca === null || !isPair(ca)) throw problem("expected a certificate and its private key");
-    if (!describeCertificate(ca.certPem).isCa) throw problem("its certificate is of no CA");
-  } catch (thrown) {
-    throw thrown instanceof LeafmeshError ? thrown : problem("it cannot be read");
-  }
-  if (shown !== ca.certPem) await writeSecretFile(certFile, ca.certPem, "replace");
-  return ca;
-}
-
-/** Both in one file, so that they always belong together; the certificate also alone, to be handed out. */
-async function writeCa(folder: string, ca: Credential): Promise<void> {
-  await writeSecretFile(join(folder, PKI_FILES.caKey), ca.certPem + ca.keyPem, "replace");
-  await writeSecretFile(join(folder, PKI_FILES.ca), ca.certPem, "replace");
-}
-
-/** Certificate and key of one file; `null` when it holds something else. */
-function readCredential(text: string): Credential | null {
-  const at = text.indexOf("-----BEGIN PRIVATE KEY-----");
-  if (at < 0) return null;
-  return { certPem: text.slice(0, at), keyPem: text.slice(at) };
-}
-
 function fits(link: Credential, ca: Credential, options: SitePkiOptions): boolean {
   try {
     const info = describeCertificate(link.certPem);
@@ -207,13 +198,4 @@ function canonical(host: string): string {
   } catch {
     return host;
   }
-}
-
-function isPair({ certPem, keyPem }: Credential): boolean {
-  return new X509Certificate(certPem).checkPrivateKey(createPrivateKey(keyPem));
-}
-
-async function readText(path: string): Promise<string | null> {
-  const bytes = await readSecretFile(path);
-  return bytes === null ? null : new TextDecoder().decode(bytes);
 }

@@ -45,6 +45,10 @@ const EXPECTED: Readonly<Record<string, string>> = {
   createInvitation: "o",
   deleteInvitation: "o",
   join: "o",
+  listRotations: "ova",
+  getRotation: "ova",
+  startRotation: "o",
+  finishRotation: "o",
   listTenants: "otxva",
   getTenant: "otva",
   putTenant: "ot",
@@ -102,6 +106,7 @@ const PARAMS: Readonly<Record<string, string>> = {
   erasure: "e1",
   replay: "r1",
   invitation: "9f86d081884c7d65",
+  what: "key",
 };
 
 interface Operation {

@@ -27,6 +27,7 @@ import type { ErasureReport, ErasureRequest } from "../../../src/model/erasure.t
 import { LeafmeshError } from "../../../src/model/errors.ts";
 import type { RedriveReport } from "../../../src/model/redrive.ts";
 import type { ReplayReport } from "../../../src/model/replay.ts";
+import type { RotationApi, RotationReport } from "../../../src/model/rotation.ts";
 import { diffReport, shadowReport } from "./compared.ts";
 
 const LETTER = {
@@ -155,6 +156,46 @@ function createFakeMembership(calls: string[]): MembershipApi {
     async forgive(keys, work) {
       calls.push(`forgive ${keys.join(" ")}`);
       return await work();
+    },
+  };
+}
+
+const ROTATION: RotationReport = {
+  what: "key",
+  phase: "announce",
+  startedAt: "2026-01-02T03:04:05.000Z",
+  endedAt: null,
+  by: "ann",
+  from: "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4",
+  next: "UCK2XMKBMOD5MYNYDUJNDAYD2LELUK4NHQDUIUNSIKVSTBTVKZME45LK",
+  failure: null,
+  peers: [
+    { peer: "austin", state: "confirmed", why: null, remedy: null },
+    { peer: "tokyo", state: "waiting", why: "no link", remedy: null },
+  ],
+};
+
+/** A rotation of the key that waits for tokyo. */
+function createFakeRotations(calls: string[]): RotationApi {
+  let rotation = ROTATION;
+  return {
+    list: () => [rotation],
+    settled: async (what) => (what === rotation.what ? rotation : null),
+    async start({ what, peers = [] }) {
+      calls.push(`rotate ${[what, ...peers].join(" ")}`);
+      if (what === "ca") throw new LeafmeshError("conflict", "A rotation of the site key is open");
+      rotation = { ...rotation, what };
+      return rotation;
+    },
+    async finish(what) {
+      calls.push(`finish ${what}`);
+      if (what !== rotation.what) throw new LeafmeshError("not_found", "No rotation is open");
+      const remedy = `there: leafmesh peer trust berlin --key ${rotation.next}`;
+      const peers = rotation.peers.map((one) =>
+        one.state === "waiting" ? { ...one, state: "skipped" as const, why: null, remedy } : one,
+      );
+      rotation = { ...rotation, phase: "done", endedAt: rotation.startedAt, peers };
+      return rotation;
     },
   };
 }
@@ -398,6 +439,7 @@ export function createFakeControl(): FakeControl {
       return { kind, id: "made-now", active: true };
     },
     membership: createFakeMembership(calls),
+    rotations: createFakeRotations(calls),
     deadLetters: createFakeDeadLetters(calls),
     erasures: {
       list: () => [erasure("acme", { subject: "acme.x", dryRun: false })],
