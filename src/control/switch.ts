@@ -1,5 +1,5 @@
 /** Up to which position a peer has all that its old route gave it. */
-import type { JetStreamManager } from "@nats-io/jetstream";
+import type { ConsumerInfo, JetStreamManager } from "@nats-io/jetstream";
 import { parseStreamName, viewConsumer } from "../model/names.ts";
 import { unlessGone } from "../nats/jetstream_errors.ts";
 import { positionAt } from "./position.ts";
@@ -7,6 +7,8 @@ import type { OldRoute } from "./step.ts";
 
 /** Metadata of a paused consumer: last sequence of its stream while nothing was left to deliver. */
 export const CUT = "leafmesh-cut";
+/** Metadata beside {@link CUT}: the last sequence that the consumer had delivered then. */
+export const CUT_DELIVERED = "leafmesh-cut-delivered";
 
 /**
  * The position that the peer's new route goes on after. The old consumer is paused and the peer has detached from it,
@@ -22,13 +24,21 @@ export async function switchPosition(mesh: JetStreamManager, old: OldRoute, stor
   // A peer that has more than there is speaks of an earlier stream of this name.
   const has = Math.max(stored > state.last_seq ? 0 : stored, info.ack_floor.stream_seq, begin);
   // All that was delivered is stored: go on after what the consumer had considered, not only after what matched.
-  const cut = Number(info.config.metadata?.[CUT] ?? 0);
-  const complete = has >= info.delivered.stream_seq;
+  const { cut, delivered } = cutOf(info);
+  // A peer that lost events on their way has the consumer go back: what it says now is less than what it had delivered once.
+  const complete = has >= Math.max(info.delivered.stream_seq, delivered);
   const sequence = complete ? Math.max(has, cut) : has;
   const position = await positionAt(mesh, old.stream, old.source, sequence);
   if (old.stream === old.source || !complete || sequence < state.last_seq) return position;
   // The peer has the whole view: go on after all that the view's worker has decided, forwarded or not.
   return Math.max(position, decided);
+}
+
+function cutOf({ config }: ConsumerInfo): { readonly cut: number; readonly delivered: number } {
+  const delivered = config.metadata?.[CUT_DELIVERED];
+  // Without it nothing says up to where the peer must have stored.
+  if (delivered === undefined) return { cut: 0, delivered: 0 };
+  return { cut: Number(config.metadata?.[CUT] ?? 0), delivered: Number(delivered) };
 }
 
 /**

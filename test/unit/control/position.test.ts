@@ -5,7 +5,7 @@ import { importPosition } from "../../../src/control/import_position.ts";
 import { observeMesh } from "../../../src/control/observe.ts";
 import { positionAt, sequenceAfter, sequenceAt } from "../../../src/control/position.ts";
 import { planExports, planInRoutes } from "../../../src/control/routes.ts";
-import { CUT, restToTake, switchPosition } from "../../../src/control/switch.ts";
+import { CUT, CUT_DELIVERED, restToTake, switchPosition } from "../../../src/control/switch.ts";
 import { POSITION_HEADER } from "../../../src/model/names.ts";
 import { waitFor } from "../../support/wait_for.ts";
 import { berlin } from "./fake_server.ts";
@@ -250,14 +250,17 @@ describe("switchPosition()", () => {
   test("goes on after what matched no filter when the peer has all that did", async () => {
     await publish(3);
     await publish(7, "berlin.acme.other");
-    await consume(OUT, { filter_subjects: ["berlin.acme.orders.>"], metadata: { [CUT]: "10" } });
+    await consume(OUT, {
+      filter_subjects: ["berlin.acme.orders.>"],
+      metadata: { [CUT]: "10", [CUT_DELIVERED]: "3" },
+    });
     await acknowledge(OUT, "austin", 3);
     expect(await position(NATIVE, 3)).toBe(10);
   });
 
   test("does not skip what was delivered and not stored, whatever was considered", async () => {
     await publish(5);
-    await consume(OUT, { metadata: { [CUT]: "5" } });
+    await consume(OUT, { metadata: { [CUT]: "5", [CUT_DELIVERED]: "5" } });
     const consumer = await server.js.consumers.get(OUT, "austin");
     for (let n = 0; n < 5; n++) await consumer.next();
     expect(await position(NATIVE, 2)).toBe(2);
@@ -275,7 +278,7 @@ describe("switchPosition()", () => {
     await publish(10);
     await fillView(2, 5);
     await acknowledge(OUT, "view_orders", 8);
-    await consume(VIEW, { metadata: { [CUT]: "2" } });
+    await consume(VIEW, { metadata: { [CUT]: "2", [CUT_DELIVERED]: "2" } });
     await acknowledge(VIEW, "austin", 2);
     expect(await position(FROM_VIEW, 2)).toBe(8);
     // An event that came after the cut has not been delivered.
@@ -287,7 +290,7 @@ describe("switchPosition()", () => {
     await publish(10);
     await fillView(2, 5);
     await server.jsm.consumers.delete(OUT, "view_orders");
-    await consume(VIEW, { metadata: { [CUT]: "2" } });
+    await consume(VIEW, { metadata: { [CUT]: "2", [CUT_DELIVERED]: "2" } });
     await acknowledge(VIEW, "austin", 2);
     expect(await position(FROM_VIEW, 2)).toBe(5);
   });
