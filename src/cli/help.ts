@@ -17,7 +17,8 @@ export function overview(commands: readonly Command[]): string {
     indent(flagLines(Object.entries(GLOBAL_FLAGS))),
     "",
     "'leafmesh help <command>' shows the flags of one. Exit codes: 0 done, 2 invalid, 3 token, 4 not found,",
-    "5 conflict, 6 nats-server, 7 peer, 8 apply failed, 9 API does not answer, 1 anything else.",
+    "5 conflict, 6 nats-server, 7 peer, 8 apply failed, 9 API does not answer, 10 stopped before all was drained,",
+    "130 and 143 ended at once by a second signal, 1 anything else.",
   ].join("\n");
 }
 

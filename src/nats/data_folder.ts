@@ -22,6 +22,7 @@ export const DATA_FILES = {
   sidecarPid: "sidecar.pid",
   serverPid: "nats.pid",
   keeperPid: "keeper.pid",
+  keeperEnding: "keeper.ending",
   keeperArguments: "keeper.args",
   serverExits: "nats.exit",
 } as const;

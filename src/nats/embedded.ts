@@ -12,7 +12,15 @@ import { connectionOptions } from "./control_connection.ts";
 import { type DataFolder, readDataFile } from "./data_folder.ts";
 import { prepareFolder, writeSecretFile } from "./files.ts";
 import type { ServerBinary } from "./find.ts";
-import { ensureKeeper, readExits, restartServer, stopKeeper, writeKeeperArguments } from "./keeper.ts";
+import {
+  ensureKeeper,
+  finishEnding,
+  readExits,
+  restartServer,
+  stopKeeper,
+  tellKeeperToEnd,
+  writeKeeperArguments,
+} from "./keeper.ts";
 import type { SigningKey } from "./keys.ts";
 import { type ProcessRef, readRunningProcess } from "./processes.ts";
 import { followServerLog, parseServerLogLine, type ServerLogLine } from "./server_log.ts";
@@ -88,6 +96,7 @@ export class EmbeddedServer implements AsyncDisposable {
     const { folder } = options;
     await prepareFolder(folder.file("store"), 0o700);
     await writeSecretFile(folder.file("leafCredential"), options.leafCredential, "replace");
+    await finishEnding(folder);
     const running = await readRunningProcess(folder.file("serverPid"));
     const { quietConfig } = options;
     // A start that was cut short has left a server that still waits for its positions to be looked at.
@@ -147,6 +156,12 @@ export class EmbeddedServer implements AsyncDisposable {
   async abandon(): Promise<void> {
     this.#ended.abort();
     await Promise.all(this.#tasks);
+  }
+
+  /** Has the keeper stop the server and itself, and waits for neither. */
+  async leave(): Promise<void> {
+    this.#ended.abort();
+    await tellKeeperToEnd(this.#options.folder);
   }
 
   /** Stops the server and its keeper, and waits until both are gone. */

@@ -74,6 +74,20 @@ export async function restartServer(folder: DataFolder): Promise<void> {
   if (before !== null) await until(async () => !(await isRunning(before)), STOP_DEADLINE_MS);
 }
 
+/** Has the keeper end the server and itself, and waits for neither: the next start does, see {@link finishEnding}. */
+export async function tellKeeperToEnd(folder: DataFolder): Promise<void> {
+  const keeper = await readRunningProcess(folder.file("keeperPid"));
+  if (keeper === null) return;
+  const record = (await readDataFile(folder, "keeperPid")) ?? "";
+  await writeSecretFile(folder.file("keeperEnding"), record, "replace");
+  await signalProcess(keeper, "SIGTERM");
+}
+
+/** Waits for a keeper that was told to end, and for its server: they are not to be taken over. */
+export async function finishEnding(folder: DataFolder): Promise<void> {
+  if ((await readRunningProcess(folder.file("keeperEnding"))) !== null) await stopKeeper(folder);
+}
+
 /** Ends the server and its keeper, and waits until both are gone; what does not come to an end is killed. */
 export async function stopKeeper(folder: DataFolder): Promise<void> {
   const keeper = await readRunningProcess(folder.file("keeperPid"));

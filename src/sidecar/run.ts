@@ -7,8 +7,11 @@ import { withSchemaFiles } from "../control/schema_files.ts";
 import { errorText, exitCode, formatProblem, LeafmeshError } from "../model/errors.ts";
 import type { SiteFile } from "../model/schema/site.ts";
 import { locateProblems, parseLocatedSiteFile } from "../model/site_file.ts";
+import { parseDurationMs } from "../model/units.ts";
+import { sleep } from "../nats/wait.ts";
 import { createLog } from "../observe/log.ts";
 import { type Sidecar, startSidecar } from "./start.ts";
+import { listenForStop, signalExit } from "./stop_signals.ts";
 
 /** Name of the site that starts without a site file. */
 const DEFAULT_SITE = "local-site";
@@ -30,18 +33,22 @@ export interface RunOptions {
   readonly insecureApi?: boolean;
 }
 
-/** Runs a sidecar until SIGINT or SIGTERM. @returns the exit code. */
+/** How long views have to finish what they have in hand, where the site file does not say. */
+const DRAIN_MS = 20_000;
+/** The process ended before all was drained: what was under way goes on at the next start, as after a crash. */
+const NOT_DRAINED = 10;
+
+/**
+ * Runs a sidecar until SIGINT or SIGTERM, and lets it drain then. A second signal ends the process at once.
+ * @returns the exit code
+ */
 export async function runSidecar(options: RunOptions): Promise<number> {
-  const abort = new AbortController();
-  const signalled = new Promise<string>((resolve) => {
-    for (const name of ["SIGINT", "SIGTERM"] as const) {
-      process.on(name, () => {
-        abort.abort();
-        resolve(name);
-      });
-    }
-  });
+  const signals = listenForStop();
   let sidecar: Sidecar | null = null;
+  void signals.second.then(async (name) => {
+    await sidecar?.leave().catch(() => undefined);
+    process.exit(signalExit(name));
+  });
   try {
     const { file, base } = await loadSite(options);
     const log = createLog({
@@ -55,13 +62,23 @@ export async function runSidecar(options: RunOptions): Promise<number> {
       base,
       log,
       env: process.env,
-      signal: abort.signal,
+      signal: signals.signal,
       insecureApi: options.insecureApi === true,
     });
     process.stdout.write(welcome(sidecar, options.log === "text"));
-    log("info", "sidecar", `${await signalled}: stopping`);
-    await sidecar.stop();
-    return 0;
+    const name = await signals.first;
+    const drainMs = file.drain === undefined ? DRAIN_MS : (parseDurationMs(file.drain) ?? DRAIN_MS);
+    log("info", "sidecar", `${name}: stopping, within ${drainMs} ms; a second signal ends it at once`);
+    const late = new AbortController();
+    const drained = await Promise.race([
+      sidecar.stop().then(() => true),
+      sleep(drainMs, late.signal).then(() => false),
+    ]);
+    late.abort();
+    if (drained) return 0;
+    log("warn", "sidecar", `not drained after ${drainMs} ms: the next start goes on from what is stored`);
+    await sidecar.leave();
+    process.exit(NOT_DRAINED);
   } catch (error) {
     process.stderr.write(failure(error, options.siteFile));
     return error instanceof LeafmeshError ? exitCode(error.code) : 1;

@@ -70,6 +70,8 @@ export interface OpenServer extends AsyncDisposable {
    * `null` where the server is not ours to restart.
    */
   watchStore(around: (restart: () => Promise<void>) => Promise<void>): StoreWatch | null;
+  /** Has a server of ours end in order, and does not wait for it. */
+  leave(): Promise<void>;
 }
 
 /** Milliseconds of a duration that the schema has checked, or the setting that means at once. */
@@ -154,6 +156,7 @@ async function openEmbedded(options: OpenServerOptions): Promise<OpenServer> {
     verify: async () => {},
     pid: async () => (await server.process())?.pid ?? null,
     quiet: server.quiet,
+    leave: () => server.leave(),
     watchStore: (restart) =>
       new StoreWatch({
         path: folder.file("store"),
@@ -218,6 +221,7 @@ async function openExternal(options: OpenServerOptions): Promise<OpenServer> {
     verify,
     pid: async () => null,
     quiet: false,
+    leave: async () => {},
     watchStore: () => null,
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
   };

@@ -31,6 +31,8 @@ export interface MeshOptions {
   readonly edit?: (file: SiteFile) => SiteFile;
   /** Called with a site's data folder before the site starts. */
   readonly prepare?: (dataFolder: string) => void;
+  /** Called when the start fails, before the files are removed. */
+  readonly release?: () => void;
   /** Entry of the sidecar's process, where it is not that of this tree. */
   readonly entry?: string;
   /** How links are spoken; default TLS. */
@@ -84,7 +86,7 @@ export class MeshSite {
         this.#token = (await readFile(join(this.dataFolder, "keys", "api.token"), "utf8")).trim();
         return (await fetch(`http://${this.file.api?.listen}/readyz`)).ok;
       },
-      { deadlineMs: 60_000, what: `sidecar ${this.name} to be ready` },
+      { deadlineMs: 120_000, what: `sidecar ${this.name} to be ready` },
     );
     if (ended) throw new Error(`sidecar ${this.name} ended: ${await this.log()}`);
   }
@@ -98,6 +100,11 @@ export class MeshSite {
   get running(): boolean {
     const child = this.#process;
     return child !== null && child.exitCode === null && child.signalCode === null;
+  }
+
+  /** With which code the sidecar's process has ended; `null`: it has not, or by a signal. */
+  get exitCode(): number | null {
+    return this.#process?.exitCode ?? null;
   }
 
   /** The key of the tenant's user. */
@@ -282,7 +289,7 @@ export class Mesh implements AsyncDisposable {
     await waitFor(
       async () => (await idle()).every((why) => why === null) || Promise.reject(await describe(idle)),
       {
-        deadlineMs: 60_000,
+        deadlineMs: 120_000,
         pollMs: 100,
         what: "all routes to flow",
       },
@@ -365,6 +372,8 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
   try {
     await Promise.all(mesh.sites.map((site) => site.start()));
   } catch (error) {
+    await Promise.all(mesh.sites.map((site) => site.close()));
+    options.release?.();
     await mesh[Symbol.asyncDispose]();
     throw error;
   }

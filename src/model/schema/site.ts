@@ -212,6 +212,9 @@ export const SiteFile = z
       .meta({ description: "Data folder, relative to the site file; default leafmesh-data/<site>" }),
     server: ServerSettings.optional(),
     api: ApiSettings.optional(),
+    drain: duration({ maxMs: 3_600_000 }).optional().meta({
+      description: "How long a stop by a signal may take until all is drained; default 20s",
+    }),
     audit: AuditSettings.optional(),
     secrets: SecretSettings.optional().meta({
       description: "Where seeds are kept outside of the data folder",
