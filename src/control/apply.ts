@@ -5,6 +5,7 @@ import { logStream, remoteStreams } from "../model/names.ts";
 import { unlessGone } from "../nats/jetstream_errors.ts";
 import type { ConsumerSpec, StreamAccount, StreamSpec } from "./assets.ts";
 import { FOREVER, pauseConsumer } from "./hold_consumer.ts";
+import { layoutMetadata } from "./layout.ts";
 import { VIEW_AFTER } from "./observe.ts";
 import { noteVersion, positionAt, sequenceAfter, sequenceAt, sequenceOfVersion } from "./position.ts";
 import { type HeldAt, heldAt, noteHeld } from "./rollback/held.ts";
@@ -162,7 +163,8 @@ export async function applyStep(context: ApplyContext, step: Step): Promise<void
 /** A stream that was there before goes on behind its sequences: none means two events to a peer. */
 function streamMade(context: ApplyContext, { account, spec }: Extract<Step, { type: "create-stream" }>) {
   const first = account.type === "mesh" && !spec.mirror ? context.firstSequence(spec.name) : 1;
-  return { ...spec, ...(first > 1 ? { first_seq: first } : {}) } as StreamConfig;
+  const metadata = { ...spec.metadata, ...layoutMetadata() };
+  return { ...spec, metadata, ...(first > 1 ? { first_seq: first } : {}) } as StreamConfig;
 }
 
 async function jsm(context: ApplyContext, account: StreamAccount): Promise<JetStreamManager> {
@@ -300,7 +302,7 @@ async function createView(
     ...spec,
     // No sequence of an earlier view of this name, which a peer may still report, is one of this view.
     ...(after === 0 ? {} : { first_seq: after + 1 }),
-    metadata: { ...spec.metadata, [VIEW_AFTER]: String(after) },
+    metadata: { ...spec.metadata, ...layoutMetadata(), [VIEW_AFTER]: String(after) },
   } as StreamConfig);
   // nats-server 2.15 may bring back events of a stream that was just deleted: another policy let those be seen.
   if (made.state.messages > 0) await mesh.streams.purge(spec.name);

@@ -3,6 +3,7 @@ import { readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { DesiredState } from "../model/desired.ts";
 import { errorText, LeafmeshError } from "../model/errors.ts";
+import { LAYOUT, requireKnownLayout } from "./layout.ts";
 
 /** A state with the tenants that are gone but whose account the server must keep until it restarts. */
 export interface Remembered {
@@ -12,12 +13,17 @@ export interface Remembered {
 
 const fileOf = (folder: string): string => join(folder, "desired.json");
 
-/** What was remembered last; `null` on the first start. @throws {LeafmeshError} `data_folder_unusable`. */
+/** What was remembered last; `null` on the first start. @throws {LeafmeshError} `data_folder_unusable`, `layout_newer`. */
 export async function loadRemembered(folder: string): Promise<Remembered | null> {
   const path = fileOf(folder);
   try {
-    return JSON.parse(await readFile(path, "utf8")) as Remembered;
+    const { layout = 0, ...remembered } = JSON.parse(await readFile(path, "utf8")) as Remembered & {
+      readonly layout?: number;
+    };
+    requireKnownLayout(path, layout);
+    return remembered;
   } catch (error) {
+    if (error instanceof LeafmeshError) throw error;
     if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
     throw new LeafmeshError("data_folder_unusable", `${path} cannot be read: ${errorText(error)}`, {
       cause: error,
@@ -29,7 +35,10 @@ export async function loadRemembered(folder: string): Promise<Remembered | null>
 export async function rememberState(folder: string, remembered: Remembered): Promise<void> {
   const path = fileOf(folder);
   try {
-    await writeFile(`${path}.new`, JSON.stringify(remembered), { mode: 0o600, flush: true });
+    await writeFile(`${path}.new`, JSON.stringify({ ...remembered, layout: LAYOUT }), {
+      mode: 0o600,
+      flush: true,
+    });
     await rename(`${path}.new`, path);
   } catch (error) {
     throw new LeafmeshError("data_folder_unusable", `${path} cannot be written: ${errorText(error)}`, {

@@ -118,6 +118,8 @@ export class KvStateStore implements StateStore, AsyncDisposable {
     readonly onChange: () => void;
     /** Servers that hold each stream and the bucket itself; default 1. */
     readonly replicas?: number;
+    /** Called before anything is read or written, with whether the bucket is new. @throws what keeps the start from going on */
+    readonly migrate?: (fresh: boolean) => Promise<void>;
     /** Default: changes are told nowhere. */
     readonly tell?: TellChange;
   }): Promise<KvStateStore> {
@@ -126,6 +128,7 @@ export class KvStateStore implements StateStore, AsyncDisposable {
     const { site, check, onChange, tell = UNTOLD } = options;
     const store = new KvStateStore(site, kv, check, onChange, tell, replicas);
     const mark = await kv.get(stateKey.site);
+    await options.migrate?.(mark === null);
     if (mark === null) {
       if (options.seed === null) throw stateIsGone(options.site);
       await store.#seed(options.seed);

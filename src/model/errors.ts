@@ -37,6 +37,7 @@ const CODES = {
   port_taken: { status: 503, exit: 6, title: "Address is in use" },
   data_folder_locked: { status: 503, exit: 6, title: "Data folder is in use" },
   data_folder_unusable: { status: 503, exit: 6, title: "Data folder cannot be used" },
+  layout_newer: { status: 503, exit: 6, title: "Written by a newer version" },
   key_invalid: { status: 422, exit: 2, title: "Key is not valid" },
   peer_unreachable: { status: 503, exit: 7, title: "Peer does not answer" },
   peer_refused: { status: 502, exit: 7, title: "Peer is not who it should be" },

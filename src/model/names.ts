@@ -66,6 +66,8 @@ export const remoteStreams = (tenant: string): readonly string[] => [
 /** The tenant's log, a stream of its own account. */
 export const logStream = (tenant: string): string => tenant;
 export const STATE_BUCKET = "leafmesh_state";
+/** The stream under the state bucket. */
+export const STATE_STREAM = `KV_${STATE_BUCKET}`;
 /** The audit trail. No tenant's stream has such a name, and no site one in capitals. */
 export const AUDIT_STREAM = "leafmesh_audit";
 export const AUDIT_SUBJECT = "AUDIT.record";

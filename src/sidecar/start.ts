@@ -9,6 +9,7 @@ import { Alarms } from "../control/alarms/alarms.ts";
 import { Audit } from "../control/audit/audit.ts";
 import { checkState, requireAllowed } from "../control/check_state.ts";
 import { Erasures } from "../control/erasure/erasures.ts";
+import { migrateLayout } from "../control/layout.ts";
 import { loadRemembered, rememberState } from "../control/remembered.ts";
 import { Rollbacks } from "../control/rollback/rollbacks.ts";
 import { type Recovered, recoverState, StateCopy } from "../control/rollback/state_copy.ts";
@@ -79,6 +80,8 @@ export interface Sidecar extends AsyncDisposable {
   readonly control: SiteControl;
   /** Stops in order: API, control, views, connections, server. */
   stop(): Promise<void>;
+  /** Has the server end by itself and waits for nothing: for a process that ends now. */
+  leave(): Promise<void>;
 }
 
 /**
@@ -177,6 +180,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
       seed: before === null ? file : null,
       check: (name, tenants, peers) => checkState(name, tenants, peers, publicKeys(keys), file),
       onChange: () => changed(),
+      migrate: (fresh) => migrateLayout({ mesh, fresh, log: (message) => log("info", "control", message) }),
       tell: async (target, change, work) => {
         const done = await audit.document(target, change, work);
         await copy?.settled();
@@ -403,6 +407,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     tokenSource: token.source,
     control,
     stop: () => parts.disposeAsync(),
+    leave: () => server.leave(),
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
   };
 }

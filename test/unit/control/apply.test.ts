@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import { type ApplyContext, applyStep } from "../../../src/control/apply.ts";
 import { viewSpec } from "../../../src/control/assets.ts";
+import { layoutMetadata } from "../../../src/control/layout.ts";
 import { planExports } from "../../../src/control/routes.ts";
 import { berlin } from "./fake_server.ts";
 import { startJetStream } from "./jetstream.ts";
@@ -19,7 +20,10 @@ test("applyStep() begins a view with nothing in it when the server brings back a
   await using server = await startJetStream();
   const spec = viewSpec("berlin", plan);
   // As a server leaves it that has not yet removed all of a stream that was deleted.
-  await server.jsm.streams.add({ ...spec, metadata: { ...spec.metadata, "leafmesh-after": "0" } } as never);
+  await server.jsm.streams.add({
+    ...spec,
+    metadata: { ...spec.metadata, ...layoutMetadata(), "leafmesh-after": "0" },
+  } as never);
   for (let n = 0; n < 3; n++) await server.js.publish("berlin~orders.acme.x");
   const context = { site: "berlin", mesh: server.jsm } as ApplyContext;
   await applyStep(context, { type: "create-view", plan, spec, from: [], since: null });
