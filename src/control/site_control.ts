@@ -52,6 +52,7 @@ import { type Observed, type ObservedStreams, observeLog, observeMesh, observeRe
 import { offersTo } from "./offers.ts";
 import { Peering } from "./peering.ts";
 import type { Plan } from "./plan.ts";
+import { Readiness } from "./readiness.ts";
 import { type Planned, Reconciler } from "./reconcile.ts";
 import { type ReplayApi, Replays, type ReplayWork } from "./replay_api.ts";
 import { ReplaySources, type SourceOfReplay } from "./replay_source.ts";
@@ -132,6 +133,7 @@ export class SiteControl implements Control, AsyncDisposable {
   readonly #options: SiteControlOptions;
   readonly #peering: Peering;
   readonly #reconciler: Reconciler;
+  readonly #readiness = new Readiness();
   readonly #silent = new SilentSources(() => performance.now());
   readonly #differ: Differ;
   readonly #shadows: Shadows;
@@ -487,14 +489,23 @@ export class SiteControl implements Control, AsyncDisposable {
   }
 
   async ready(): Promise<{ readonly ready: boolean; readonly reasons: readonly string[] }> {
-    const reasons: string[] = [];
-    const health = await this.#options.system
-      .health()
-      .catch((error: Error) => ({ ok: false, error: error.message }));
-    if (!health.ok) reasons.push(`nats-server: ${health.error}`);
-    if (this.#reconciler.last === null) reasons.push("the state has not been applied yet");
-    for (const text of this.#reconciler.failures) reasons.push(text);
+    const { system, viewReports } = this.#options;
+    const health = await system.health().catch((error: Error) => ({ ok: false, error: error.message }));
+    const reasons = await this.#readiness.reasons({
+      server: health.ok ? null : health.error,
+      applied: this.#reconciler.last !== null,
+      failures: this.#reconciler.failures,
+      views: new Map([...viewReports()].map(([key, { state }]) => [key, state])),
+      converged: this.#reconciler.converged,
+      unproved: () => this.#unproved(),
+    });
     return { ready: reasons.length === 0, reasons };
+  }
+
+  /** Peers whose link stands, and that have not proved their keys. */
+  async #unproved(): Promise<readonly string[]> {
+    const leafs = await this.#options.system.leafs(this.#desired().peers.map(({ name }) => name));
+    return leafs.flatMap((leaf) => (leaf.type === "up" && !this.#isVerified(leaf.peer) ? [leaf.peer] : []));
   }
 
   async metrics(): Promise<string> {
