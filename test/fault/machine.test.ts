@@ -55,6 +55,29 @@ describe("the fault machine finds a build that", () => {
       ],
     },
     {
+      what: "acknowledges before the view has stored",
+      kind: "lost",
+      breaks: [
+        {
+          file: "src/flow/view_session.ts",
+          from: "this.#ledger.advance(this.#ingest.stored, this.#options.counts)",
+          to: "this.#ledger.advance(this.#ingest.appended, this.#options.counts)",
+        },
+        // Long on the way: so that each kill finds something that is acknowledged and not stored.
+        {
+          file: "src/nats/fenced_writer.ts",
+          from: `queueMicrotask(() => {
+      this.#scheduled = false;
+      this.#frames.flush();
+    });`,
+          to: `setTimeout(() => {
+      this.#scheduled = false;
+      this.#frames.flush();
+    }, 1_500);`,
+        },
+      ],
+    },
+    {
       what: "lets out what a condition keeps",
       kind: "leaked",
       breaks: [

@@ -50,6 +50,8 @@ const FILES = [
   "docs/trying-policies.md",
   "docs/lint.md",
   "docs/clusters.md",
+  "docs/lifecycle.md",
+  "docs/faults.md",
 ];
 const read = (path: string): string => readFileSync(join(ROOT, path), "utf8");
 const documents = FILES.map((file) => ({ file, text: read(file) }));

@@ -42,6 +42,7 @@ export class Arrivals {
   readonly #serials: number[] = [];
   readonly #versions: number[] = [];
   readonly #seen: boolean[] = [];
+  #closedMs: number | null = null;
 
   constructor(publisher: Publisher, at: SiteName) {
     this.publisher = publisher;
@@ -62,6 +63,18 @@ export class Arrivals {
     return this.publisher.ackedOrders - this.orders;
   }
 
+  /**
+   * Nothing that is published from now on may arrive, until {@link opened}: the peer is no peer. What it takes before was on its
+   * way.
+   */
+  closed(nowMs: number): void {
+    this.#closedMs = nowMs;
+  }
+
+  opened(): void {
+    this.#closedMs = null;
+  }
+
   /** @param highest the newest version that may be in force. */
   take(event: LogEvent, highest: number): void {
     const serial = Number(/^\{"i":(\d+),/.exec(event.text)?.[1] ?? Number.NaN);
@@ -77,6 +90,9 @@ export class Arrivals {
     }
     this.#seen[serial] = true;
     this.count++;
+    if (this.#closedMs !== null && (this.publisher.sentMs[serial] ?? 0) > this.#closedMs) {
+      this.#tell("leaked", serial, "crossed while the peer was revoked");
+    }
     if (classOf(of.key) === "orders") this.orders++;
     const version = this.#judge(event, serial, highest);
     this.#serials.push(serial);

@@ -11,11 +11,21 @@ export interface Break {
   readonly to: string;
 }
 
+const PARTS = [
+  "src",
+  "routes",
+  "test/support",
+  "test/integration/flow_support.ts",
+  "test/integration/flow_worker_process.ts",
+  "package.json",
+  "tsconfig.json",
+];
+
 /** Makes the copy. @throws Error when a place is not in the source any more: the break must be written anew */
 export async function brokenBuild(breaks: readonly Break[]): Promise<TempFolder> {
   const root = fileURLToPath(new URL("../../..", import.meta.url));
   const folder = await tempFolder();
-  for (const part of ["src", "routes", "test/support", "package.json", "tsconfig.json"]) {
+  for (const part of PARTS) {
     await cp(join(root, part), join(folder.path, part), { recursive: true });
   }
   await symlink(join(root, "node_modules"), join(folder.path, "node_modules"));

@@ -58,6 +58,15 @@ const LINK_HALF_OPEN = linkFault("link half open", 2, async (link, run) => {
   run.world.proxies.get(link)?.reset();
 });
 
+/** What was sent before comes in after what is sent now: the old connection ends later than the new one begins. */
+const LINK_OVERTAKEN = linkFault("link overtaken", 2, async (link, run) => {
+  await withMode(run, [link], { type: "delay", ms: 300 }, between(run.random, 300, 1500));
+  const lateMs = between(run.random, 500, 4000);
+  run.note(`${link}: reset for who dialled, whose last bytes come in ${lateMs} ms late`);
+  run.world.proxies.get(link)?.overtake(lateMs);
+  await pause(lateMs);
+});
+
 const LINK_SLOW = linkFault("link delayed", 2, async (link, run) => {
   await withMode(
     run,
@@ -91,6 +100,7 @@ export const LINK_FAULTS: readonly Fault[] = [
   LINK_RESET,
   LINK_STALLED,
   LINK_HALF_OPEN,
+  LINK_OVERTAKEN,
   LINK_SLOW,
   LINK_THIN,
   PARTITION,

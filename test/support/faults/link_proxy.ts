@@ -14,6 +14,8 @@ export type LinkMode =
 
 const MOST_QUEUED_BYTES = 4 * 1024 * 1024;
 const THROTTLE_STEP_MS = 20;
+/** How long the late bytes of an overtaken connection have to be written. */
+const LAST_BYTES_MS = 1000;
 
 /** Listens on a port of its own and passes bytes to `target`, as the mode says. */
 export class LinkProxy implements AsyncDisposable {
@@ -59,6 +61,14 @@ export class LinkProxy implements AsyncDisposable {
     for (const link of this.#links) link.reset();
   }
 
+  /**
+   * Lets a new connection overtake the old one: who dialled sees a reset and dials again, while the bytes that it had sent before
+   * come in late, over the old connection, when the new one stands.
+   */
+  overtake(lateMs: number): void {
+    for (const link of this.#links) link.overtake(lateMs);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.reset();
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
@@ -90,15 +100,20 @@ export class LinkProxy implements AsyncDisposable {
 class Link {
   onEnd: () => void = () => {};
   readonly #sockets: readonly [Socket, Socket];
-  readonly #pipes: readonly Pipe[];
+  readonly #pipes: readonly [Pipe, Pipe];
+  #late: ReturnType<typeof setTimeout> | null = null;
 
   constructor(from: Socket, to: Socket, mode: () => LinkMode, passed: (bytes: number) => void) {
     this.#sockets = [from, to];
     this.#pipes = [new Pipe(from, to, mode, passed), new Pipe(to, from, mode, passed)];
     for (const socket of this.#sockets) {
       socket.setNoDelay(true);
-      socket.on("error", () => this.reset());
-      socket.on("close", () => this.reset());
+      const ended = () => {
+        // The bytes of a connection that is overtaken still come.
+        if (this.#late === null || socket === to) this.reset();
+      };
+      socket.on("error", ended);
+      socket.on("close", ended);
     }
   }
 
@@ -106,7 +121,21 @@ class Link {
     for (const pipe of this.#pipes) pipe.wake();
   }
 
+  overtake(lateMs: number): void {
+    if (this.#late !== null) return;
+    const [there, back] = this.#pipes;
+    const [dialler] = this.#sockets;
+    back.stop();
+    there.hold();
+    this.#late = setTimeout(() => {
+      there.release();
+      this.#late = setTimeout(() => this.reset(), LAST_BYTES_MS);
+    }, lateMs);
+    dialler.resetAndDestroy();
+  }
+
   reset(): void {
+    if (this.#late !== null) clearTimeout(this.#late);
     for (const pipe of this.#pipes) pipe.stop();
     for (const socket of this.#sockets) if (!socket.destroyed) socket.resetAndDestroy();
     this.onEnd();
@@ -123,6 +152,7 @@ class Pipe {
   #queued = 0;
   #timer: ReturnType<typeof setTimeout> | null = null;
   #stopped = false;
+  #held = false;
 
   constructor(from: Socket, to: Socket, mode: () => LinkMode, passed: (bytes: number) => void) {
     this.#from = from;
@@ -140,7 +170,7 @@ class Pipe {
 
   /** Passes on what may go now, and comes back for the rest. */
   wake(): void {
-    if (this.#stopped) return;
+    if (this.#stopped || this.#held) return;
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
     for (;;) {
@@ -163,6 +193,16 @@ class Pipe {
       }
       this.#write(head.chunk.length);
     }
+  }
+
+  /** Passes nothing on, whatever the mode, until {@link release}. */
+  hold(): void {
+    this.#held = true;
+  }
+
+  release(): void {
+    this.#held = false;
+    this.wake();
   }
 
   stop(): void {

@@ -4,6 +4,7 @@ import { CHANGE_FAULTS } from "./change_faults.ts";
 import { between, type Fault, pause } from "./fault.ts";
 import { LINK_FAULTS } from "./link_faults.ts";
 import { MACHINE_FAULTS } from "./machine_faults.ts";
+import { MEMBER_FAULTS } from "./member_faults.ts";
 import { PROCESS_FAULTS } from "./process_faults.ts";
 import { SITES } from "./scenario.ts";
 import type { World } from "./world.ts";
@@ -12,6 +13,7 @@ export const FAULTS: readonly Fault[] = [
   ...PROCESS_FAULTS,
   ...LINK_FAULTS,
   ...CHANGE_FAULTS,
+  ...MEMBER_FAULTS,
   ...MACHINE_FAULTS,
 ];
 

@@ -100,9 +100,7 @@ export class World implements AsyncDisposable {
         execFileSync("mount", ["-t", "tmpfs", "-o", `size=${options.diskBytes},mode=0700`, "tmpfs", store]);
         mounts.push(store);
       },
-    }).catch((thrown: unknown) => {
-      unmount();
-      throw thrown;
+      release: unmount,
     });
     const world = new World(mesh, proxies, unmount, options);
     try {
