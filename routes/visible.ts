@@ -101,7 +101,9 @@ export function visibleAlarms(c: Context<ApiEnv>, alarms: readonly Alarm[]): rea
 
 /** The site with the count of the alarms that who asks may see. */
 export function visibleSite(c: Context<ApiEnv>, site: SiteReport, alarms: readonly Alarm[]): SiteReport {
-  return { ...site, alarms: countAlarms(visibleAlarms(c, alarms)) };
+  const counted = { ...site, alarms: countAlarms(visibleAlarms(c, alarms)) };
+  // What others take of the disk is not a tenant's to know.
+  return onlyTenant(c) === null ? counted : { ...counted, store: null };
 }
 
 /** A plan with the steps, notes and routes of one tenant. */

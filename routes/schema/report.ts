@@ -121,6 +121,19 @@ export const SiteReport: z.ZodType<report.SiteReport> = z
     alarms: z
       .object({ critical: z.int(), warning: z.int() })
       .meta({ description: "How many alarms are raised, see /v1/alarms" }),
+    store: z
+      .object({
+        state: z.enum(["ok", "low", "stopped"]),
+        freeBytes: z.int(),
+        totalBytes: z.int(),
+        usedBytes: z.int().meta({ description: "What the streams take" }),
+        budgetBytes: z.int().meta({ description: "What all tenants together may take at most" }),
+      })
+      .nullable()
+      .meta({ description: "The disk under the store; null where it is not this machine's" }),
+    memory: z
+      .object({ usedBytes: z.int(), limitBytes: z.int() })
+      .meta({ description: "The sidecar's own: what the process takes, and where an alarm is raised" }),
     links: z.object({
       mode: z.enum(["tls", "plain"]),
       advertise: z.string().meta({ description: "What peers dial, host:port" }),

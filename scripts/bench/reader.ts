@@ -102,8 +102,8 @@ async function readAll(
       nc,
       stream,
       consumer,
-      batch: 2_000,
-      maxBytes: 4 * 1024 * 1024,
+      batch: () => 2_000,
+      maxBytes: () => 4 * 1024 * 1024,
       buffered: () => 0,
       onMessage: () => {
         if (++read >= num_pending) {

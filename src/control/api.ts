@@ -172,7 +172,30 @@ export interface SiteReport {
   readonly converged: boolean;
   /** How many alarms are raised. */
   readonly alarms: AlarmCount;
+  /** `null`: the disk is not this machine's, or was not looked at yet. */
+  readonly store: StoreReport | null;
+  readonly memory: MemoryReport;
   readonly links: LinksReport;
+}
+
+/** The disk under the store, and what tenants may take of it. */
+export interface StoreReport {
+  /** `low`: about to be full. `stopped`: a write has failed, and the server stores nothing, or nothing in some streams. */
+  readonly state: "ok" | "low" | "stopped";
+  readonly freeBytes: number;
+  readonly totalBytes: number;
+  /** What the streams take. */
+  readonly usedBytes: number;
+  /** What all tenants together may take at most. */
+  readonly budgetBytes: number;
+}
+
+/** The sidecar's own memory. */
+export interface MemoryReport {
+  /** What the process takes (RSS). */
+  readonly usedBytes: number;
+  /** Above it an alarm is raised. */
+  readonly limitBytes: number;
 }
 
 /** A certificate of this site, or one that it trusts. */

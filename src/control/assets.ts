@@ -1,5 +1,6 @@
 /** The streams and consumers that the desired state needs, in the shapes of JetStream's API. Pure. */
 import type { ConsumerConfig, StreamConfig, StreamSource } from "@nats-io/jetstream";
+import { LOG_STORAGE_FACTOR } from "../model/budget.ts";
 import type { DesiredState, DesiredTenant } from "../model/desired.ts";
 import {
   deliverSubject,
@@ -42,8 +43,6 @@ export type ConsumerSpec = Partial<ConsumerConfig> & { readonly durable_name: st
 
 /** Headers that a view, the transport and the store add to an event, at most. */
 const HEADER_ROOM_BYTES = 8 * 1024;
-/** The log against each of the streams that it is made of. */
-const LOG_STORAGE_FACTOR = 3;
 /** Unacknowledged events a sourcing consumer may have: throughput is at most this over the round trip. */
 const MAX_ACK_PENDING = 65_536;
 

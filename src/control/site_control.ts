@@ -11,6 +11,7 @@ import type { LinkMode } from "../model/links.ts";
 import { siteApiPrefix, siteApiReset, tenantAccount } from "../model/names.ts";
 import type { Replay } from "../model/replay.ts";
 import type { RotationApi } from "../model/rotation.ts";
+import type { AlarmLimits } from "../model/schema/alarms.ts";
 import type { ExportPolicy } from "../model/schema/policy.ts";
 import type { Peer, SiteFile } from "../model/schema/site.ts";
 import type { ShadowNumbers } from "../model/shadow.ts";
@@ -23,7 +24,9 @@ import { Workspace } from "../policy/redact/workspace.ts";
 import type { PeerKnowledge, Peers } from "./agreement.ts";
 import { AlarmWatch } from "./alarms/alarm_watch.ts";
 import type { Alarms } from "./alarms/alarms.ts";
-import { deadLetterFills, type SiteFacts } from "./alarms/dangers.ts";
+import type { SiteFacts } from "./alarms/dangers.ts";
+import { oldestFrom } from "./alarms/oldest.ts";
+import { memoryReport, readFacts, storeReport, type Watched } from "./alarms/site_facts.ts";
 import type {
   ApplyReport,
   Control,
@@ -103,14 +106,18 @@ export interface SiteControlOptions {
   readonly viewReports: () => ReadonlyMap<string, ViewReport>;
   readonly versionOf: (plan: ExportPlan) => string;
   readonly deadLetters: Control["deadLetters"];
-  readonly about: () => Promise<Omit<SiteReport, "site" | "key" | "revision" | "converged" | "alarms">>;
+  readonly about: () => Promise<
+    Omit<SiteReport, "site" | "key" | "revision" | "converged" | "alarms" | "store" | "memory">
+  >;
   readonly renderMetrics: (control: SiteControl) => Promise<string>;
   readonly scan: EventScan;
   readonly tenantKeys: TenantKeys;
   readonly audit: Audit;
   readonly alarms: Alarms;
   /** What is watched elsewhere: the certificates and the disk of the store. */
-  readonly watched?: () => Pick<SiteFacts, "certificates" | "store">;
+  readonly watched?: () => Watched;
+  /** From when on something is an alarm. */
+  readonly alarmLimits: AlarmLimits;
   readonly trust: LinkTrust;
   readonly rollbacks: Rollbacks;
   /** Opens the erasures, which ask the peers. */
@@ -229,7 +236,9 @@ export class SiteControl implements Control, AsyncDisposable {
     this.#alarmWatch = new AlarmWatch({
       alarms: options.alarms,
       facts: () => this.#facts(),
-      patience: { linkDownMs: 60_000, standsStillMs: 60_000 },
+      patience: options.alarmLimits,
+      horizon: { withinMs: options.alarmLimits.retentionWithinMs, share: options.alarmLimits.retentionShare },
+      oldest: (stream, from, filters) => oldestFrom(mesh, stream, from, filters),
       log,
       clock: () => performance.now(),
     });
@@ -305,6 +314,8 @@ export class SiteControl implements Control, AsyncDisposable {
       revision,
       converged: this.#reconciler.converged,
       alarms: countAlarms(this.alarms.list()),
+      store: storeReport(this.#desired(), this.#reconciler.last?.observed ?? null, this.#watched.store),
+      memory: memoryReport(this.#options.alarmLimits.memoryBytes),
       ...(await this.#options.about()),
     };
   }
@@ -471,21 +482,22 @@ export class SiteControl implements Control, AsyncDisposable {
     return this.#options.alarms;
   }
 
-  /** What alarms follow from: what the last pass has observed, so that looking costs little. */
+  /** What alarms follow from. */
   async #facts(): Promise<SiteFacts> {
-    const { system, watched = () => ({ certificates: [], store: null }) } = this.#options;
-    const health = await system.health().catch((error: unknown) => ({ ok: false, error: errorText(error) }));
     const { last, failures } = this.#reconciler;
-    const server = health.ok ? null : (health.error ?? "it is not healthy");
-    const seen = server === null ? last : null;
-    return {
-      links: seen === null ? null : await this.#links(seen.plan, seen.observed.mesh),
-      deadLetters: seen === null ? null : deadLetterFills(this.#desired(), seen.observed.mesh),
-      ...watched(),
-      server,
+    return await readFacts({
+      desired: this.#desired(),
+      system: this.#options.system,
+      last,
       failures,
-      now: new Date(),
-    };
+      links: (plan, streams) => this.#links(plan, streams),
+      watched: this.#watched,
+      memoryLimitBytes: this.#options.alarmLimits.memoryBytes,
+    });
+  }
+
+  get #watched(): Watched {
+    return this.#options.watched?.() ?? { certificates: [], store: null };
   }
 
   async ready(): Promise<{ readonly ready: boolean; readonly reasons: readonly string[] }> {
@@ -626,7 +638,10 @@ export class SiteControl implements Control, AsyncDisposable {
 
   /** Pokes the peers whose offers have changed with this plan. */
   #tellPeers(planned: Planned): void {
-    for (const { name } of this.#desired().peers) {
+    const { peers } = this.#desired();
+    for (const name of this.#offered.keys())
+      if (!peers.some((peer) => peer.name === name)) this.#offered.delete(name);
+    for (const { name } of peers) {
       const text = JSON.stringify(offersTo(name, planned));
       if (this.#offered.get(name) === text) continue;
       this.#offered.set(name, text);

@@ -7,6 +7,7 @@ import type { JetStreamClient } from "@nats-io/jetstream";
 import { type KV, type KvEntry, Kvm } from "@nats-io/kv";
 import { clusteredState, type DesiredState } from "../model/desired.ts";
 import { formatProblem, LeafmeshError, type Problem } from "../model/errors.ts";
+import { keepNewest } from "../model/keep_newest.ts";
 import { STATE_BUCKET, stateKey } from "../model/names.ts";
 import { SchemaDocument } from "../model/schema/contract.ts";
 import { InvitationDocument, RevocationDocument } from "../model/schema/invitation.ts";
@@ -55,6 +56,9 @@ const SCHEMAS = {
   import: ImportPolicy,
   shadow: CandidateRules,
 } as const;
+
+/** Deletions whose late news is told from a new document of the same name: news of others has come long ago. */
+const MOST_REMOVED = 4096;
 
 /** What is wrong with a whole state; empty: nothing. */
 export type CheckState = (
@@ -240,6 +244,7 @@ export class KvStateStore implements StateStore, AsyncDisposable {
           await this.#tell(resourceLabel(there.ref), change, () => this.#kv.delete(key));
         }
         this.#removed.set(key, this.#revisionOf(key));
+        keepNewest(this.#removed, MOST_REMOVED);
         this.#documents.delete(key);
       }
       this.#changed(this.#revision + keys.length);

@@ -87,8 +87,8 @@ class Scan {
       nc: options.nc,
       stream: options.stream,
       consumer,
-      batch: BATCH,
-      maxBytes: Math.max(BATCH_BYTES, (options.nc.info?.max_payload ?? BATCH_BYTES) + 64 * 1024),
+      batch: () => BATCH,
+      maxBytes: () => Math.max(BATCH_BYTES, (options.nc.info?.max_payload ?? BATCH_BYTES) + 64 * 1024),
       buffered: () => this.#queue.length - this.#at,
       onMessage: (message) => {
         this.#queue.push(message);

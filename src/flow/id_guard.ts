@@ -9,6 +9,8 @@
 /** How long ids are kept after their events are stored: the server purges its window of 100 ms up to 100 ms late. */
 const KEEP_MS = 250;
 const CAPACITY = 131_072;
+/** What a view that is little used takes: the ring grows with what is stored within {@link KEEP_MS}. */
+const FIRST_CAPACITY = 2_048;
 /** Times are cut to milliseconds, and a server's timer may be a little early. */
 const CLOCK_SLACK_MS = 10;
 
@@ -27,9 +29,10 @@ export function hashId(bytes: Uint8Array, from: number, to: number): number {
 export class IdGuard {
   readonly #originWindowMs: number;
   readonly #now: () => number;
-  readonly #hashes = new Float64Array(CAPACITY);
-  readonly #times = new Float64Array(CAPACITY);
-  readonly #ordinals = new Float64Array(CAPACITY);
+  #capacity = FIRST_CAPACITY;
+  #hashes = new Float64Array(FIRST_CAPACITY);
+  #times = new Float64Array(FIRST_CAPACITY);
+  #ordinals = new Float64Array(FIRST_CAPACITY);
   #head = 0;
   #tail = 0;
   /** Ids of the ring, kept only while it spans more than the window. */
@@ -57,15 +60,19 @@ export class IdGuard {
       if (timeMs - this.#earliest < this.#originWindowMs - CLOCK_SLACK_MS && timeMs >= this.#earliest)
         return false;
       this.#seen = new Map();
-      for (let i = this.#tail; i < this.#head; i++) this.#count(this.#hashes[i % CAPACITY] as number, 1);
+      for (let i = this.#tail; i < this.#head; i++)
+        this.#count(this.#hashes[i % this.#capacity] as number, 1);
     }
     return this.#seen.has(hash);
   }
 
   /** Remembers the id of an event that is sent as number `ordinal`. */
   sent(hash: number, timeMs: number, ordinal: number): void {
-    if (this.#head - this.#tail >= CAPACITY) this.#drop();
-    const at = this.#head++ % CAPACITY;
+    if (this.#head - this.#tail >= this.#capacity) {
+      if (this.#capacity < CAPACITY) this.#grow();
+      else this.#drop();
+    }
+    const at = this.#head++ % this.#capacity;
     this.#hashes[at] = hash;
     this.#times[at] = timeMs;
     this.#ordinals[at] = ordinal;
@@ -85,21 +92,35 @@ export class IdGuard {
     const forget = this.#checkpoint;
     this.#checkpoint = this.#storedNow;
     this.#checkpointAt = now;
-    if (this.#head === this.#tail || (this.#ordinals[this.#tail % CAPACITY] as number) > forget) return;
-    while (this.#tail < this.#head && (this.#ordinals[this.#tail % CAPACITY] as number) <= forget)
+    if (this.#head === this.#tail || (this.#ordinals[this.#tail % this.#capacity] as number) > forget) return;
+    while (this.#tail < this.#head && (this.#ordinals[this.#tail % this.#capacity] as number) <= forget)
       this.#drop();
     this.#earliest = Number.POSITIVE_INFINITY;
     let latest = Number.NEGATIVE_INFINITY;
     for (let i = this.#tail; i < this.#head; i++) {
-      const time = this.#times[i % CAPACITY] as number;
+      const time = this.#times[i % this.#capacity] as number;
       if (time < this.#earliest) this.#earliest = time;
       if (time > latest) latest = time;
     }
     if (latest - this.#earliest < this.#originWindowMs) this.#seen = null;
   }
 
+  /** Doubles the ring; each entry keeps its number. */
+  #grow(): void {
+    const capacity = 2 * this.#capacity;
+    const moved = (from: Float64Array): Float64Array<ArrayBuffer> => {
+      const to = new Float64Array(capacity);
+      for (let i = this.#tail; i < this.#head; i++) to[i % capacity] = from[i % this.#capacity] as number;
+      return to;
+    };
+    this.#hashes = moved(this.#hashes);
+    this.#times = moved(this.#times);
+    this.#ordinals = moved(this.#ordinals);
+    this.#capacity = capacity;
+  }
+
   #drop(): void {
-    const hash = this.#hashes[this.#tail++ % CAPACITY] as number;
+    const hash = this.#hashes[this.#tail++ % this.#capacity] as number;
     if (this.#seen !== null) this.#count(hash, -1);
   }
 

@@ -13,10 +13,10 @@ export interface PullReaderOptions {
   readonly nc: NatsConnection;
   readonly stream: string;
   readonly consumer: string;
-  /** Messages of one request. */
-  readonly batch: number;
-  /** Bytes of one request; must be more than the largest message. */
-  readonly maxBytes: number;
+  /** Messages of one request, as it is now. */
+  readonly batch: () => number;
+  /** Bytes of one request, as it is now; must be more than the largest message. */
+  readonly maxBytes: () => number;
   /** Messages that were delivered and that the owner has not dealt with yet. */
   readonly buffered: () => number;
   /** @param resumed whether nothing was asked for between the message before and this one */
@@ -48,10 +48,9 @@ export class PullReader {
   readonly #tap: FrameTap;
   readonly #slots: readonly Slot[];
   readonly #subject: string;
-  readonly #request: string;
   readonly #watch: ReturnType<typeof setInterval>;
-  /** Bytes of the next request. */
-  #maxBytes: number;
+  /** Bytes of the next request, where a message was larger than the others are; `null`: as always. */
+  #larger: number | null = null;
   #heardAt = performance.now();
   #resumed = false;
   #stopped = false;
@@ -60,8 +59,6 @@ export class PullReader {
   constructor(options: PullReaderOptions) {
     this.#options = options;
     this.#subject = `$JS.API.CONSUMER.MSG.NEXT.${options.stream}.${options.consumer}`;
-    this.#maxBytes = options.maxBytes;
-    this.#request = this.#requestOf(options.maxBytes);
     this.#tap = frameTap(options.nc);
     this.#slots = Array.from({ length: REQUESTS }, () => this.#slot());
     this.#watch = setInterval(() => this.#check(), HEARTBEAT_MS);
@@ -73,14 +70,15 @@ export class PullReader {
   refill(): void {
     for (const slot of this.#slots) {
       if (this.#stopped) return;
-      if (slot.messages > 0 || this.#options.buffered() >= this.#options.batch) continue;
+      const batch = this.#options.batch();
+      if (slot.messages > 0 || this.#options.buffered() >= batch) continue;
       if (!this.asking) this.#resumed = true;
+      const bytes = this.#larger ?? this.#options.maxBytes();
       slot.request++;
-      slot.messages = this.#options.batch;
-      slot.bytes = slot.asked = this.#maxBytes;
-      const { maxBytes, nc } = this.#options;
-      const request = this.#maxBytes === maxBytes ? this.#request : this.#requestOf(this.#maxBytes);
-      nc.publish(this.#subject, request, { reply: `${slot.inbox}.${slot.request}` });
+      slot.messages = batch;
+      slot.bytes = slot.asked = bytes;
+      const reply = `${slot.inbox}.${slot.request}`;
+      this.#options.nc.publish(this.#subject, requestOf(batch, bytes), { reply });
     }
   }
 
@@ -99,15 +97,6 @@ export class PullReader {
       this.#tap.untap(subscription.getID());
       subscription.unsubscribe();
     }
-  }
-
-  #requestOf(maxBytes: number): string {
-    return JSON.stringify({
-      batch: this.#options.batch,
-      max_bytes: maxBytes,
-      expires: nanos(EXPIRES_MS),
-      idle_heartbeat: nanos(HEARTBEAT_MS),
-    });
   }
 
   #slot(): Slot {
@@ -162,7 +151,7 @@ export class PullReader {
     if (slot.bytes <= 0) slot.messages = 0;
     const resumed = this.#resumed;
     this.#resumed = false;
-    this.#maxBytes = this.#options.maxBytes;
+    this.#larger = null;
     this.#options.onMessage(message, resumed);
   }
 
@@ -177,7 +166,7 @@ export class PullReader {
       if (subject === `${slot.inbox}.${slot.request}`) {
         slot.messages = 0;
         // A message of when the server took larger ones: no request of this size would ever be answered.
-        if (line.includes("Exceeds MaxBytes") && slot.bytes === slot.asked) this.#maxBytes = 2 * slot.asked;
+        if (line.includes("Exceeds MaxBytes") && slot.bytes === slot.asked) this.#larger = 2 * slot.asked;
       }
       this.refill();
       return;
@@ -212,6 +201,11 @@ export class PullReader {
     this.stop();
     this.#options.onEnd(reason);
   }
+}
+
+function requestOf(batch: number, maxBytes: number): string {
+  const expires = nanos(EXPIRES_MS);
+  return JSON.stringify({ batch, max_bytes: maxBytes, expires, idle_heartbeat: nanos(HEARTBEAT_MS) });
 }
 
 /** A message's parts in one piece. */

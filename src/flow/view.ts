@@ -24,10 +24,12 @@ export interface ViewOptions {
   readonly viewStream?: string;
   readonly consumer?: string;
   readonly limits?: {
-    /** Messages of one pull request; at most twice as many wait in memory. Default 2000. */
+    /** Messages of one pull request; at most three times as many wait in memory. Default 2000. */
     readonly pullBatch?: number;
-    /** Bytes of one pull request; at most twice as many wait in memory. Default 4 MiB. */
+    /** Bytes of one pull request; at most three times as many wait in memory. Default 4 MiB. */
     readonly pullBytes?: number;
+    /** Of these, the share that this view may have now: those that share a thread share its memory. Default 1. */
+    readonly share?: () => number;
   };
   readonly log?: (message: string) => void;
   /** Stops the worker as `stop` does. */

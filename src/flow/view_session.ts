@@ -96,9 +96,9 @@ export class ViewSession {
       nc,
       stream: options.sourceStream,
       consumer: options.reader,
-      batch: options.pullBatch,
+      batch: () => options.pull().messages,
       // A request that the largest message does not fit into would never be answered.
-      maxBytes: Math.max(options.pullBytes, maxPayload + 64 * 1024),
+      maxBytes: () => Math.max(options.pull().bytes, maxPayload + 64 * 1024),
       buffered: () => this.#queue.length,
       onMessage: (message, resumed) => this.#take(message, resumed),
       onEnd: (message) => this.#end({ type: "reader", message }),

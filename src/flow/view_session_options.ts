@@ -14,6 +14,12 @@ export type SessionEnd =
   /** The source is not read any more, or a delivery was lost. */
   | { readonly type: "reader"; readonly message: string };
 
+/** What one pull request asks for: three times as much waits in memory at most. */
+export interface PullSize {
+  readonly messages: number;
+  readonly bytes: number;
+}
+
 export interface SessionOptions extends ViewStreams {
   readonly nc: NatsConnection;
   readonly site: string;
@@ -28,10 +34,8 @@ export interface SessionOptions extends ViewStreams {
   /** What may pass now; it outlives the session. */
   readonly quotas: Quotas;
   readonly counts: FlowCounts;
-  /** Messages of one pull request; twice as many wait in memory at most. */
-  readonly pullBatch: number;
-  /** Bytes of one pull request; twice as many wait in memory at most. */
-  readonly pullBytes: number;
+  /** What one pull request asks for now. */
+  readonly pull: () => PullSize;
   /** Reading stood still behind this sequence of the source, and went on with this one. */
   readonly onResumed: (after: number, next: number) => void;
   /** Something was dealt with. */

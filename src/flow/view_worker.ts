@@ -30,6 +30,8 @@ export type { View, ViewOptions, ViewState, ViewStats } from "./view.ts";
 const FILTERS_MS = 2_000;
 /** Where fewer events went by between two of these looks, it does not matter how they were read. */
 const LEAST_READ = 1_000;
+/** Messages that a view asks for at least, however many share its thread. */
+const LEAST_PULL = 100;
 const STOP_TIMEOUT_MS = 10_000;
 /** Longer than the view's duplicate window and the server's delay in purging it. */
 const DUPLICATE_PAUSE_MS = 300;
@@ -265,8 +267,12 @@ class ViewWorker {
         decider: () => this.#decider,
         quotas: this.#quotas,
         counts: this.#counts,
-        pullBatch: limits?.pullBatch ?? 2_000,
-        pullBytes: limits?.pullBytes ?? 4 * 1024 * 1024,
+        pull: () => {
+          const share = limits?.share?.() ?? 1;
+          const most = limits?.pullBatch ?? 2_000;
+          const messages = Math.min(most, Math.max(LEAST_PULL, Math.ceil(most * share)));
+          return { messages, bytes: Math.ceil((limits?.pullBytes ?? 4 * 1024 * 1024) * share) };
+        },
         onResumed: (after, next) => this.#gaps.found(after, next),
         onProgress: (position) => {
           this.#progress(position);

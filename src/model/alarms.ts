@@ -104,7 +104,7 @@ export const ALARMS = {
   "memory-high": {
     severity: "warning",
     means: "The sidecar's memory is above its limit",
-    todo: "restart the sidecar: native routes flow on meanwhile",
+    todo: "see docs/limits.md; restart the sidecar: native routes flow on meanwhile",
   },
   "exporter-rolled-back": {
     severity: "critical",

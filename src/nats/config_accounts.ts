@@ -2,6 +2,7 @@
  * The accounts of a site's server (DESIGN.md §2). What an account may reach in another is exactly what both sides write
  * down here, and each export names the one account it is for.
  */
+import { accountBudget } from "../model/budget.ts";
 import type { DesiredState, DesiredTenant } from "../model/desired.ts";
 import {
   deliverSubject,
@@ -32,10 +33,6 @@ import type { ConfMap } from "./config_text.ts";
 import type { PublicSiteKeys } from "./keys.ts";
 import { userPermissions } from "./roles.ts";
 
-/** The log against each of the streams that it is made of. */
-const LOG_STORAGE_FACTOR = 3;
-/** For what apps make, and for the sessions of MQTT, at the least. */
-const TENANT_STORAGE_LEAST_BYTES = 32 * 1024 ** 2;
 /** Streams that apps do not make: the log, and those that the server keeps for MQTT. */
 const OWN_STREAMS = 6;
 /** For memory streams of the tenant's apps, and the state of their ephemeral consumers. */
@@ -233,12 +230,11 @@ function tenantUser(site: string, tenant: DesiredTenant, user: TenantUser): Conf
 
 /** What the log, MQTT and the apps may take, so that no tenant takes what is another's. */
 function tenantLimits(tenant: DesiredTenant): ConfMap {
-  const { storageBytes, streamStorageBytes, streams, consumers } = tenant.limits;
-  const log = storageBytes * LOG_STORAGE_FACTOR;
+  const { streams, consumers } = tenant.limits;
   const { replicas = 1 } = tenant;
   return {
     // What several servers hold counts for each of them.
-    max_file: replicas * Math.max(log + streamStorageBytes, log + TENANT_STORAGE_LEAST_BYTES),
+    max_file: replicas * accountBudget(tenant),
     max_mem: replicas * TENANT_MEMORY_BYTES,
     max_streams: streams + OWN_STREAMS,
     max_consumers: consumers,

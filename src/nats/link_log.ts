@@ -1,4 +1,5 @@
 /** Reads in the log of nats-server why leaf links fail, and of which peer: what a person needs to mend them. */
+import { keepNewest } from "../model/keep_newest.ts";
 import { linkAccount } from "../model/names.ts";
 import type { ServerLogLine } from "./server_log.ts";
 
@@ -82,13 +83,6 @@ export class LinkLog {
   #remember(connection: string, peer: string): void {
     this.#dialled.set(connection, peer);
     keepNewest(this.#dialled, MAX_CONNECTIONS);
-  }
-}
-
-function keepNewest(map: Map<string, unknown>, count: number): void {
-  for (const oldest of map.keys()) {
-    if (map.size <= count) break;
-    map.delete(oldest);
   }
 }
 

@@ -53,7 +53,19 @@ export interface SiteNumbers {
   readonly deadLetters: ReadonlyMap<string, number>;
   readonly shadows: readonly ShadowNumbers[];
   readonly audit: AuditNumbers;
+  /** The disk under the store; `null` where it is not watched. */
+  readonly store?: StoreNumbers | null;
+  readonly memory?: { readonly usedBytes: number; readonly limitBytes: number };
   readonly alarms?: readonly Pick<Alarm, "name" | "target" | "severity">[];
+}
+
+/** The disk under the store. */
+export interface StoreNumbers {
+  readonly state: string;
+  readonly freeBytes: number;
+  readonly totalBytes: number;
+  readonly usedBytes: number;
+  readonly budgetBytes: number;
 }
 
 /** What is counted of the audit trail. */
@@ -94,6 +106,7 @@ export async function renderMetrics(numbers: SiteNumbers): Promise<string> {
     expiry.set({ site, kind, peer: peer ?? "" }, leftMs / 1000);
   }
   renderAudit(gauge, site, numbers.audit);
+  renderOwn(gauge, site, numbers);
   const alarm = gauge("alarm", "1 for each alarm that is raised", ["site", "name", "target", "severity"]);
   for (const { name, target, severity } of numbers.alarms ?? [])
     alarm.set({ site, name, target, severity }, 1);
@@ -149,6 +162,27 @@ export async function renderMetrics(numbers: SiteNumbers): Promise<string> {
     }
   }
   return await registry.metrics();
+}
+
+function renderOwn(
+  gauge: (name: string, help: string, labelNames: readonly string[]) => Gauge,
+  site: string,
+  { store, memory }: SiteNumbers,
+): void {
+  if (memory !== undefined) {
+    gauge("memory_bytes", "What the sidecar's process takes (RSS)", ["site"]).set({ site }, memory.usedBytes);
+    gauge("memory_limit_bytes", "Above it an alarm is raised", ["site"]).set({ site }, memory.limitBytes);
+  }
+  if (store === undefined || store === null) return;
+  const of = (name: string, help: string) => gauge(`store_${name}`, help, ["site"]);
+  of("free_bytes", "Free on the disk under the store").set({ site }, store.freeBytes);
+  of("total_bytes", "Size of the disk under the store").set({ site }, store.totalBytes);
+  of("used_bytes", "What the streams take").set({ site }, store.usedBytes);
+  of("budget_bytes", "What all tenants together may take at most").set({ site }, store.budgetBytes);
+  of("stopped", "1 when the server could not write and refuses publishes").set(
+    { site },
+    Number(store.state === "stopped"),
+  );
 }
 
 function renderAudit(

@@ -70,7 +70,8 @@ export async function siteMetrics(control: SiteControl, mesh: JetStreamManager):
     if (info !== null) deadLetters.set(name, info.state.messages);
   }
   const { ready } = await control.ready();
-  const { certificates } = (await control.site()).links;
+  const { links: spoken, store, memory } = await control.site();
+  const { certificates } = spoken;
   return await renderMetrics({
     site: state.site,
     certificates: certificates.map(({ kind, peer, notAfter }) => ({
@@ -85,6 +86,8 @@ export async function siteMetrics(control: SiteControl, mesh: JetStreamManager):
     shadows: control.shadowNumbers(),
     audit: control.audit.numbers(),
     alarms: control.alarms.list(),
+    store,
+    memory,
   });
 }
 

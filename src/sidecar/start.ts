@@ -25,6 +25,7 @@ import { ViewWorkers } from "../flow/view_runner.ts";
 import { LeafmeshError } from "../model/errors.ts";
 import { linkMode } from "../model/links.ts";
 import { STATE_BUCKET, tenantApiPrefix } from "../model/names.ts";
+import { alarmLimits } from "../model/schema/alarms.ts";
 import type { SiteFile } from "../model/schema/site.ts";
 import { parseBytes, parseDurationMs } from "../model/units.ts";
 import { DataFolder } from "../nats/data_folder.ts";
@@ -275,6 +276,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
       tenantKeys,
       audit,
       alarms,
+      alarmLimits: alarmLimits(file.alarms),
       watched: () => ({ certificates: certificates(), store: store?.report ?? null }),
       rollbacks,
       trust: linkTrust(linkMode(settings) === "plain" ? null : pki, settings, server.leaf),

@@ -35,6 +35,8 @@ export interface MeshOptions {
   readonly release?: () => void;
   /** Entry of the sidecar's process, where it is not that of this tree. */
   readonly entry?: string;
+  /** How long a site may take to be ready; default two minutes. */
+  readonly startMs?: number;
   /** How links are spoken; default TLS. */
   readonly mode?: LinkMode;
 }
@@ -69,7 +71,7 @@ export class MeshSite {
   }
 
   /** Starts the process and waits until the API says that it is ready. */
-  async start(): Promise<void> {
+  async start(deadlineMs = 120_000): Promise<void> {
     const child = spawn(process.execPath, [this.#entry, this.siteFile], {
       stdio: ["ignore", "pipe", "pipe"],
     });
@@ -86,7 +88,7 @@ export class MeshSite {
         this.#token = (await readFile(join(this.dataFolder, "keys", "api.token"), "utf8")).trim();
         return (await fetch(`http://${this.file.api?.listen}/readyz`)).ok;
       },
-      { deadlineMs: 120_000, what: `sidecar ${this.name} to be ready` },
+      { deadlineMs, what: `sidecar ${this.name} to be ready` },
     );
     if (ended) throw new Error(`sidecar ${this.name} ended: ${await this.log()}`);
   }
@@ -370,7 +372,7 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
   }
   const mesh = new Mesh(root, sites);
   try {
-    await Promise.all(mesh.sites.map((site) => site.start()));
+    await Promise.all(mesh.sites.map((site) => site.start(options.startMs)));
   } catch (error) {
     await Promise.all(mesh.sites.map((site) => site.close()));
     options.release?.();

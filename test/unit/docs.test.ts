@@ -13,7 +13,14 @@ import { LINT_CODES } from "../../src/model/lint_codes.ts";
 import { Forbid, Sensitive } from "../../src/model/schema/guards.ts";
 import { ExportPolicy, ImportPolicy, Redaction, Rule } from "../../src/model/schema/policy.ts";
 import { PolicyTest, PolicyTestFile, TestExpectation } from "../../src/model/schema/policy_test.ts";
-import { ApiSettings, AuditSettings, Peer, ServerSettings, SiteFile } from "../../src/model/schema/site.ts";
+import {
+  AlarmSettings,
+  ApiSettings,
+  AuditSettings,
+  Peer,
+  ServerSettings,
+  SiteFile,
+} from "../../src/model/schema/site.ts";
 import {
   Dedupe,
   TenantDocument,
@@ -37,6 +44,7 @@ const FILES = [
   "CONTRIBUTING.md",
   "CHANGELOG.md",
   "docs/alarms.md",
+  "docs/limits.md",
   "docs/audit.md",
   "docs/erasure.md",
   "docs/replay.md",
@@ -268,6 +276,7 @@ describe("docs/configuration.md", () => {
   const shapes = {
     SiteFile,
     ServerSettings,
+    AlarmSettings,
     ApiSettings,
     AuditSettings,
     Peer,

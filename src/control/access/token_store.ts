@@ -8,9 +8,12 @@ import type { JetStreamClient } from "@nats-io/jetstream";
 import { type KV, type KvEntry, Kvm } from "@nats-io/kv";
 import { z } from "zod";
 import { LeafmeshError } from "../../model/errors.ts";
+import { keepNewest } from "../../model/keep_newest.ts";
 import { STATE_BUCKET, stateKey } from "../../model/names.ts";
 import { type Grant, type Principal, ROLES, type Role, type TokenInfo } from "../../model/principal.ts";
 
+/** Revocations whose late news is told from a token that is there. */
+const MOST_REVOKED = 4096;
 const MOST_TOKENS = 1000;
 /** How old the stored time of the last use may get: a request is no write. */
 const LAST_USED_MS = 3_600_000;
@@ -196,6 +199,7 @@ export class TokenStore implements AsyncDisposable {
   async #remove(id: string, revision: number): Promise<void> {
     await this.#kv.delete(stateKey.token(id));
     this.#revoked.set(id, revision);
+    keepNewest(this.#revoked, MOST_REVOKED);
     this.#forget(id);
   }
 

@@ -4,6 +4,7 @@ import type { Alarms } from "./alarms.ts";
 import { findDangers, OF_SITE, OF_STREAMS, type Patience, type SiteFacts } from "./dangers.ts";
 import { DeadLetterGrowth } from "./dead_letter_growth.ts";
 import { Lasting } from "./lasting.ts";
+import { type RetentionHorizon, RetentionWatch, type RetentionWatchOptions } from "./retention.ts";
 
 const EVERY_MS = 2000;
 
@@ -11,6 +12,8 @@ export interface AlarmWatchOptions {
   readonly alarms: Alarms;
   readonly facts: () => Promise<SiteFacts>;
   readonly patience: Patience;
+  readonly horizon: RetentionHorizon;
+  readonly oldest: RetentionWatchOptions["oldest"];
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
   /** Milliseconds of a clock that never goes back. */
   readonly clock: () => number;
@@ -20,6 +23,7 @@ export class AlarmWatch implements AsyncDisposable {
   readonly #options: AlarmWatchOptions;
   readonly #lasting: Lasting;
   readonly #growth: DeadLetterGrowth;
+  readonly #retention: RetentionWatch;
   #timer: ReturnType<typeof setTimeout> | null = null;
   #looking: Promise<void> = Promise.resolve();
   #ended = false;
@@ -29,6 +33,8 @@ export class AlarmWatch implements AsyncDisposable {
     this.#options = options;
     this.#lasting = new Lasting(options.clock);
     this.#growth = new DeadLetterGrowth(options.clock);
+    const { horizon, oldest, clock } = options;
+    this.#retention = new RetentionWatch({ horizon, oldest, clock, now: Date.now });
     this.#schedule();
   }
 
@@ -39,8 +45,12 @@ export class AlarmWatch implements AsyncDisposable {
     const dangers = findDangers(found, this.#lasting, patience);
     this.#lasting.endRound();
     const { deadLetters } = found;
-    if (deadLetters === null) alarms.observed(OF_SITE, dangers);
-    else alarms.observed([...OF_SITE, ...OF_STREAMS], [...dangers, ...this.#growth.find(deadLetters)]);
+    if (deadLetters === null) {
+      alarms.observed(OF_SITE, dangers);
+      return;
+    }
+    const ahead = await this.#retention.find(found.readers);
+    alarms.observed([...OF_SITE, ...OF_STREAMS], [...dangers, ...ahead, ...this.#growth.find(deadLetters)]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

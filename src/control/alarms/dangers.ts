@@ -1,17 +1,21 @@
 /** The alarms that follow from what is observed of a site. Pure but for how long a thing has held. */
 import type { AlarmName, AlarmReport } from "../../model/alarms.ts";
 import type { DesiredState } from "../../model/desired.ts";
-import { dlqStream } from "../../model/names.ts";
-import type { CertificateReport, LinkReport, RouteReport } from "../api.ts";
+import { dlqStream, parseStreamName } from "../../model/names.ts";
+import type { CertificateReport, LinkReport, MemoryReport, RouteReport, StoreReport } from "../api.ts";
 import type { ObservedStreams } from "../observe.ts";
 import type { Lasting } from "./lasting.ts";
+import type { StreamReader } from "./retention.ts";
+import { bytesText } from "./text.ts";
 
 /** A danger that was observed. */
 export type Danger = AlarmReport & { readonly name: AlarmName };
 
 /** The names whose alarms follow from the streams, which cannot be seen while the server does not answer. */
 export const OF_STREAMS: readonly AlarmName[] = [
+  "retention-ahead",
   "retention-lost",
+  "budget-nearly-full",
   "link-down",
   "peer-not-proved",
   "route-not-moving",
@@ -26,16 +30,11 @@ export const OF_SITE: readonly AlarmName[] = [
   "certificate-expired",
   "store-low",
   "store-stopped",
+  "budgets-exceed-disk",
+  "memory-high",
   "server-down",
   "state-not-applied",
 ];
-
-/** The disk under the store, as it was looked at last. */
-export interface StoreSpace {
-  readonly state: "ok" | "low" | "stopped";
-  readonly freeBytes: number;
-  readonly totalBytes: number;
-}
 
 /** A tenant's dead letters. */
 export interface DeadLetterFill {
@@ -46,14 +45,26 @@ export interface DeadLetterFill {
   readonly last: number;
 }
 
+/** A stream that refuses when it is full. */
+export interface RefusingStream {
+  readonly tenant: string;
+  readonly stream: string;
+  readonly bytes: number;
+  readonly maxBytes: number;
+}
+
 /** What is known of a site at one moment. */
 export interface SiteFacts {
   /** With the dead letters `null` while the streams cannot be seen. */
   readonly links: readonly LinkReport[] | null;
   readonly certificates: readonly CertificateReport[];
   /** `null`: the disk is not ours to watch, or was not looked at yet. */
-  readonly store: StoreSpace | null;
+  readonly store: StoreReport | null;
+  readonly memory: MemoryReport;
   readonly deadLetters: readonly DeadLetterFill[] | null;
+  /** Who takes events from its streams; none while they cannot be seen. */
+  readonly readers: readonly StreamReader[];
+  readonly refusing: readonly RefusingStream[];
   /** Why the server is not healthy; `null`: it is. */
   readonly server: string | null;
   /** Steps that fail. */
@@ -65,6 +76,16 @@ export interface SiteFacts {
 export interface Patience {
   readonly linkDownMs: number;
   readonly standsStillMs: number;
+}
+
+/** The streams of tenants that refuse when they are full, but those of dead letters. */
+export function refusingStreams(mesh: ObservedStreams): RefusingStream[] {
+  return [...mesh].flatMap(([stream, { info }]) => {
+    const name = parseStreamName(stream);
+    const { max_bytes: maxBytes, discard } = info.config;
+    if (name === null || name.type === "dlq" || discard !== "new" || maxBytes <= 0) return [];
+    return [{ tenant: name.tenant, stream, bytes: info.state.bytes, maxBytes }];
+  });
 }
 
 /** How much of their room the tenants' dead letters take. */
@@ -79,6 +100,9 @@ export function deadLetterFills({ tenants }: DesiredState, mesh: ObservedStreams
 
 /** Of its room, what a tenant's dead letters may take before it is told. */
 const DEAD_LETTERS_SHARE = 0.8;
+/** Of its room, what a stream that refuses may take before it is told. */
+const REFUSING_SHARE = 0.9;
+const MEMORY_HELD_MS = 30_000;
 
 /** All dangers but those that need a history of numbers. */
 export function findDangers(facts: SiteFacts, lasting: Lasting, patience: Patience): Danger[] {
@@ -87,7 +111,9 @@ export function findDangers(facts: SiteFacts, lasting: Lasting, patience: Patien
     ...(facts.links ?? []).flatMap((link) => linkDangers(link, lasting, patience)),
     ...facts.certificates.flatMap((one) => certificateDanger(one, facts.now)),
     ...storeDangers(facts.store),
+    ...memoryDanger(facts.memory, lasting),
     ...(facts.deadLetters ?? []).flatMap(deadLetterDanger),
+    ...facts.refusing.flatMap(fullDanger),
   ];
 }
 
@@ -166,18 +192,36 @@ function certificateDanger(certificate: CertificateReport, now: Date): Danger[] 
   return [{ name, target, ...(peer === null ? {} : { peer }), detail: problem }];
 }
 
-function storeDangers(store: StoreSpace | null): Danger[] {
-  if (store === null || store.state === "ok") return [];
-  const free = `${mebibytes(store.freeBytes)} of ${mebibytes(store.totalBytes)} are free`;
-  return [{ name: store.state === "low" ? "store-low" : "store-stopped", target: "store", detail: free }];
+function storeDangers(store: StoreReport | null): Danger[] {
+  if (store === null) return [];
+  const { state, freeBytes, totalBytes, usedBytes, budgetBytes } = store;
+  const free = `${bytesText(freeBytes)} of ${bytesText(totalBytes)} are free`;
+  const dangers: Danger[] = [];
+  if (state !== "ok") {
+    dangers.push({ name: state === "low" ? "store-low" : "store-stopped", target: "store", detail: free });
+  }
+  if (budgetBytes > freeBytes + usedBytes) {
+    const detail = `tenants may take ${bytesText(budgetBytes)}; ${free}, and streams take ${bytesText(usedBytes)}`;
+    dangers.push({ name: "budgets-exceed-disk", target: "store", detail });
+  }
+  return dangers;
+}
+
+function memoryDanger({ usedBytes, limitBytes }: MemoryReport, lasting: Lasting): Danger[] {
+  // What is only there until it is collected is no danger.
+  if (usedBytes <= limitBytes || lasting.held("memory") < MEMORY_HELD_MS) return [];
+  const detail = `the sidecar takes ${bytesText(usedBytes)}, its limit is ${bytesText(limitBytes)}`;
+  return [{ name: "memory-high", target: "sidecar", detail }];
 }
 
 function deadLetterDanger({ tenant, bytes, maxBytes }: DeadLetterFill): Danger[] {
   if (maxBytes <= 0 || bytes < maxBytes * DEAD_LETTERS_SHARE) return [];
-  const detail = `dead letters take ${mebibytes(bytes)} of ${mebibytes(maxBytes)}`;
+  const detail = `dead letters take ${bytesText(bytes)} of ${bytesText(maxBytes)}`;
   return [{ name: "dead-letters-full", target: tenant, tenant, detail }];
 }
 
-function mebibytes(bytes: number): string {
-  return `${(bytes / 1024 ** 2).toFixed(bytes < 10 * 1024 ** 2 ? 1 : 0)} MiB`;
+function fullDanger({ tenant, stream, bytes, maxBytes }: RefusingStream): Danger[] {
+  if (bytes < maxBytes * REFUSING_SHARE) return [];
+  const detail = `${stream} takes ${bytesText(bytes)} of ${bytesText(maxBytes)}, and refuses what does not fit`;
+  return [{ name: "budget-nearly-full", target: `${tenant}/${stream}`, tenant, detail }];
 }

@@ -72,7 +72,9 @@ export class ViewHost {
     const { nc, jsm, site, post } = this.#options;
     const { key, ...names } = target;
     const log = (message: string) => post({ type: "log", message });
-    const view = startView({ nc, jsm, site, ...names, ...compileDecider(policy), log });
+    // However many views a thread has, they hold no more of what they read than one would.
+    const limits = { share: () => 1 / Math.max(1, this.#views.size) };
+    const view = startView({ nc, jsm, site, ...names, ...compileDecider(policy), limits, log });
     this.#views.set(key, { view, told: "" });
     this.#tell(key);
   }

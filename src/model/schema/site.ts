@@ -1,5 +1,6 @@
 /** The site file (`site.yaml`). */
 import { z } from "zod";
+import { AlarmSettings } from "./alarms.ts";
 import { ApiSettings } from "./api.ts";
 import { ForbidList, SensitiveList } from "./guards.ts";
 import { Address, CaCertificates, duration, isHostPort, Name, PublicKey, size } from "./scalars.ts";
@@ -188,6 +189,7 @@ export const ServerSettings = z
   .meta({ id: "ServerSettings" });
 export type ServerSettings = z.infer<typeof ServerSettings>;
 
+export { AlarmSettings } from "./alarms.ts";
 export { ApiSettings } from "./api.ts";
 
 export const AuditSettings = z
@@ -215,6 +217,7 @@ export const SiteFile = z
     drain: duration({ maxMs: 3_600_000 }).optional().meta({
       description: "How long a stop by a signal may take until all is drained; default 20s",
     }),
+    alarms: AlarmSettings.optional(),
     audit: AuditSettings.optional(),
     secrets: SecretSettings.optional().meta({
       description: "Where seeds are kept outside of the data folder",

@@ -61,7 +61,7 @@ describe("parseSiteFile()", () => {
       "an unknown key that is near to none",
       "site: berlin\nx-color: red\n",
       [
-        "2:1 x-color: unknown key 'x-color' (known: site, data, server, api, drain, audit, secrets, peers, tenants, forbid, sensitive)",
+        "2:1 x-color: unknown key 'x-color' (known: site, data, server, api, drain, alarms, audit, secrets, peers, tenants, forbid, sensitive)",
       ],
     ],
     [

@@ -396,6 +396,14 @@ export function createFakeControl(): FakeControl {
       startedAt: "2026-01-02T03:04:05Z",
       converged: true,
       alarms: { critical: 0, warning: 0 },
+      store: {
+        state: "ok",
+        freeBytes: 5 * 1024 ** 3,
+        totalBytes: 10 * 1024 ** 3,
+        usedBytes: 1024 ** 2,
+        budgetBytes: 4 * 1024 ** 3,
+      },
+      memory: { usedBytes: 100 * 1024 ** 2, limitBytes: 768 * 1024 ** 2 },
       links: { mode: "plain", advertise: "127.0.0.1:7422", ca: "", certificates: [] },
     }),
     plan: async () => ({

@@ -80,6 +80,9 @@ const FACTS: SiteFacts = {
   certificates: [],
   store: null,
   deadLetters: [],
+  readers: [],
+  refusing: [],
+  memory: { usedBytes: 1, limitBytes: 2 },
   server: null,
   failures: [],
   now: new Date(0),
@@ -95,6 +98,8 @@ async function watching(
     alarms,
     facts: async () => facts,
     patience: { linkDownMs: 60_000, standsStillMs: 60_000 },
+    horizon: { withinMs: 3_600_000, share: 0.2 },
+    oldest: async () => null,
     log: () => {},
     clock: () => now,
   });
@@ -160,7 +165,9 @@ test("a view that does not run, a peer that is another, a certificate, a disk, d
           problem: "over",
         },
       ],
-      store: { state: "low", freeBytes: 1, totalBytes: 100 },
+      store: { state: "low", freeBytes: 1, totalBytes: 100, usedBytes: 10, budgetBytes: 20 },
+      memory: { usedBytes: 3, limitBytes: 2 },
+      refusing: [{ tenant: "acme", stream: "out_acme", bytes: 95, maxBytes: 100 }],
       deadLetters: [many],
     };
     await see(seen, 0);
@@ -169,8 +176,11 @@ test("a view that does not run, a peer that is another, a certificate, a disk, d
       "dead-letters-full acme",
       "peer-not-proved austin",
       "view-standing-still acme/orders",
+      "budget-nearly-full acme/out_acme",
+      "budgets-exceed-disk store",
       `certificate-expiring ca ${"ab".repeat(6)}`,
       "dead-letters-growing acme",
+      "memory-high sidecar",
       "store-low store",
     ]);
     expect(await see({ deadLetters: [{ ...many, bytes: 1, last: 120 }] }, 11 * 60_000)).toEqual([]);
