@@ -33,6 +33,26 @@ export interface ControlConnectionOptions {
   readonly onEvent?: (event: ConnectionEvent) => void;
 }
 
+/** So far back that the client takes no time of its last attempt for one to wait for. */
+const AT_ONCE = -Number.MAX_SAFE_INTEGER;
+
+/**
+ * How long the client is to wait before it connects again. The client counts from its last attempt by the wall clock: where that was
+ * ahead then, and was set right since, it would wait for as long as it was ahead. So the time is kept here, by a clock that
+ * only goes forward. Source: nats-core `protocol.ts`, dialLoop.
+ * @param clock milliseconds that have gone by
+ */
+export function steadyWait(waitMs: number, clock: () => number = () => performance.now()): () => number {
+  let last = Number.NEGATIVE_INFINITY;
+  return () => {
+    const now = clock();
+    const left = last + waitMs - now;
+    if (left > 0) return Math.ceil(left);
+    last = now;
+    return AT_ONCE;
+  };
+}
+
 /** Options of a connection that is never given up; the caller's fields win. */
 export function connectionOptions(
   site: string,
@@ -46,8 +66,7 @@ export function connectionOptions(
     authenticator: nkeyAuthenticator(() => key.seed()),
     timeout: CONNECT_DEADLINE_MS,
     maxReconnectAttempts: -1,
-    reconnectTimeWait: RECONNECT_WAIT_MS,
-    reconnectJitter: RECONNECT_JITTER_MS,
+    reconnectDelayHandler: steadyWait(RECONNECT_WAIT_MS + Math.random() * RECONNECT_JITTER_MS),
     // A server that restarts may refuse for a moment what it will grant again.
     ignoreAuthErrorAbort: true,
     ignoreClusterUpdates: true,
