@@ -3,8 +3,9 @@ import type { ConsumerConfig, JetStreamManager, StreamConfig } from "@nats-io/je
 import { errorText, LeafmeshError } from "../model/errors.ts";
 import { logStream, remoteStreams } from "../model/names.ts";
 import { unlessGone } from "../nats/jetstream_errors.ts";
-import type { ConsumerSpec, StreamAccount, StreamSpec } from "./assets.ts";
-import { FOREVER, pauseConsumer } from "./hold_consumer.ts";
+import { addConsumer, beginOf } from "./apply_consumers.ts";
+import type { StreamAccount, StreamSpec } from "./assets.ts";
+import { pauseConsumer } from "./hold_consumer.ts";
 import { layoutMetadata } from "./layout.ts";
 import { VIEW_AFTER } from "./observe.ts";
 import { noteVersion, positionAt, sequenceAfter, sequenceAt, sequenceOfVersion } from "./position.ts";
@@ -16,6 +17,7 @@ import { goOnAfter } from "./source_position.ts";
 import type { OldRoute, Start, Step } from "./step.ts";
 import { restToTake, switchPosition } from "./switch.ts";
 import { Waiting } from "./waiting.ts";
+import { widenRoute } from "./widen_route.ts";
 
 /** A policy that was written less than this ago is one that its peers have nothing of yet. */
 const FRESH_POLICY_MS = 60_000;
@@ -157,6 +159,9 @@ export async function applyStep(context: ApplyContext, step: Step): Promise<void
     case "switch-route":
       await switchRoute(context, step);
       return;
+    case "widen-route":
+      await widenRoute(context, step);
+      return;
   }
 }
 
@@ -228,22 +233,6 @@ async function reattachSource(
   await mesh.streams.update(stream, { ...config, sources });
 }
 
-/** Makes a consumer that begins after a sequence. RESET cannot take it back before its start. */
-async function addConsumer(
-  mesh: JetStreamManager,
-  stream: string,
-  spec: ConsumerSpec,
-  after: number,
-  paused: boolean,
-): Promise<void> {
-  await mesh.consumers.add(stream, {
-    ...spec,
-    deliver_policy: "by_start_sequence",
-    opt_start_seq: after + 1,
-    ...(paused ? { pause_until: FOREVER.toISOString() } : {}),
-  } as ConsumerConfig);
-}
-
 /**
  * The sequence after which a new consumer begins. One that was deleted under its peer goes on where the peer is; so a
  * peer that cannot be asked is waited for, unless the policy is so new that the peer cannot have anything yet.
@@ -267,20 +256,6 @@ async function startAfter(context: ApplyContext, stream: string, start: Start): 
 async function beginAfter(mesh: JetStreamManager, stream: string, start: Start): Promise<number> {
   if (start.type === "new") return await beginOf(mesh, start);
   return Math.max((await mesh.streams.info(stream)).state.first_seq - 1, 0);
-}
-
-/** The sequence after which a peer may have what the policy of now allows. */
-async function beginOf(mesh: JetStreamManager, start: Extract<Start, { type: "new" }>): Promise<number> {
-  const { export: plan } = start.route;
-  const begin = await sequenceAt(mesh, plan.source, new Date(start.since));
-  if (plan.stream === plan.source) return begin;
-  const [after, decided] = [
-    await sequenceAfter(mesh, plan, begin),
-    await sequenceOfVersion(mesh, plan, start.version),
-  ];
-  if (after === null || decided === null)
-    throw new Waiting(`view ${plan.stream} is not as far as its policy`);
-  return Math.max(after, decided);
 }
 
 /** Makes a view that begins where the first of the peers that move to it has got to. */

@@ -5,7 +5,7 @@ import type { Planned } from "./reconcile.ts";
 
 /**
  * The routes to a peer whose consumer is there. A route that is being moved stays as it was while the peer takes the rest of
- * its old stream; then it is withdrawn, so that the peer detaches.
+ * its old stream; then it is withdrawn, so that the peer detaches: also where its consumer is about to be made anew.
  */
 export function offersTo(peer: string, planned: Planned): Offer[] {
   return [...routesTo(peer, planned), ...replaysTo(peer, planned)];
@@ -26,7 +26,10 @@ function routesTo(peer: string, { plan, observed }: Planned): Offer[] {
     const { tenant, origin, policy, stream, route: compiled } = route.export;
     if (route.peer !== peer || route.hold !== null) return [];
     const common = { tenant: tenant.name, origin, subjects: [...route.subjects] };
-    if (observed.mesh.get(stream)?.consumers.has(peer)) {
+    const consumer = observed.mesh.get(stream)?.consumers.get(peer);
+    const widened = plan.steps.some((step) => step.type === "widen-route" && step.route === route);
+    if (widened && consumer?.paused === true) return [];
+    if (consumer !== undefined) {
       return [{ ...common, policy: policy.name, kind: compiled.type, stream }];
     }
     const drained = plan.steps.find(

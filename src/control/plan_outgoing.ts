@@ -7,6 +7,7 @@ import { type ConsumerSpec, peerConsumerSpec } from "./assets.ts";
 import { consumerDifferences, filtersOfConsumer } from "./differences.ts";
 import { type ObservedStream, type ObservedStreams, VIEW_SOURCE } from "./observe.ts";
 import type { PlanInput } from "./plan.ts";
+import { planWidening, widens } from "./plan_widening.ts";
 import { heldAt } from "./rollback/held.ts";
 import type { OutRoute } from "./routes.ts";
 import type { OldRoute, Start, Step } from "./step.ts";
@@ -47,6 +48,12 @@ export function planOutgoing(input: PlanInput, route: OutRoute, wanted: Readonly
   const agreed = hasAgreed(input, route);
   const spec = peerConsumerSpec(input.desired.site, route);
   const none: Outgoing = { route, old: null, pauses: [], steps: [], switches: [], resumes: [] };
+  if (consumer !== undefined && widens(input, route, consumer)) {
+    const widened = planWidening(route, consumer, { spec, start: sinceChange(input, route), agreed });
+    if (heldAt(consumer.config) === null) return { ...none, ...widened };
+    const pauses = [...pause(consumer, stream, HELD_WHY), ...widened.pauses];
+    return { ...none, pauses, steps: widened.steps, resumes: agreed ? [resume(route, consumer, true)] : [] };
+  }
   if (consumer !== undefined) {
     const changed = consumerDifferences(spec, consumer.config);
     const held = heldAt(consumer.config) !== null;
@@ -130,8 +137,14 @@ function startOf(input: PlanInput, route: OutRoute, fresh: boolean): Start {
   const { policy, route: compiled } = route.export;
   const all = policy.start === "all";
   if (compiled.type === "native" ? fresh || all : fresh && all) return { type: "first" };
+  return { ...sinceChange(input, route), fresh };
+}
+
+/** With what was published since the policy was written, or after what the peer has. */
+function sinceChange(input: PlanInput, route: OutRoute): Extract<Start, { type: "new" }> {
+  const all = route.export.policy.start === "all";
   const since = all ? new Date(0).toISOString() : input.changedAt(route.export);
-  return { type: "new", route, since, version: input.versionOf(route.export), fresh };
+  return { type: "new", route, since, version: input.versionOf(route.export), fresh: false };
 }
 
 /** Whether a consumer may begin to deliver: the peer has proved its key and has said that it accepts the route. */

@@ -50,6 +50,7 @@ import { importPosition } from "./import_position.ts";
 import { reportLinks, revokedLink } from "./link_report.ts";
 import type { LinkTrust } from "./link_trust.ts";
 import { type LintFile, lintSite, lintText } from "./lint.ts";
+import { LogGate } from "./log_gate.ts";
 import { Membership } from "./membership.ts";
 import { type Observed, type ObservedStreams, observeLog, observeMesh, observeReaders } from "./observe.ts";
 import { offersTo } from "./offers.ts";
@@ -149,6 +150,7 @@ export class SiteControl implements Control, AsyncDisposable {
   readonly #membership: Membership;
   readonly #expiry: UserExpiry;
   readonly #alarmWatch: AlarmWatch;
+  readonly #logGate: LogGate;
   #erasures: Erasures | null = null;
   readonly #replays: Replays;
   #rotations: SiteRotations | null = null;
@@ -241,6 +243,18 @@ export class SiteControl implements Control, AsyncDisposable {
       oldest: (stream, from, filters) => oldestFrom(mesh, stream, from, filters),
       log,
       clock: () => performance.now(),
+    });
+    this.#logGate = new LogGate({
+      nc,
+      tenant: options.tenant,
+      refused: (tenant, stream) =>
+        options.audit.denied({
+          who: null,
+          from: tenantAccount(tenant),
+          operation: "log reset",
+          target: `${tenant}/log`,
+          result: `The log of ${tenant} is attached to ${stream}: somebody in the tenant's account has asked for a RESET`,
+        }),
     });
     this.#differ = new Differ(mesh, options.scan);
     this.#shadows = new Shadows({
@@ -532,6 +546,7 @@ export class SiteControl implements Control, AsyncDisposable {
     await this.#erasures?.[Symbol.asyncDispose]();
     await this.#replays[Symbol.asyncDispose]();
     await this.#shadows[Symbol.asyncDispose]();
+    this.#logGate[Symbol.dispose]();
     await this.#reconciler[Symbol.asyncDispose]();
     await this.#peering[Symbol.asyncDispose]();
   }

@@ -102,6 +102,15 @@ export type Step =
       /** Of the policy: a view's events that another version decided are not for this peer. */
       readonly version: string;
     }
+  /** Makes the consumer of a route anew that lets more pass than before. */
+  | {
+      readonly type: "widen-route";
+      readonly route: OutRoute;
+      readonly spec: ConsumerSpec;
+      readonly start: Extract<Start, { type: "new" }>;
+      /** Something of what it let pass before is still allowed: the peer first takes what there is of it. */
+      readonly rest: boolean;
+    }
   | {
       readonly type: "delete-consumer";
       readonly stream: string;
@@ -214,6 +223,13 @@ export function describeStep(step: Step): StepReport {
         `MESH/${step.stream}`,
         `attach ${step.source} of ${step.api} to ${step.stream} again: it is silent`,
       );
+    case "widen-route": {
+      const { export: plan, peer } = step.route;
+      return report(
+        `MESH/${plan.stream}/${peer}`,
+        `make consumer MESH/${plan.stream}/${peer} anew, starting after what ${peer} has and ${step.start.since}${filterText(step.spec)}`,
+      );
+    }
     case "switch-route":
       return report(
         `MESH/${step.route.export.stream}/${step.route.peer}`,

@@ -189,6 +189,9 @@ export const ackSubject = (site: string, account: string, stream: string, consum
 export const tenantApiPrefix = (tenant: string): string => `mesh.local.${tenant}.API`;
 /** Prefix under which a tenant's account calls CONSUMER.RESET of its log's sources in MESH. */
 export const LOG_API_PREFIX = "mesh.API";
+/** Where the sidecar hears that the log of `tenant` attaches to `stream`; both may be `*`. */
+export const logResetSubject = (tenant: string, stream: string): string =>
+  `mesh.log.${tenant}.reset.${stream}`;
 export const logDeliverSubject = (tenant: string, stream: string): string => `mesh.log.${tenant}.${stream}`;
 
 // ── headers ──

@@ -14,6 +14,7 @@ import {
   linkAccount,
   localReplaySubjects,
   logDeliverSubject,
+  logResetSubject,
   MESH_ACCOUNT,
   outStream,
   remoteStreams,
@@ -141,12 +142,13 @@ function tenantCrossings(site: string, desired: DesiredTenant): Crossing[] {
       subject: localReplaySubjects(tenant),
       as: heardReplaySubject(tenant, ">"),
     },
-    // The log sources from the tenant's own streams through their consumers for it, and from no others.
+    // The log sources from the tenant's own streams through their consumers for it, and from no others. What asks for a RESET in
+    // the tenant's account may be the log, or the server on behalf of an app: the sidecar looks whether the log needs it.
     ...halves.flatMap((stream): Crossing[] => [
       {
         type: "service",
         ...toTenant,
-        subject: `$JS.API.CONSUMER.RESET.${stream}.${LOG_CONSUMER}`,
+        subject: logResetSubject(tenant, stream),
         as: `${LOG_API_PREFIX}.CONSUMER.RESET.${stream}.${LOG_CONSUMER}`,
       },
       { type: "service", ...toTenant, subject: flowControlSubject(site, stream, LOG_CONSUMER) },

@@ -3,12 +3,16 @@
  * Protocol: nats-server `server/leafnode.go`.
  */
 import { connect, createServer, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
 import { parseAddress } from "../../src/nats/addresses.ts";
 import type { SigningKey } from "../../src/nats/keys.ts";
+import type { LeafTls } from "../../src/nats/leaf_client.ts";
 
 export interface RawLeafOptions {
   readonly address: string;
   readonly key: SigningKey;
+  /** TLS before the first byte, as servers speak it. */
+  readonly tls?: LeafTls;
   /** More fields of CONNECT, or other values. */
   readonly connect?: Readonly<Record<string, unknown>>;
 }
@@ -59,7 +63,8 @@ export class RawLeaf implements Disposable {
 
   /** Connects and logs in; resolves when the server has answered the first ping, or has closed. */
   static async open(options: RawLeafOptions): Promise<RawLeaf> {
-    const leaf = new RawLeaf(connect(parseAddress(options.address)));
+    const to = parseAddress(options.address);
+    const leaf = new RawLeaf(options.tls === undefined ? connect(to) : connectTls({ ...to, ...options.tls }));
     const info: { nonce?: string } = JSON.parse(
       (await leaf.next((line) => line.startsWith("INFO "))).slice(5),
     );

@@ -1,10 +1,12 @@
 /** Sites for tests: real servers with the project's own configuration, keys made on the fly, links between them. */
 import { copyFile, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { jetstreamManager } from "@nats-io/jetstream";
 import { type ConnectionOptions, connect, type NatsConnection } from "@nats-io/transport-node";
+import { LogGate } from "../../src/control/log_gate.ts";
 import { clusteredState, type DesiredState, desiredTenant } from "../../src/model/desired.ts";
 import { type LinkMode, linkedState } from "../../src/model/links.ts";
-import { linkAccount } from "../../src/model/names.ts";
+import { linkAccount, tenantApiPrefix } from "../../src/model/names.ts";
 import type { TenantDocument } from "../../src/model/schema/tenant.ts";
 import { freePorts, type ServerAddresses } from "../../src/nats/addresses.ts";
 import { renderConfig, renderLeafCredential } from "../../src/nats/config.ts";
@@ -54,6 +56,7 @@ export class TestSite implements AsyncDisposable {
   readonly #sync: "always" | number;
   #desired: DesiredState;
   #server: TestServer | null = null;
+  #logGate: LogGate | null = null;
   #control: ControlConnection | null = null;
   readonly #apps: ReadonlyMap<string, SigningKey>;
   readonly #connections: NatsConnection[] = [];
@@ -124,7 +127,15 @@ export class TestSite implements AsyncDisposable {
         return ok;
       },
     });
-    this.#control = await ControlConnection.open(options);
+    const control = await ControlConnection.open(options);
+    this.#control = control;
+    // What the sidecar does for the tenants' logs.
+    this.#logGate = new LogGate({
+      nc: control.mesh,
+      tenant: (tenant) =>
+        jetstreamManager(control.mesh, { apiPrefix: tenantApiPrefix(tenant), checkAPI: false }),
+      refused: () => {},
+    });
   }
 
   /** Connects as the tenant's user `app`, or with any key. */
@@ -153,6 +164,7 @@ export class TestSite implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#connections.map((connection) => connection.close()));
+    this.#logGate?.[Symbol.dispose]();
     await this.#control?.[Symbol.asyncDispose]();
     await this.#server?.[Symbol.asyncDispose]();
   }

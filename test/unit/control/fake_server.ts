@@ -138,6 +138,9 @@ export class FakeServer {
         this.#putConsumer(step.route.export.stream, step.spec, step.paused);
         this.stream(step.from.stream).consumers.delete(step.from.consumer);
         return;
+      case "widen-route":
+        this.#putConsumer(step.route.export.stream, step.spec, false);
+        return;
       case "configure-server":
         this.#accounts = desired.tenants.map((tenant) => tenant.name);
         return;

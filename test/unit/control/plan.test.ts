@@ -264,6 +264,32 @@ describe("planSteps() when a policy changes", () => {
     expect(types(steps)).toEqual(["update-consumer", "configure-server", "resume-consumer"]);
   });
 
+  test("makes the consumer anew that a native policy lets deliver more, once the peer has what it may have of before", () => {
+    const wide = { ...ORDERS, rules: [{ subjects: ["acme.orders.>"] }, { subjects: ["acme.invoices.>"] }] };
+    const server = settled(acme({ exports: [ORDERS] }), AUSTIN);
+    const { steps } = server.plan(acme({ exports: [wide] }), AUSTIN);
+    expect(steps).toMatchObject([{ type: "widen-route", rest: true }]);
+    for (const step of steps) server.run(step, acme({ exports: [wide] }));
+    expect(server.plan(acme({ exports: [wide] }), AUSTIN).steps).toEqual([]);
+  });
+
+  test("narrows at once what becomes another, and then widens", () => {
+    const server = settled(
+      acme({ exports: [{ ...ORDERS, rules: [{ subjects: ["acme.a"] }, { subjects: ["acme.b"] }] }] }),
+      AUSTIN,
+    );
+    const other = { ...ORDERS, rules: [{ subjects: ["acme.b"] }, { subjects: ["acme.c"] }] };
+    expect(server.plan(acme({ exports: [other] }), AUSTIN).steps).toMatchObject([
+      { type: "update-consumer", spec: { filter_subjects: ["berlin.acme.b"] } },
+      { type: "widen-route", rest: true, spec: { filter_subjects: ["berlin.acme.b", "berlin.acme.c"] } },
+    ]);
+    const third = { ...ORDERS, rules: [{ subjects: ["acme.d"] }] };
+    expect(server.plan(acme({ exports: [third] }), AUSTIN).steps).toMatchObject([
+      { type: "pause-consumer" },
+      { type: "widen-route", rest: false },
+    ]);
+  });
+
   test("decides by the new version before the route to a view is resumed", () => {
     const server = settled(acme({ exports: [REDACTED] }), AUSTIN);
     server.consumer("view_acme_orders", "austin").paused = true;
