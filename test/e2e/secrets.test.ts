@@ -1,17 +1,82 @@
 /** No secret stands where others may read it: not in files but its own, not in answers, not in the list of processes. */
 import { expect, test } from "bun:test";
+import { spawnSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { jetstream } from "@nats-io/jetstream";
+import { connect } from "@nats-io/transport-node";
+import { hash } from "bcryptjs";
+import type { TenantUser } from "../../src/model/schema/user.ts";
+import { createSigningKey } from "../../src/nats/keys.ts";
 import { readRunningProcess } from "../../src/nats/processes.ts";
 import { type MeshSite, startMesh } from "../support/mesh.ts";
 import { waitFor } from "../support/wait_for.ts";
 
+const ROOT = join(import.meta.dir, "../..");
 const RING = { berlin: ["austin"], austin: ["tokyo"], tokyo: ["berlin"] };
 
 interface Secret {
   readonly name: string;
   readonly forms: readonly string[];
+}
+
+/** What a private key is written as: the lines of its PEM, and those as one. The first says what kind of key it is. */
+function linesOfKey(pem: string): string[] {
+  const body = /-----BEGIN [A-Z ]*PRIVATE KEY-----([^-]+)/.exec(pem)?.[1] ?? "";
+  const lines = body.trim().split(/\s+/);
+  const joined = lines.join("");
+  return [
+    ...lines.slice(1).filter((line) => line.length > 16),
+    joined.slice(40),
+    joined.slice(40).replaceAll("+", "-").replaceAll("/", "_"),
+  ];
+}
+
+/** Secrets that are made over the API or beside it, and handed to somebody once: they stand in no file of the site at all. */
+async function secretsHandedOut(site: MeshSite): Promise<Secret[]> {
+  const secret = (name: string, value: string): Secret => {
+    expect(value.length).toBeGreaterThan(16);
+    return { name: `${site.name}: ${name}`, forms: [value, Buffer.from(value).toString("base64")] };
+  };
+  const made = await site.api("POST", "/v1/tokens", { name: "watcher", role: "viewer" });
+  const { token } = (await made.json()) as { token: string };
+  const used = await fetch(`http://${site.file.api?.listen}/v1/whoami`, {
+    headers: { authorization: `Bearer ${token}` },
+  });
+  expect(used.status).toBe(200);
+  const invited = await site.api("POST", "/v1/invitations", {
+    site: "oslo",
+    address: site.file.server?.leaf,
+  });
+  expect(invited.status).toBe(201);
+  const invitation = (await invited.json()) as { token: string };
+  const password = `correct horse ${randomBytes(12).toString("base64url")}`;
+  const user = createSigningKey();
+  const tenant = (await site.json<{ users: TenantUser[] }>("/v1/tenants/acme")) as { users: TenantUser[] };
+  await site.put("/v1/tenants/acme", {
+    ...tenant,
+    users: [
+      ...tenant.users,
+      { name: "withkey", key: user.publicKey },
+      { name: "simple", passwordHash: await hash(password, 4) },
+    ],
+  });
+  const server = site.file.server?.listen ?? "";
+  const login = { user: "acme.simple", pass: password };
+  const nc = await waitFor(() => connect({ servers: server, ...login, reconnect: false }), {
+    what: "the user with a password to be let in",
+  });
+  await nc.close();
+  await expect(
+    connect({ servers: server, ...login, pass: `${password}x`, reconnect: false }),
+  ).rejects.toThrow();
+  return [
+    secret("token of the API", token),
+    secret("token of an invitation", invitation.token),
+    secret("password of a user", password),
+    secret("seed of a user", new TextDecoder().decode(user.seed())),
+  ];
 }
 
 /** The secrets of a site, each in the forms in which it could be written. */
@@ -22,9 +87,12 @@ async function secretsOf(site: MeshSite): Promise<Secret[]> {
     const bytes = await readFile(join(folder, name));
     const text = bytes.toString("latin1").trim();
     const seed = /SU[A-Z2-7]{56}/.exec(text)?.[0];
+    if (text.includes("CERTIFICATE") && !text.includes("PRIVATE KEY")) continue;
     const forms = /^(?:pseudonym|encrypt)_/.test(name)
       ? [text, bytes.toString("hex"), bytes.toString("base64"), bytes.toString("base64url")]
-      : [seed ?? text];
+      : text.includes("PRIVATE KEY")
+        ? linesOfKey(text)
+        : [seed ?? text];
     // Long enough that nothing is found by chance.
     for (const form of forms) expect(form.length).toBeGreaterThan(16);
     secrets.push({ name: `${site.name}: ${name}`, forms });
@@ -152,7 +220,10 @@ test("a running mesh shows none of its seeds, tokens and pseudonym keys", async 
   const values = new Map<string, Record<string, string>>();
   for (const site of mesh.sites) values.set(site.name, await useAll(site));
 
-  const secrets = (await Promise.all(mesh.sites.map(secretsOf))).flat();
+  const secrets = [
+    ...(await Promise.all(mesh.sites.map(secretsOf))).flat(),
+    ...(await secretsHandedOut(berlin)),
+  ];
   const names = secrets.map((secret) => secret.name);
   for (const name of [
     "site.nk",
@@ -160,6 +231,10 @@ test("a running mesh shows none of its seeds, tokens and pseudonym keys", async 
     "sys.nk",
     "leaf.conf",
     "api.token",
+    "ca.key",
+    "link.pem",
+    "token of an invitation",
+    "password of a user",
     "pseudonym_acme.key",
     "encrypt_acme.key",
   ]) {
@@ -207,3 +282,24 @@ test("a running mesh shows none of its seeds, tokens and pseudonym keys", async 
   }
   expect(looked).toBeGreaterThan(100);
 }, 60_000);
+
+/** Seeds that tests are told by: no site has them. */
+const KNOWN = new Set([
+  "SUADM7XV4PWOY7FMUKKPGGT3QQMFCLOBJQR5OGBHHPYFYA2NBWWNQUHDWU",
+  "SAAHPGPSCCIGRZTCVWMRHQIT7BPRPBBYA3GFKKHQBVVDNBQSRG2MG3DJIQ",
+]);
+
+test("the tree holds no seed, private key or token but those that tests are told by", async () => {
+  const git = spawnSync("git", ["ls-files", "-z"], { cwd: ROOT, encoding: "utf8" });
+  expect(git.status).toBe(0);
+  const files = git.stdout.split("\0").filter((file) => file !== "");
+  expect(files.length).toBeGreaterThan(300);
+  for (const file of files) {
+    const text = await unlessGone(readFile(join(ROOT, file), "latin1"));
+    if (text === null) continue;
+    const seeds = [...text.matchAll(/(?<![A-Z0-9])S[UACNO][A-Z2-7]{56}(?![A-Z2-7])/g)].map(([seed]) => seed);
+    expect([file, seeds.filter((seed) => !KNOWN.has(seed))]).toEqual([file, []]);
+    const keys = [...text.matchAll(/-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[A-Za-z0-9+/]{48,}/g)];
+    expect([file, keys.length]).toEqual([file, 0]);
+  }
+});

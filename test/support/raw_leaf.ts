@@ -22,6 +22,9 @@ export class RawLeaf implements Disposable {
   readonly lines: string[] = [];
   readonly #socket: Socket;
   #rest = "";
+  /** Control line of the message whose payload is still to come. */
+  #message = "";
+  #hear: ((line: string, payload: string) => void) | null = null;
   closed = false;
 
   private constructor(socket: Socket) {
@@ -86,6 +89,11 @@ export class RawLeaf implements Disposable {
     return leaf;
   }
 
+  /** Calls `hear` with the control line and the payload of each message to come that is one line of JSON. */
+  heard(hear: (line: string, payload: string) => void): void {
+    this.#hear = hear;
+  }
+
   subscribe(subject: string): void {
     this.send(`LS+ ${subject}`);
   }
@@ -138,7 +146,14 @@ export class RawLeaf implements Disposable {
     this.#rest = lines.pop() ?? "";
     for (const line of lines) {
       if (line === "PING") this.send("PONG");
-      else if (line !== "") this.lines.push(line);
+      else if (line !== "") {
+        this.lines.push(line);
+        if (/^[LH]MSG /.test(line)) this.#message = line;
+        else if (line.startsWith("{") && this.#message !== "") {
+          this.#hear?.(this.#message, line);
+          this.#message = "";
+        }
+      }
     }
   }
 }

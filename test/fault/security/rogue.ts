@@ -12,15 +12,22 @@ import {
   siteApiReset,
 } from "../../../src/model/names.ts";
 import type { SigningKey, SiteKeys } from "../../../src/nats/keys.ts";
-import { RawLeaf } from "../../support/raw_leaf.ts";
+import { RawLeaf, type RawLeafOptions } from "../../support/raw_leaf.ts";
 import { waitFor } from "../../support/wait_for.ts";
 import type { Attacker } from "./attempt.ts";
+import type { StolenIdentity, World } from "./world.ts";
 
 export const SITE = "berlin";
 export const PEER = "tokyo";
 
 const HEARTBEAT = (consumer: number, stream: number) =>
   `NATS/1.0 100 Idle Heartbeat\r\nNats-Last-Consumer: ${consumer}\r\nNats-Last-Stream: ${stream}\r\n\r\n`;
+
+/** What tokyo's server would connect to berlin with: its key, and over TLS its certificate. */
+export async function leafOptions(world: World, { keys, tls }: StolenIdentity): Promise<RawLeafOptions> {
+  const address = world.at(SITE).site.file.server?.leaf ?? "";
+  return { address, key: keys.site, ...(tls === undefined ? {} : { tls: await tls(SITE) }) };
+}
 
 export class Rogue {
   readonly leaf: RawLeaf;
@@ -38,14 +45,14 @@ export class Rogue {
   /** Links itself to berlin as tokyo. */
   static async link(
     attacker: Attacker,
-    keys: SiteKeys,
+    identity: StolenIdentity,
     connect: Readonly<Record<string, unknown>> = {},
   ): Promise<Rogue> {
-    const address = attacker.world.at(SITE).site.file.server?.leaf ?? "";
+    const options = await leafOptions(attacker.world, identity);
     // The server may not have noticed yet that the one before has gone.
     const leaf = await waitFor(
       async () => {
-        const one = await RawLeaf.open({ address, key: keys.site, connect });
+        const one = await RawLeaf.open({ ...options, connect });
         if (!one.closed) return one;
         one[Symbol.dispose]();
         throw new Error(one.lines.join(" | "));
@@ -55,7 +62,7 @@ export class Rogue {
     attacker.onEnd(() => leaf[Symbol.dispose]());
     leaf.subscribe("_R_.>");
     await leaf.ping();
-    return new Rogue(leaf, attacker, keys);
+    return new Rogue(leaf, attacker, identity.keys);
   }
 
   /** Sends what must not get through. @returns how it ended: the server's words, or silence */
@@ -138,6 +145,27 @@ export class Rogue {
       { deadlineMs: 3000 },
     ).catch(() => "");
     return this.leaf.closed ? (this.leaf.lines.find((line) => line.startsWith("-ERR")) ?? "closed") : answer;
+  }
+
+  /** Tells berlin's sidecar from now on how far its streams are stored here, and that nothing is attached. */
+  answerPositions(sequence: number): void {
+    this.leaf.subscribe(rpcSubject(PEER, SITE, ">"));
+    this.leaf.heard((line, payload) => {
+      const [, subject = "", reply = ""] = line.split(" ");
+      if (subject !== rpcSubject(PEER, SITE, "position")) return;
+      const { nonce } = JSON.parse(JSON.parse(payload).message as string) as { nonce: string };
+      const body = { attached: false, sequence };
+      const answer = {
+        version: 1 as const,
+        from: PEER,
+        to: SITE,
+        nonce,
+        at: Date.now(),
+        verb: "answer",
+        body,
+      };
+      this.leaf.publish(reply, sealMessage(answer, this.#keys.site));
+    });
   }
 
   /**

@@ -34,11 +34,11 @@ function statement(subject: Subject, more: Partial<RotationStatement> = {}): Rot
 }
 
 const { attempt } = besiege({}, async (world) => {
-  const old = await world.abandon(PEER);
+  const { keys: old } = await world.abandon(PEER);
   before = old.site;
   const attacker = new Attacker(world, "MARKED-setup-");
   try {
-    const rogue = await Rogue.link(attacker, old);
+    const rogue = await Rogue.link(attacker, { keys: old });
     const announce = signRotation(statement(toKey(before, now), { epoch: 100 }), [before, now]);
     const body = { version: 1 as const, from: PEER, to: SITE, nonce: randomBytes(16).toString("hex") };
     heard = sealMessage({ ...body, at: Date.now(), verb: "rotate", body: announce }, before);
@@ -48,7 +48,7 @@ const { attempt } = besiege({}, async (world) => {
     await waitFor(async () => (await trusted(world)).key === now.publicKey, { what: "the new key" });
     await waitFor(() => rogue.leaf.closed, { what: "the link to be cut", deadlineMs: 20_000 });
     keys = { ...old, site: now };
-    const again = await Rogue.link(attacker, keys);
+    const again = await Rogue.link(attacker, { keys });
     const second = signRotation(statement(toKey(now, next), { epoch: 200 }), [now, next]);
     confirmed(await again.ask("rotate", second));
   } finally {
@@ -66,7 +66,7 @@ async function trusted(world: World): Promise<{ key: string; nextKey?: string; c
 
 /** What berlin answers to a body. @throws when it has taken it, or trusts something else than before */
 async function refusal(a: Attacker, body: unknown, forge: Parameters<Rogue["ask"]>[2] = {}): Promise<string> {
-  const rogue = await Rogue.link(a, keys);
+  const rogue = await Rogue.link(a, { keys });
   const answer = await rogue.ask("rotate", body, forge);
   rogue.end();
   if (answer.includes("confirmed")) throw new Error(`It was taken: ${answer.slice(0, 300)}`);
@@ -79,7 +79,7 @@ async function refusal(a: Attacker, body: unknown, forge: Parameters<Rogue["ask"
 
 /** Says all of it at once: refusals of one kind are answered once a second. @returns the last answer */
 async function refusals(a: Attacker, bodies: readonly unknown[]): Promise<string> {
-  const rogue = await Rogue.link(a, keys);
+  const rogue = await Rogue.link(a, { keys });
   for (const body of bodies) {
     const message = { version: 1 as const, from: PEER, to: SITE, nonce: randomBytes(16).toString("hex") };
     const sealed = sealMessage({ ...message, at: Date.now(), verb: "rotate", body }, now);
@@ -230,7 +230,7 @@ attempt(
 attempt(
   "rotation: announces a key after it was revoked",
   async (a, w) => {
-    const rogue = await Rogue.link(a, keys);
+    const rogue = await Rogue.link(a, { keys });
     const revoked = await w.at(SITE).site.api("POST", "/v1/peers/tokyo/revoke");
     if (!revoked.ok) throw new Error(await revoked.text());
     await waitFor(() => rogue.leaf.closed, { what: "the link to be cut", deadlineMs: 20_000 });

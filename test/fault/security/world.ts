@@ -2,12 +2,15 @@
  * The mesh that is attacked: three sites, each a sidecar process with its own nats-server; tenants that share some things,
  * tenants that share nothing; and somebody who listens in every account of every site.
  */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { jetstream } from "@nats-io/jetstream";
 import { headers, type Msg, type NatsConnection } from "@nats-io/transport-node";
 import type { ExportPolicy } from "../../../src/model/schema/policy.ts";
 import type { TenantDocument } from "../../../src/model/schema/tenant.ts";
 import { ControlConnection } from "../../../src/nats/control_connection.ts";
 import { loadSiteKeys, type SiteKeys } from "../../../src/nats/keys.ts";
+import type { LeafTls } from "../../../src/nats/leaf_client.ts";
 import { type Mesh, type MeshOptions, type MeshSite, startMesh } from "../../support/mesh.ts";
 import { waitFor } from "../../support/wait_for.ts";
 
@@ -40,9 +43,18 @@ export interface WatchedSite {
   readonly marked: Map<string, number>;
 }
 
+/** All that a site proves itself with. */
+export interface StolenIdentity {
+  readonly keys: SiteKeys;
+  /** What it shows to a peer that it dials, and expects of it; where links are TLS. */
+  readonly tls?: (peer: string) => Promise<LeafTls>;
+}
+
 export interface WorldOptions {
   /** Changes what a site's file says. */
   readonly edit?: MeshOptions["edit"];
+  /** How links are spoken; default plain. */
+  readonly mode?: MeshOptions["mode"];
 }
 
 /** Every text of an attempt begins with it, so that it is found wherever it gets to. */
@@ -113,8 +125,7 @@ export class World implements AsyncDisposable {
   /** Starts the sites, publishes what an attacker would like to have, and begins to listen. */
   static async start(options: WorldOptions = {}): Promise<World> {
     const mesh = await startMesh({
-      // Attempts speak the protocol by hand; what TLS keeps out is tried in links_*.test.ts.
-      mode: "plain",
+      mode: options.mode ?? "plain",
       sites: { berlin: ["austin"], austin: ["tokyo"], tokyo: ["berlin"] },
       tenants: tenantsOf,
       ...(options.edit === undefined ? {} : { edit: options.edit }),
@@ -146,14 +157,19 @@ export class World implements AsyncDisposable {
     return this.at(site).inboxes.get(tenant)?.lines ?? [];
   }
 
-  /** Ends a site for good: somebody else may now speak in its name, with its keys. */
-  async abandon(name: string): Promise<SiteKeys> {
+  /** Ends a site for good: somebody else may now speak in its name, with its keys and its certificate. */
+  async abandon(name: string): Promise<StolenIdentity> {
     const { control, keys, site } = this.at(name);
     const index = this.#watched.findIndex((one) => one.site === site);
     this.#watched.splice(index, 1);
     await control[Symbol.asyncDispose]();
     await site.close();
-    return keys;
+    const read = async (file: string) => await readFile(join(site.dataFolder, "keys", file), "utf8");
+    if (site.file.server?.links !== "tls") return { keys };
+    const link = await read("link.pem");
+    const tls = (peer: string): Promise<LeafTls> =>
+      read(`peer-${peer}.pem`).then((ca) => ({ ca, cert: link, key: link }));
+    return { keys, tls };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
