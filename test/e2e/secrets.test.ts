@@ -281,7 +281,7 @@ test("a running mesh shows none of its seeds, tokens and pseudonym keys", async 
     }
   }
   expect(looked).toBeGreaterThan(100);
-}, 60_000);
+}, 120_000);
 
 /** Seeds that tests are told by: no site has them. */
 const KNOWN = new Set([
