@@ -207,7 +207,7 @@ export class SiteControl implements Control, AsyncDisposable {
         site,
         mesh,
         tenant: options.tenant,
-        configure: () => options.server.configure(this.#desired()),
+        configure: () => this.#configure(),
         kickLeaf: async (peer) => {
           await options.system.kickLeaf(peer);
         },
@@ -226,7 +226,7 @@ export class SiteControl implements Control, AsyncDisposable {
     });
     this.#membership = new Membership({
       ...options,
-      configure: () => options.server.configure(this.#desired()),
+      configure: () => this.#configure(),
       cut: (peer) => options.server.cut(peer),
       requireSettled: () => this.#rotations?.requireSettled(),
       verified: (peer) => this.#isVerified(peer),
@@ -616,11 +616,17 @@ export class SiteControl implements Control, AsyncDisposable {
     return tenant;
   }
 
+  async #configure(): Promise<void> {
+    const { state, revision } = this.state.desired();
+    await this.#options.server.configure(state, revision);
+  }
+
   async #observeMesh(): Promise<ObservedStreams> {
     return await observeMesh(this.#options.mesh, (this.#desired().replicas ?? 1) > 1);
   }
 
   async #observe({ tenants }: DesiredState): Promise<Observed> {
+    await this.#options.server.look();
     // Versions of policies count their keys. What keeps them from being read is told by the step that needs them.
     await Promise.all(
       tenants

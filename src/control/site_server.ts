@@ -6,6 +6,7 @@ import { dialUrls, type Peer } from "../model/schema/site.ts";
 import { loginOf, type TenantUser } from "../model/schema/user.ts";
 import type { RenderedConfig } from "../nats/config_links.ts";
 import { retiredTenants, type SystemApi } from "../nats/system_api.ts";
+import type { OtherServers } from "./other_servers.ts";
 import type { PlanInput } from "./plan.ts";
 
 const LINK_PREFIX = linkAccount("");
@@ -23,6 +24,8 @@ export interface SiteServerOptions {
   /** The state that the configuration now in force was rendered from, and when. */
   readonly inForce: { readonly state: DesiredState; readonly retired: readonly string[]; readonly at: Date };
   readonly now: () => Date;
+  /** The other servers of a clustered site, for the sidecar that leads. */
+  readonly others?: OtherServers;
 }
 
 export class SiteServer {
@@ -40,7 +43,10 @@ export class SiteServer {
   /** What differs between the configuration that `state` asks for and the one in force; empty: nothing. */
   changes(state: DesiredState): readonly string[] {
     const now = this.#options.now();
-    if (this.#options.render(state, this.#retired(state), now).text === this.#inForce.config.text) return [];
+    const { text } = this.#options.render(state, this.#retired(state), now);
+    if (text === this.#inForce.config.text) {
+      return (this.#options.others?.pending(text) ?? []).map((member) => `server ${member}`);
+    }
     const said = describeChanges(
       currentUsers(this.#inForce.state, this.#inForce.at),
       currentUsers(state, now),
@@ -50,10 +56,18 @@ export class SiteServer {
 
   /**
    * Brings the configuration of `state` into force and cuts the links of peers that are gone or have another key, and those
-   * of invitations that are over. One after another, whoever asks.
+   * of invitations that are over. One after another, whoever asks. At the other servers of a clustered site, their own sidecars do
+   * so: `revision` is that of the state.
+   * @throws LeafmeshError `server_config_refused`; `server_failed` naming servers that were not reached
    */
-  async configure(state: DesiredState): Promise<void> {
+  async configure(state: DesiredState, revision = 0): Promise<void> {
     await this.#serial(() => this.#configure(state));
+    await this.#options.others?.configure(this.#inForce.config.text, revision);
+  }
+
+  /** Looks which servers the site has now. */
+  async look(): Promise<void> {
+    await this.#options.others?.look();
   }
 
   /**
@@ -123,11 +137,11 @@ export class SiteServer {
     this.#inForce = { state, retired, at, config };
     for (const peer of before.peers) {
       const now = state.peers.find((one) => one.name === peer.name);
-      if (now === undefined || isCut(peer, now)) await system.kickLeaf(peer.name);
+      if (now === undefined || isCut(peer, now)) await system.kickLeaf(peer.name, "here");
     }
     const open = new Set(state.invitations?.map(({ id }) => id));
     for (const { id } of before.invitations ?? []) {
-      if (!open.has(id)) await system.kickAccount(joinAccount(id));
+      if (!open.has(id)) await system.kickAccount(joinAccount(id), "here");
     }
   }
 

@@ -57,6 +57,8 @@ export interface DesiredState {
   readonly site: string;
   /** Servers of the site, each of which holds all streams. Default 1. */
   readonly replicas?: number;
+  /** Nobody is let in and nobody is dialled: the state may be old. All else is as it was. */
+  readonly closed?: boolean;
   readonly peers: readonly Peer[];
   readonly invitations?: readonly OpenInvitation[];
   readonly revoked?: readonly RevokedPeer[];
@@ -130,4 +132,12 @@ export function quietState(state: DesiredState): DesiredState {
       closed: true,
     })),
   };
+}
+
+/**
+ * A state as it was remembered, for a server of a cluster that starts beside others: who was let in may be let in no more. Accounts
+ * and what crosses their borders stay: nats-server would not hear in time of what is added to them.
+ */
+export function closedState(state: DesiredState): DesiredState {
+  return { ...state, closed: true };
 }

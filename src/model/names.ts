@@ -174,6 +174,8 @@ export const deliverSubject = (site: string, peer: string, stream: string): stri
 /** What `peer` asks of the sidecar of `site`; `verb` may be `>`. */
 export const rpcSubject = (site: string, peer: string, verb: string): string =>
   `mesh.${site}.rpc.${peer}.${verb}`;
+/** Where the sidecar beside one server of a cluster hears that it is to configure it. In MESH alone. */
+export const serverSubject = (site: string, member: string): string => `mesh.${site}.server.${member}`;
 /** Where the sidecar of `site` hears who shows an invitation; `invitation` may be `*`. No peer's account reaches it. */
 export const joinSubject = (site: string, invitation: string): string => `mesh.${site}.join.${invitation}`;
 /** Where it answers, in the account of that invitation. */

@@ -57,6 +57,7 @@ export function renderAccounts(
   retiredTenants: readonly string[],
 ): ConfMap {
   const crossings = accountCrossings(desired);
+  const { closed = false } = desired;
   const accounts: Record<string, ConfMap> = {
     [SYSTEM_ACCOUNT]: { users: [systemUser(keys.sys)] },
     [MESH_ACCOUNT]: {
@@ -70,7 +71,7 @@ export function renderAccounts(
     accounts[name] = {
       jetstream: tenantLimits(tenant),
       limits: accountLimits(tenant),
-      users: tenant.users.map((user) => tenantUser(desired.site, tenant, user)),
+      users: closed ? [] : tenant.users.map((user) => tenantUser(desired.site, tenant, user)),
       ...borders(name, crossings),
     };
   }
@@ -82,12 +83,12 @@ export function renderAccounts(
   for (const peer of desired.peers) {
     const name = linkAccount(peer.name);
     accounts[name] = {
-      users: linkUsers(desired.site, peer),
+      users: closed ? [] : linkUsers(desired.site, peer),
       limits: { max_leafnodes: mostLinks(desired, peer) },
       ...borders(name, crossings),
     };
   }
-  for (const invitation of desired.invitations ?? []) {
+  for (const invitation of closed ? [] : (desired.invitations ?? [])) {
     const name = joinAccount(invitation.id);
     accounts[name] = {
       users: [joinUser(desired.site, invitation)],
@@ -103,7 +104,7 @@ export function accountCrossings(desired: DesiredState): Crossing[] {
   return [
     ...desired.tenants.flatMap((tenant) => tenantCrossings(desired.site, tenant)),
     ...desired.peers.flatMap((peer) => linkCrossings(desired.site, peer.name)),
-    ...(desired.invitations ?? []).map((invitation) => joinCrossing(desired.site, invitation)),
+    ...(desired.closed ? [] : (desired.invitations ?? [])).map((invitation) => joinCrossing(desired.site, invitation)),
   ];
 }
 

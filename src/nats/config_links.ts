@@ -67,7 +67,7 @@ export function renderLeafnodes(input: LeafnodesInput): ConfMap {
     min_version: MINIMUM_SERVER_VERSION,
     tls: tls === null ? undefined : acceptTls(desired, tls),
     remotes: desired.peers.flatMap((peer) => {
-      const urls = dialUrls(peer);
+      const urls = desired.closed ? [] : dialUrls(peer);
       return urls.length === 0 ? [] : [remote(peer, urls, input)];
     }),
   };

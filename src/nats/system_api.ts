@@ -99,7 +99,8 @@ const Connection = z.object({
   ip: z.string().default(""),
   name: z.string().default(""),
 });
-const Routez = z.object({ routes: z.array(z.object({ remote_id: z.string() })).nullish() });
+const Route = z.object({ remote_id: z.string(), remote_name: z.string().default("") });
+const Routez = z.object({ routes: z.array(Route).nullish() });
 const Connz = z.object({ total: z.number(), connections: z.array(Connection).nullish() });
 /** Connections that the server tells of in one answer. */
 const CONNECTIONS_PAGE = 1024;
@@ -204,9 +205,15 @@ export class SystemApi {
 
   /** Ids of all servers of the site that this one is connected to, itself first. */
   async servers(): Promise<readonly string[]> {
-    if (!this.#clustered) return [this.serverId];
+    return [this.serverId, ...(await this.otherServers()).map(({ id }) => id)];
+  }
+
+  /** The other servers of the site that this one is connected to. */
+  async otherServers(): Promise<readonly { readonly id: string; readonly name: string }[]> {
+    if (!this.#clustered) return [];
     const { routes } = Routez.parse(await this.request("ROUTEZ"));
-    return [...new Set([this.serverId, ...(routes ?? []).map(({ remote_id }) => remote_id)])];
+    const names = new Map((routes ?? []).map(({ remote_id, remote_name }) => [remote_id, remote_name]));
+    return [...names].map(([id, name]) => ({ id, name }));
   }
 
   /** The leaf link of each of `peers`: of a cluster any one, of this server before those of others. */
@@ -226,15 +233,16 @@ export class SystemApi {
   /**
    * Cuts the leaf connections of a peer, which a reload alone leaves open.
    *
+   * @param where at this server alone, or at every server of the site
    * @returns how many there were
    */
-  async kickLeaf(peer: string): Promise<number> {
-    return await this.kickAccount(linkAccount(peer));
+  async kickLeaf(peer: string, where: "here" | "everywhere" = "everywhere"): Promise<number> {
+    return await this.kickAccount(linkAccount(peer), where);
   }
 
   /** Cuts the leaf connections of an account. @returns how many there were */
-  async kickAccount(account: string): Promise<number> {
-    const found = (await this.#leafs()).filter(({ leaf }) => leaf.account === account);
+  async kickAccount(account: string, where: "here" | "everywhere" = "everywhere"): Promise<number> {
+    const found = (await this.#leafs(where)).filter(({ leaf }) => leaf.account === account);
     for (const { server, leaf } of found) await this.request("KICK", { cid: leaf.id }, server);
     return found.length;
   }
@@ -297,9 +305,11 @@ export class SystemApi {
   }
 
   /** All leaf connections with the server that has each. */
-  async #leafs(): Promise<{ readonly server: string; readonly leaf: z.infer<typeof Leaf> }[]> {
+  async #leafs(
+    where: "here" | "everywhere" = "everywhere",
+  ): Promise<{ readonly server: string; readonly leaf: z.infer<typeof Leaf> }[]> {
     const found = await Promise.all(
-      (await this.servers()).map(async (server) => {
+      (where === "here" ? [this.serverId] : await this.servers()).map(async (server) => {
         const { leafs } = Leafz.parse(await this.request("LEAFZ", {}, server));
         return (leafs ?? []).map((leaf) => ({ server, leaf }));
       }),
