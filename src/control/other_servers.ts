@@ -41,7 +41,10 @@ export class OtherServers {
   /** Looks which servers are there. One that was started anew is another one. */
   async look(): Promise<void> {
     const { site, system } = this.#options;
-    this.#there = (await system.otherServers()).map(({ id, name }) => ({ id, member: name.slice(site.length + 1) }));
+    this.#there = (await system.otherServers()).map(({ id, name }) => ({
+      id,
+      member: name.slice(site.length + 1),
+    }));
     const ids = new Set(this.#there.map(({ id }) => id));
     for (const id of this.#confirmed.keys()) if (!ids.has(id)) this.#confirmed.delete(id);
   }

@@ -104,7 +104,9 @@ export function accountCrossings(desired: DesiredState): Crossing[] {
   return [
     ...desired.tenants.flatMap((tenant) => tenantCrossings(desired.site, tenant)),
     ...desired.peers.flatMap((peer) => linkCrossings(desired.site, peer.name)),
-    ...(desired.closed ? [] : (desired.invitations ?? [])).map((invitation) => joinCrossing(desired.site, invitation)),
+    ...(desired.closed ? [] : (desired.invitations ?? [])).map((invitation) =>
+      joinCrossing(desired.site, invitation),
+    ),
   ];
 }
 
@@ -254,12 +256,15 @@ function accountLimits({ limits }: DesiredTenant): ConfMap | undefined {
   };
 }
 
+/** Servers that a cluster may lose within minutes, each of them once for each that it has, while links still find their way. */
+const LOST_SERVERS = 4;
+
 /**
- * One connection for each server of the peer. The servers of a cluster count together, and go on counting for minutes what a
- * server that died had: the peer must find its way to the others meanwhile.
+ * One connection for each server of the peer. The servers of a cluster count together, also the connections that they dial, and
+ * go on counting for minutes what a server that died had: neither side may be kept out meanwhile.
  */
 function mostLinks({ replicas = 1 }: DesiredState, { servers = 1 }: Peer): number {
-  return servers * replicas;
+  return replicas === 1 ? servers : (servers + LOST_SERVERS) * replicas;
 }
 
 /** The peer by its key, and while it rotates by the next one: for one connection all the same. */

@@ -273,7 +273,7 @@ export async function startSites(options: SitesOptions): Promise<TestSites> {
     Object.entries(options.sites).map(async ([name, { servers = 1 }]) => ({
       name,
       keys: makeSiteKeys(),
-      servers: await makeServers(root.path, name, servers, mode),
+      servers: await makeServers(root.path, name, servers),
     })),
   );
   const of = (name: string) => {
@@ -325,7 +325,7 @@ interface MadeServer {
 }
 
 /** Folders, addresses and certificates of a site's servers: all of one CA. */
-async function makeServers(root: string, site: string, count: number, mode: LinkMode): Promise<MadeServer[]> {
+async function makeServers(root: string, site: string, count: number): Promise<MadeServer[]> {
   const ports = await freePorts("127.0.0.1", 3 * count);
   const address = (index: number) => `127.0.0.1:${ports[index]}`;
   const routes = Array.from({ length: count }, (_, i) => address(3 * i + 2));
