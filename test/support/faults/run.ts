@@ -10,6 +10,8 @@ export interface FaultRunOptions {
   readonly minutes: number;
   /** Events a second, over all sites and tenants. */
   readonly rate: number;
+  /** Faults in each lane at least, also where they take longer than the minutes. */
+  readonly leastFaults?: number;
   /** Names of the faults that may be injected; default: all that are possible here. */
   readonly only?: readonly string[];
   /** Stores on memory disks of this size, so that they can be filled; `null`: on the machine's disk. */
@@ -58,6 +60,7 @@ export async function runFaults(options: FaultRunOptions): Promise<FaultReport> 
       faults: wanted.filter(({ name }) => unavailable[name] === undefined),
       untilMs: start + options.minutes * 60_000,
       counts: faults,
+      ...(options.leastFaults === undefined ? {} : { leastFaults: options.leastFaults }),
     });
     history.note("all faults are healed");
     brokenMs = history.nowMs() - start;
