@@ -165,6 +165,14 @@ async function useAll(site: MeshSite): Promise<Record<string, string>> {
   const gone = await site.api("POST", `${acme}/erasures`, { subject: "acme.gone", all: true });
   expect(gone.status).toBe(202);
   const { id: erasure } = (await gone.json()) as { id: string };
+  const begun = await site.api("POST", `${acme}/replays`, { to: { local: null }, dryRun: true });
+  expect(begun.status).toBe(202);
+  const { id: replay } = (await begun.json()) as { id: string };
+  const rotation = await site.api("POST", "/v1/rotations", { what: "certificate" });
+  expect(rotation.status).toBe(202);
+  const rotated = async () =>
+    (await site.json<{ phase: string }>("/v1/rotations/certificate")).phase === "done";
+  await waitFor(rotated, { what: `a new certificate at ${site.name}`, deadlineMs: 30_000, pollMs: 100 });
   const peer = Object.keys(RING).find((name) => name !== site.name) ?? "";
   return {
     tenant: "acme",
@@ -172,10 +180,12 @@ async function useAll(site: MeshSite): Promise<Record<string, string>> {
     peer,
     from: peer,
     kind: "pseudonym",
+    what: "certificate",
     version: "1",
     sequence: String(letter?.sequence),
     id,
     erasure,
+    replay,
   };
 }
 

@@ -8,7 +8,7 @@ import { deliverSubject } from "../../../src/model/names.ts";
 import { RawLeaf } from "../../support/raw_leaf.ts";
 import { waitFor } from "../../support/wait_for.ts";
 import { besiegePeer, CATALOG, HASH, HELD } from "./peer_siege.ts";
-import { PEER, SITE } from "./rogue.ts";
+import { PEER, type Rogue, SITE } from "./rogue.ts";
 
 const { attempt, link, tryEach, options, identity } = besiegePeer();
 
@@ -315,6 +315,16 @@ attempt("peer: says that it accepts other tenants, and all subjects of its own",
   return offers;
 });
 
+/** What the sidecar answers to a question for a position. */
+async function positionOf(
+  rogue: Rogue,
+  tenant = "",
+  stream = "",
+): Promise<{ attached: boolean; sequence: number }> {
+  const { message } = JSON.parse(await rogue.ask("position", { tenant, stream })) as { message: string };
+  return (JSON.parse(message) as { body: { attached: boolean; sequence: number } }).body;
+}
+
 attempt("peer: asks the sidecar for positions of streams that are not its own", async (a) => {
   const rogue = await link(a);
   const answers = new Set<string>();
@@ -322,14 +332,13 @@ attempt("peer: asks the sidecar for positions of streams that are not its own", 
     ["globex", "out_globex"],
     ["initech", "out_initech"],
     ["nobody", "out_nobody"],
-    ["acme", "view_acme_orders"],
     ["../acme", "KV_leafmesh_state"],
-  ]) {
-    const answer = await rogue.ask("position", { tenant, stream });
-    const { message } = JSON.parse(answer) as { message: string };
-    answers.add(JSON.stringify((JSON.parse(message) as { body: unknown }).body));
-  }
+  ])
+    answers.add(JSON.stringify(await positionOf(rogue, tenant, stream)));
   if (answers.size !== 1) throw new Error(`There and not there differ: ${[...answers].join(" | ")}`);
+  // Of a tenant that it shares it is told how far its own events have come, and nothing of the stream that it names.
+  const shared = await positionOf(rogue, "acme", "view_acme_orders");
+  if (shared.attached || shared.sequence !== 0) throw new Error(JSON.stringify(shared));
   return [...answers].join();
 });
 

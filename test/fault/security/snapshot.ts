@@ -85,6 +85,11 @@ async function streamFacts(
       if (config.name === STATE_STREAM && one.name.startsWith("oc_")) continue;
       put(`${path}/consumer/${one.name}/config`, { ...one.config, created: one.created, paused: one.paused });
       const { delivered, ack_floor, num_ack_pending, num_redelivered } = one;
+      // The server passes over events that a worker's filter leaves out when it likes.
+      if (one.config.deliver_subject === undefined && delivered.consumer_seq === 0) {
+        put(`${path}/consumer/${one.name}/position`, { delivered: 0, pending: num_ack_pending });
+        continue;
+      }
       put(`${path}/consumer/${one.name}/position`, {
         delivered: [delivered.consumer_seq, delivered.stream_seq],
         floor: [ack_floor.consumer_seq, ack_floor.stream_seq],
