@@ -13,19 +13,28 @@ import { RequestGuard } from "./request_guard.ts";
 import type { Versioned } from "./resource.ts";
 import { requireNotRevokedKey } from "./revocations.ts";
 
+/** How the desk tells of the sites that show invitations. */
+export interface JoinAudit {
+  /** What `work` changes was asked for by this site, with this invitation. */
+  readonly as: <T>(site: string, invitation: string, work: () => Promise<T>) => Promise<T>;
+  readonly refused: (site: string, invitation: string, why: string) => void;
+}
+
 const NO_NONCE = "0".repeat(32);
 /** A join costs more than a question among peers. */
 const UNITS = 10;
 
 export class JoinDesk implements AsyncDisposable {
   readonly #host: InvitationsHost;
+  readonly #audit: JoinAudit;
   readonly #guard: RequestGuard;
   readonly #subscription: Subscription;
   /** Joins come one after another: each finds what the one before it left. */
   #queue: Promise<unknown> = Promise.resolve();
 
-  constructor(nc: NatsConnection, host: InvitationsHost) {
+  constructor(nc: NatsConnection, host: InvitationsHost, audit: JoinAudit) {
     this.#host = host;
+    this.#audit = audit;
     this.#guard = new RequestGuard(host.now);
     this.#subscription = nc.subscribe(joinSubject(host.site, "*"), {
       callback: (error, message) => {
@@ -77,17 +86,21 @@ export class JoinDesk implements AsyncDisposable {
         throw new LeafmeshError("request_invalid", "the request to join is not for this invitation");
       switch (message.verb) {
         case "join":
-          await this.#join(found, siteKey, body.data);
+          await this.#audit.as(to, id, () => this.#join(found, siteKey, body.data));
           reply({ joined: true });
           return;
         case "joined":
-          await this.#joined(found, siteKey, body.data, () => reply({ joined: true }));
+          await this.#audit.as(to, id, () =>
+            this.#joined(found, siteKey, body.data, () => reply({ joined: true })),
+          );
           return;
         default:
           throw new LeafmeshError("request_invalid", "there is no such verb");
       }
     } catch (error) {
-      log("warn", `a site that shows the invitation of ${to} is refused: ${errorText(error)}`);
+      const why = errorText(error);
+      log("warn", `a site that shows the invitation of ${to} is refused: ${why}`);
+      this.#audit.refused(to, id, why);
       if (this.#guard.mayAnswer(id, error instanceof LeafmeshError ? error.code : "internal"))
         reply(refusalOf(error));
     }

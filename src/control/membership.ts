@@ -15,7 +15,7 @@ import type {
   JoinRequest,
   RevokeReport,
 } from "./join_api.ts";
-import { JoinDesk } from "./join_desk.ts";
+import { type JoinAudit, JoinDesk } from "./join_desk.ts";
 import type { LinkTrust } from "./link_trust.ts";
 import { type RevokeHost, revokePeer } from "./revocations.ts";
 
@@ -34,6 +34,7 @@ export interface MembershipOptions {
   readonly requireSettled: () => void;
   /** Whether a peer has proved over its link that it holds the key that the state names. */
   readonly verified: (peer: string) => boolean;
+  readonly audit: JoinAudit;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
 }
 
@@ -54,7 +55,7 @@ export class Membership implements MembershipApi, AsyncDisposable {
     this.#requireSettled = options.requireSettled;
     const host = { site, key, state, trust, configure, verified, now: Date.now, log };
     this.#invitations = new Invitations(host);
-    this.#desk = new JoinDesk(nc, host);
+    this.#desk = new JoinDesk(nc, host, options.audit);
     this.#joinHost = { ...host, fingerprint };
     this.#revokeHost = {
       state,

@@ -41,6 +41,7 @@ import type {
 } from "./api.ts";
 import type { ViewRunner } from "./apply.ts";
 import type { Audit } from "./audit/audit.ts";
+import { joinAudit, refusedRequest, refusedReset } from "./audit/refusals.ts";
 import { candidacy } from "./candidate.ts";
 import type { DiffReport, DiffRequest, ShadowReport } from "./compare_api.ts";
 import { Differ } from "./diff.ts";
@@ -183,14 +184,7 @@ export class SiteControl implements Control, AsyncDisposable {
           return await this.#rotations.heard(peer, body);
         },
       },
-      refused: (peer, verb, why) =>
-        options.audit.denied({
-          who: { type: "peer", name: peer },
-          from: `link ${peer}`,
-          operation: `rpc ${verb}`,
-          target: site,
-          result: why,
-        }),
+      refused: refusedRequest(options.audit, site),
     });
     this.#reconciler = new Reconciler({
       state: options.state,
@@ -226,6 +220,7 @@ export class SiteControl implements Control, AsyncDisposable {
     });
     this.#membership = new Membership({
       ...options,
+      audit: joinAudit(options.audit),
       configure: () => this.#configure(),
       cut: (peer) => options.server.cut(peer),
       requireSettled: () => this.#rotations?.requireSettled(),
@@ -247,14 +242,7 @@ export class SiteControl implements Control, AsyncDisposable {
     this.#logGate = new LogGate({
       nc,
       tenant: options.tenant,
-      refused: (tenant, stream) =>
-        options.audit.denied({
-          who: null,
-          from: tenantAccount(tenant),
-          operation: "log reset",
-          target: `${tenant}/log`,
-          result: `The log of ${tenant} is attached to ${stream}: somebody in the tenant's account has asked for a RESET`,
-        }),
+      refused: refusedReset(options.audit),
     });
     this.#differ = new Differ(mesh, options.scan);
     this.#shadows = new Shadows({

@@ -120,7 +120,8 @@ test("revoke cuts the link at once, and the key comes back by force alone", asyn
   await linked(berlin, "tokyo");
   const report = await post<RevokeReport>(berlin, "/v1/peers/tokyo/revoke");
   expect(report).toMatchObject({ peer: "tokyo", cut: 1, gone: true, invitations: 1 });
-  expect(report.cutMs).toBeLessThan(10_000);
+  // As required.
+  expect(report.cutMs).toBeLessThan(1000);
   const [link] = await berlin.links();
   expect(link).toMatchObject({ peer: "tokyo", connected: false, revoked: report.at });
   await waitFor(async () => (await tokyo.links()).every(({ connected }) => !connected), {

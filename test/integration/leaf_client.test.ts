@@ -102,8 +102,9 @@ test("LeafClient says that nobody is there, and that somebody does not speak", a
   closed.server.close();
   expect(await refusal(() => open({ address: closed.address }))).toStartWith("peer_unreachable: ");
   using silent = await listener(() => {});
-  expect(await refusal(() => open({ address: silent.address, deadlineMs: 200 }))).toBe(
-    `peer_unreachable: ${silent.address} did not answer its greeting within 200 ms`,
+  expect(await refusal(() => open({ address: silent.address, deadlineMs: 200 }))).toMatch(
+    // What is left of them when the connection stands.
+    /^peer_unreachable: 127\.0\.0\.1:\d+ did not answer its greeting within (200|1\d\d) ms$/,
   );
 }, 30_000);
 

@@ -1,4 +1,5 @@
 /** Somebody holds a token that is not his, or wants more of it than it is for. */
+import { expect, test } from "bun:test";
 import { connect } from "node:net";
 import { connect as natsConnect, nkeyAuthenticator } from "@nats-io/transport-node";
 import { openInvitation } from "../../../src/control/invitation_token.ts";
@@ -15,13 +16,17 @@ import { waitFor } from "../../support/wait_for.ts";
 import { type Attacker, besiege } from "./attempt.ts";
 
 const DEADLINE = { deadlineMs: 20_000 };
-const AUDITED = [/\/leafmesh_audit\/state$/];
+/** What is refused is told in the audit trail, in words that may be the attacker's. */
+const AUDITED = [/\/leafmesh_audit\/state$/, /\/marked\/MESH\/(?:AUDIT\.|mesh\.)/];
 
 let token = "";
-const { attempt, world } = besiege({}, async (made) => {
+const { attempt: attemptAlone, world } = besiege({}, async (made) => {
   const berlin = made.at("berlin").site;
   token = (await post<Invited>(berlin, "/v1/invitations", { site: "oslo" })).token;
 });
+
+const attempt: typeof attemptAlone = (name, attack, options) =>
+  attemptAlone(name, attack, { ...options, allow: [...AUDITED, ...(options?.allow ?? [])] });
 
 const invitation = () => openInvitation(token);
 const tokenKey = () => signingKeyOf(new TextEncoder().encode(invitation().seed));
@@ -285,51 +290,61 @@ attempt(
     }
     return codes.join();
   },
-  { allow: AUDITED },
 );
 
-attempt(
-  "a token is used at another site, at its own, altered, or cut",
-  async (_attacker, { mesh }) => {
-    const at = token.length >> 1;
-    const altered = `${token.slice(0, at)}${token[at] === "A" ? "B" : "A"}${token.slice(at + 1)}`;
-    const codes: string[] = [];
-    for (const [site, text] of [
-      ["tokyo", token],
-      ["berlin", token],
-      ["tokyo", altered],
-      ["tokyo", token.slice(0, -20)],
-    ] as const) {
-      const response = await mesh.site(site).api("POST", "/v1/joins", { token: text });
-      const said = await response.text();
-      if (response.ok) throw new Error(`It was taken at ${site}`);
-      if (said.includes(text.slice(10, 60))) throw new Error("The answer repeats the token");
-      codes.push(said);
-    }
-    return codes.join();
-  },
-  { allow: AUDITED },
-);
+attempt("a token is used at another site, at its own, altered, or cut", async (_attacker, { mesh }) => {
+  const at = token.length >> 1;
+  const altered = `${token.slice(0, at)}${token[at] === "A" ? "B" : "A"}${token.slice(at + 1)}`;
+  const codes: string[] = [];
+  for (const [site, text] of [
+    ["tokyo", token],
+    ["berlin", token],
+    ["tokyo", altered],
+    ["tokyo", token.slice(0, -20)],
+  ] as const) {
+    const response = await mesh.site(site).api("POST", "/v1/joins", { token: text });
+    const said = await response.text();
+    if (response.ok) throw new Error(`It was taken at ${site}`);
+    if (said.includes(text.slice(10, 60))) throw new Error("The answer repeats the token");
+    codes.push(said);
+  }
+  return codes.join();
+});
 
-attempt(
-  "somebody on the way repeats a request of a peer",
-  async () => {
-    const { control } = world().at("berlin");
-    const heard: Uint8Array[] = [];
-    const subject = rpcSubject("berlin", "tokyo", "sync");
-    const subscription = control.mesh.subscribe(subject, {
-      callback: (_error, message) => void heard.push(message.data),
-    });
-    await waitFor(() => heard.length > 0, { deadlineMs: 20_000, what: "a request of tokyo" });
-    subscription.unsubscribe();
-    const answer = await control.mesh.request(subject, heard[0], { timeout: 20_000 });
-    const said = answer.string();
-    if (!said.includes("was answered already")) throw new Error(`It was answered: ${said.slice(0, 200)}`);
-    const other = rpcSubject("berlin", "tokyo", "poke");
-    const asOther =
-      (await control.mesh.request(other, heard[0], { timeout: 3000 }).catch(() => null))?.string() ?? "";
-    if (asOther.includes("offers")) throw new Error("It was taken as another question");
-    return said;
-  },
-  { allow: AUDITED },
-);
+attempt("somebody on the way repeats a request of a peer", async () => {
+  const { control } = world().at("berlin");
+  const heard: Uint8Array[] = [];
+  const subject = rpcSubject("berlin", "tokyo", "sync");
+  const subscription = control.mesh.subscribe(subject, {
+    callback: (_error, message) => void heard.push(message.data),
+  });
+  await waitFor(() => heard.length > 0, { deadlineMs: 20_000, what: "a request of tokyo" });
+  subscription.unsubscribe();
+  const answer = await control.mesh.request(subject, heard[0], { timeout: 20_000 });
+  const said = answer.string();
+  if (!said.includes("was answered already")) throw new Error(`It was answered: ${said.slice(0, 200)}`);
+  const other = rpcSubject("berlin", "tokyo", "poke");
+  const asOther =
+    (await control.mesh.request(other, heard[0], { timeout: 3000 }).catch(() => null))?.string() ?? "";
+  if (asOther.includes("offers")) throw new Error("It was taken as another question");
+  return said;
+});
+
+test("what was refused to those who showed the invitation stands in the audit trail", async () => {
+  const { id } = invitation();
+  interface Denial {
+    readonly operation: string;
+    readonly target: string;
+    readonly from: string | null;
+    readonly result?: string;
+  }
+  const { items } = await world()
+    .mesh.site("berlin")
+    .json<{ items: Denial[] }>("/v1/audit?type=denial&limit=1000");
+  const joins = items.filter(({ operation }) => operation === "join");
+  expect(joins.length).toBeGreaterThan(0);
+  for (const { from, target } of joins) {
+    expect([from, target]).toEqual([`invitation ${id}`, "peer oslo"]);
+  }
+  expect(joins.map(({ result }) => result).join("\n")).toContain("does not hold the invitation");
+});
