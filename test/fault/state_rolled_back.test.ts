@@ -55,7 +55,7 @@ test("a policy that was narrowed, a user, a peer and a token that were taken awa
   expect((await berlin.api("POST", "/v1/peers/tokyo/revoke")).status).toBe(200);
   expect((await berlin.api("DELETE", `/v1/tokens/${info.id}`)).status).toBe(204);
   const settings = await berlin.json<Record<string, unknown>>("/v1/tenants/acme");
-  await berlin.put("/v1/tenants/acme", { log: settings["log"] ?? true, users: [] });
+  await berlin.put("/v1/tenants/acme", { log: settings.log ?? true, users: [] });
   const revision = (await berlin.json<{ revision: number }>("/v1/site")).revision;
   await berlin.copied(revision);
   await berlin.kill();
