@@ -1,4 +1,5 @@
 /** Text for terminals: tables, and numbers and times as people read them. */
+import { spanText } from "../model/units.ts";
 
 const WIDTH = 100;
 
@@ -41,19 +42,7 @@ export function indent(text: string, by = 2): string {
 export function elapsed(from: Date, to: Date): string {
   const seconds = Math.max(0, Math.floor((to.getTime() - from.getTime()) / 1000));
   if (Number.isNaN(seconds)) return "?";
-  const parts: [number, string][] = [
-    [Math.floor(seconds / 86_400), "d"],
-    [Math.floor(seconds / 3600) % 24, "h"],
-    [Math.floor(seconds / 60) % 60, "m"],
-    [seconds % 60, "s"],
-  ];
-  const first = parts.findIndex(([amount]) => amount > 0);
-  if (first < 0) return "0s";
-  return parts
-    .slice(first, first + 2)
-    .filter(([amount]) => amount > 0)
-    .map(([amount, unit]) => `${amount}${unit}`)
-    .join(" ");
+  return spanText(seconds);
 }
 
 /** `1 step`, `2 steps`. */

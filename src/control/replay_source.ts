@@ -3,7 +3,7 @@ import type { JetStreamManager } from "@nats-io/jetstream";
 import type { DesiredState } from "../model/desired.ts";
 import { LeafmeshError } from "../model/errors.ts";
 import type { Decision, MeshEvent } from "../model/event.ts";
-import { nameProblem, storedSubject, tenantSubjects } from "../model/names.ts";
+import { nameProblem, storedSubject, streamEpoch, tenantSubjects } from "../model/names.ts";
 import { type Replay, type ReplayPlace, type ReplayRequest, replaySubjectProblem } from "../model/replay.ts";
 import type { ExportPolicy } from "../model/schema/policy.ts";
 import { type CompiledPolicy, type CompileOptions, compilePolicy, policyVersion } from "../policy/compile.ts";
@@ -49,7 +49,7 @@ export async function placeReplay(
     target,
     origin,
     stream,
-    epoch: Math.floor(Date.parse(created)).toString(36),
+    epoch: streamEpoch(created),
     from,
     until,
     missing: 0,

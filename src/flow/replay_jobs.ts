@@ -3,17 +3,14 @@
  * it is; what is asked for (pause, resume, cancel) is written there, too, and heard by the sidecar that works on it.
  */
 import { randomBytes } from "node:crypto";
-import type { JetStreamClient, JetStreamManager } from "@nats-io/jetstream";
+import type { JetStreamClient } from "@nats-io/jetstream";
 import { type KV, Kvm, KvWatchInclude } from "@nats-io/kv";
-import type { NatsConnection } from "@nats-io/transport-node";
 import { errorText, LeafmeshError } from "../model/errors.ts";
-import type { EventScan } from "../model/event_scan.ts";
 import { STATE_BUCKET, stateKey } from "../model/names.ts";
 import { hasEnded, MOST_REPLAYS, Replay, type ReplayReport } from "../model/replay.ts";
 import { isWrongSequence } from "../nats/jetstream_errors.ts";
 import { sleep } from "../nats/wait.ts";
-import type { ReplaySource } from "./replay_pass.ts";
-import { runReplay } from "./replay_run.ts";
+import { type ReplayHost, runReplay } from "./replay_run.ts";
 
 /** Of a replay that begins. */
 export type NewReplay = Pick<
@@ -21,20 +18,8 @@ export type NewReplay = Pick<
   "target" | "origin" | "from" | "until" | "missing" | "subjects" | "rate" | "dryRun" | "stream" | "epoch"
 >;
 
-export interface ReplayJobsOptions {
-  readonly nc: NatsConnection;
+export interface ReplayJobsOptions extends ReplayHost {
   readonly js: JetStreamClient;
-  readonly jsm: JetStreamManager;
-  readonly scan: EventScan;
-  /** What a replay reads and who decides it now. @throws LeafmeshError `not_found` when that is gone for good */
-  readonly source: (replay: Replay) => Promise<ReplaySource>;
-  /** Replays have come, or gone: their streams are to be made, or removed. */
-  readonly changed: () => void;
-  /** A replay has ended. */
-  readonly ended: (replay: Replay) => void;
-  /** Whether this sidecar is the one of the site that works on replays. Default: it is. */
-  readonly leads?: () => boolean;
-  readonly log: (level: "info" | "warn", message: string) => void;
 }
 
 /** Replays of a tenant that are kept when they have ended; the oldest go first. */

@@ -8,7 +8,7 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import { LeafmeshError } from "../model/errors.ts";
 import type { Decision, MeshEvent } from "../model/event.ts";
 import type { EventScan } from "../model/event_scan.ts";
-import { POSITION_HEADER, replayStream } from "../model/names.ts";
+import { POSITION_HEADER, replayStream, streamEpoch } from "../model/names.ts";
 import type { Replay, ReplaySample } from "../model/replay.ts";
 import { FencedWriter, messageSize } from "../nats/fenced_writer.ts";
 import type { RawFrame } from "../nats/raw_frame.ts";
@@ -48,11 +48,6 @@ const PACE = { perSecond: 20_000, share: 0.25 } as const;
 const SAMPLES = 10;
 const MAX_HEADER_BYTES = 65_535 - FencedWriter.overheadBytes;
 
-/** Names one life of a stream. */
-export function epochOf(created: string): string {
-  return Math.floor(Date.parse(created)).toString(36);
-}
-
 /**
  * Does one pass.
  * @returns how far it came, and how many events it has written now
@@ -65,7 +60,7 @@ export async function replayPass(
 ): Promise<{ readonly progress: ReplayProgress; readonly written: number }> {
   const { jsm, scan, signal } = options;
   const read = await jsm.streams.info(replay.stream);
-  if (epochOf(read.created) !== replay.epoch) {
+  if (streamEpoch(read.created) !== replay.epoch) {
     throw new LeafmeshError(
       "conflict",
       `Stream '${replay.stream}' was made anew since the replay began: its sequences are those of other events`,

@@ -9,15 +9,23 @@ import { isGone } from "../nats/jetstream_errors.ts";
 import { sleep } from "../nats/wait.ts";
 import { type ReplaySource, replayPass } from "./replay_pass.ts";
 
-export interface ReplayRun {
+/** What replays need of the site. */
+export interface ReplayHost {
   readonly nc: NatsConnection;
   readonly jsm: JetStreamManager;
   readonly scan: EventScan;
+  /** What a replay reads and who decides it now. @throws LeafmeshError `not_found` when that is gone for good */
   readonly source: (replay: Replay) => Promise<ReplaySource>;
+  /** Replays have come, or gone: their streams are to be made, or removed. */
   readonly changed: () => void;
+  /** A replay has ended. */
   readonly ended: (replay: Replay) => void;
+  /** Whether this sidecar is the one of the site that works on replays. Default: it is. */
   readonly leads?: () => boolean;
   readonly log: (level: "info" | "warn", message: string) => void;
+}
+
+export interface ReplayRun extends ReplayHost {
   readonly signal: AbortSignal;
   /** The document as it stands; `null`: it is gone. */
   readonly now: () => Replay | null;

@@ -1,7 +1,7 @@
 /** Finds where a view stands in its source. The view itself is the record: no second store can disagree with it. */
 import type { JetStreamManager, StreamInfo } from "@nats-io/jetstream";
 import { LeafmeshError } from "../model/errors.ts";
-import { erasedPosition, POSITION_HEADER, REDRIVEN_HEADER } from "../model/names.ts";
+import { erasedPosition, POSITION_HEADER, REDRIVEN_HEADER, streamEpoch } from "../model/names.ts";
 import { filtersOf } from "./source_reader.ts";
 
 export interface ViewPosition {
@@ -72,7 +72,7 @@ export async function readViewPosition(jsm: JetStreamManager, streams: ViewStrea
     lastSequence: view.state.last_seq,
     maxMsgBytes: maxPayload > 0 ? maxPayload : Number.POSITIVE_INFINITY,
     sourceWindowMs: (source.config.duplicate_window ?? 0) / 1e6,
-    sourceEpoch: Math.floor(Date.parse(source.created)).toString(36),
+    sourceEpoch: streamEpoch(source.created),
     filters: filtersOf(consumer.config),
     subjects: source.state.num_subjects ?? 0,
     recorded: consumer.ack_floor.stream_seq,

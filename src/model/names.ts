@@ -264,3 +264,8 @@ export const stateKey = {
   /** The last rotation that a peer has told of. */
   heardRotation: (peer: string) => `heard-rotation.${peer}`,
 } as const;
+
+/** Names one life of a stream, of when the server says it was made: another one of its name has another. */
+export function streamEpoch(created: string): string {
+  return Math.floor(Date.parse(created)).toString(36);
+}

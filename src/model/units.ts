@@ -76,3 +76,20 @@ export function formatDurationMs(ms: number): string {
 export function nanos(ms: number): number {
   return ms * 1e6;
 }
+
+/** The two largest parts of a span, as people read it: `3h 12m`, `0s`. @param seconds whole, not negative */
+export function spanText(seconds: number): string {
+  const parts: readonly (readonly [number, string])[] = [
+    [Math.floor(seconds / 86_400), "d"],
+    [Math.floor(seconds / 3600) % 24, "h"],
+    [Math.floor(seconds / 60) % 60, "m"],
+    [seconds % 60, "s"],
+  ];
+  const first = parts.findIndex(([amount]) => amount > 0);
+  if (first < 0) return "0s";
+  return parts
+    .slice(first, first + 2)
+    .filter(([amount]) => amount > 0)
+    .map(([amount, unit]) => `${amount}${unit}`)
+    .join(" ");
+}

@@ -6,9 +6,9 @@ import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { type ReadEvent, readLog } from "../support/ledger.ts";
 import { type MeshSite, startMesh } from "../support/mesh.ts";
+import { TWO_KINDS, twoKinds } from "../support/two_kinds.ts";
 import { waitFor } from "../support/wait_for.ts";
 
-const TENANTS = ["acme", "globex"] as const;
 const KEPT = 200;
 const LOST = 10_000;
 
@@ -16,26 +16,7 @@ const LOST = 10_000;
 async function startTwo() {
   const mesh = await startMesh({
     sites: { berlin: ["austin"], austin: [] },
-    tenants: (site) =>
-      TENANTS.map((tenant) =>
-        site === "berlin"
-          ? {
-              tenant,
-              exports: [
-                {
-                  name: "out",
-                  to: ["austin"],
-                  rules: [
-                    {
-                      subjects: [`${tenant}.orders.>`],
-                      ...(tenant === "acme" ? { headers: { set: { seen: "yes" } } } : {}),
-                    },
-                  ],
-                },
-              ],
-            }
-          : { tenant, imports: [{ from: "berlin", subjects: [`${tenant}.>`] }] },
-      ),
+    tenants: twoKinds,
     // What is tested is an older copy, not what a disk takes.
     edit: (file) => ({ ...file, server: { ...file.server, sync: "1s" } }),
   });
@@ -130,7 +111,9 @@ for (const peer of ["up", "down"] as const) {
   test(`an exporter that is rolled back by 10,000 events, its peer ${peer}: all that is new arrives once and in order`, async () => {
     const { mesh, berlin, austin } = await startTwo();
     await using _ = mesh;
-    const apps = await Promise.all(TENANTS.map(async (tenant) => ({ tenant, nc: await berlin.app(tenant) })));
+    const apps = await Promise.all(
+      TWO_KINDS.map(async (tenant) => ({ tenant, nc: await berlin.app(tenant) })),
+    );
     for (const { tenant, nc } of apps) await publish(nc, tenant, 1, KEPT);
     const copy = new OlderCopy(berlin);
     await copy.take();

@@ -4,45 +4,25 @@ import { cp, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { faults, Load, readLog } from "../support/ledger.ts";
 import { startMesh } from "../support/mesh.ts";
+import { TWO_KINDS, twoKinds } from "../support/two_kinds.ts";
 import { waitFor } from "../support/wait_for.ts";
-
-const TENANTS = ["acme", "globex"] as const;
 
 test("an importer that is rolled back gets what it lost, of native routes and of views, in order", async () => {
   await using mesh = await startMesh({
     sites: { berlin: ["austin"], austin: [] },
-    tenants: (site) =>
-      TENANTS.map((tenant) =>
-        site === "berlin"
-          ? {
-              tenant,
-              exports: [
-                {
-                  name: "out",
-                  to: ["austin"],
-                  rules: [
-                    {
-                      subjects: [`${tenant}.orders.>`],
-                      ...(tenant === "acme" ? { headers: { set: { seen: "yes" } } } : {}),
-                    },
-                  ],
-                },
-              ],
-            }
-          : { tenant, imports: [{ from: "berlin", subjects: [`${tenant}.>`] }] },
-      ),
+    tenants: twoKinds,
   });
   await mesh.flowing();
   const [berlin, austin] = [mesh.site("berlin"), mesh.site("austin")];
   const loads = await Promise.all(
-    TENANTS.map(
+    TWO_KINDS.map(
       async (tenant) =>
         new Load(await berlin.app(tenant), { subject: (n) => `${tenant}.orders.k${n % 5}`, batch: 10 }),
     ),
   );
-  const far = await Promise.all(TENANTS.map((tenant) => austin.app(tenant)));
+  const far = await Promise.all(TWO_KINDS.map((tenant) => austin.app(tenant)));
   const read = async (index: number) => {
-    const [tenant, nc] = [TENANTS[index], far[index]];
+    const [tenant, nc] = [TWO_KINDS[index], far[index]];
     if (tenant === undefined || nc === undefined) throw new Error(`no tenant ${index}`);
     return await readLog(nc, tenant, `berlin.${tenant}.orders.>`);
   };
@@ -74,7 +54,7 @@ test("an importer that is rolled back gets what it lost, of native routes and of
           ? found
           : Promise.reject(new Error(`${found.length} of ${load.count}`));
       },
-      { what: `all events of ${TENANTS[index]}`, deadlineMs: 30_000 },
+      { what: `all events of ${TWO_KINDS[index]}`, deadlineMs: 30_000 },
     );
     expect(events.length).toBe(load.count);
     expect(faults(events, load.acked)).toMatchObject({ repeated: [], reordered: 0 });

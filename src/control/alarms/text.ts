@@ -1,4 +1,5 @@
 /** Numbers in alarms, as people read them. */
+import { spanText } from "../../model/units.ts";
 
 /** `3.2 MiB`. */
 export function bytesText(bytes: number): string {
@@ -14,18 +15,5 @@ export function bytesText(bytes: number): string {
 
 /** `12m 3s`, of milliseconds from now on; what is over is `0s`. */
 export function waitText(ms: number): string {
-  const seconds = Math.max(0, Math.round(ms / 1000));
-  const parts: readonly [number, string][] = [
-    [Math.floor(seconds / 86_400), "d"],
-    [Math.floor(seconds / 3600) % 24, "h"],
-    [Math.floor(seconds / 60) % 60, "m"],
-    [seconds % 60, "s"],
-  ];
-  const first = parts.findIndex(([amount]) => amount > 0);
-  if (first < 0) return "0s";
-  return parts
-    .slice(first, first + 2)
-    .filter(([amount]) => amount > 0)
-    .map(([amount, unit]) => `${amount}${unit}`)
-    .join(" ");
+  return spanText(Math.max(0, Math.round(ms / 1000)));
 }

@@ -16,6 +16,7 @@ import {
   REDRIVEN_HEADER,
   replayedStream,
   storedSubject,
+  streamEpoch,
   tenantAccount,
   tenantSubjects,
   viewConsumer,
@@ -225,7 +226,7 @@ export class SiteCopies {
   /** The life of a stream, as a view's ids name it; `null` when there is no such stream. */
   async #epoch(stream: string): Promise<string | null> {
     const info = await this.#options.mesh.streams.info(stream).catch(() => null);
-    return info === null ? null : Math.floor(Date.parse(info.created)).toString(36);
+    return info === null ? null : streamEpoch(info.created);
   }
 
   /** Whether a view's worker has no event of these in hand: it has dealt with them, or they were gone before it took them. */

@@ -2,13 +2,12 @@
  * How far each stream of MESH was, noted beside the store every second: a store that is put back from an older copy has less
  * than the note says, and cannot know it by itself.
  */
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { JetStreamManager, StreamInfo } from "@nats-io/jetstream";
 import { z } from "zod";
 import { errorText, LeafmeshError } from "../../model/errors.ts";
 import { parseStreamName } from "../../model/names.ts";
-import { writeSecretFile } from "../../nats/files.ts";
+import { readTextFile, writeSecretFile } from "../../nats/files.ts";
 
 const FILE = "positions.json";
 
@@ -42,15 +41,8 @@ export type Setback = {
 /** Reads the note; `null`: there is none. @throws {LeafmeshError} `data_folder_unusable` */
 export async function readPositions(folder: string): Promise<Positions | null> {
   const path = join(folder, FILE);
-  let text: string;
-  try {
-    text = await readFile(path, "utf8");
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
-    throw new LeafmeshError("data_folder_unusable", `${path} cannot be read: ${errorText(error)}`, {
-      cause: error,
-    });
-  }
+  const text = await readTextFile(path);
+  if (text === null) return null;
   try {
     return Positions.parse(JSON.parse(text));
   } catch (error) {
