@@ -1,5 +1,5 @@
 /** The sidecar's numbers as Prometheus text. Set from reports at each scrape: nothing is counted twice. */
-import { Gauge, Registry } from "prom-client";
+import type { Gauge } from "prom-client";
 import type { Alarm } from "../model/alarms.ts";
 import type { ShadowNumbers } from "../model/shadow.ts";
 
@@ -82,6 +82,8 @@ const ROUTE = [...LINK, "direction", "tenant", "origin", "policy", "kind"] as co
 
 /** Renders the numbers of a site. */
 export async function renderMetrics(numbers: SiteNumbers): Promise<string> {
+  // Loaded at the first scrape: a start need not wait for it.
+  const { Gauge, Registry } = await import("prom-client");
   const registry = new Registry();
   const gauge = (name: string, help: string, labelNames: readonly string[]) =>
     new Gauge({ name: `leafmesh_${name}`, help, labelNames, registers: [registry] });

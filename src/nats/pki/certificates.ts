@@ -1,19 +1,9 @@
 /** Makes certificates: of a site's own CA, of its end of the links, of clients that it invites. ECDSA P-256, no files. */
 import { isIP } from "node:net";
-import {
-  AuthorityKeyIdentifierExtension,
-  BasicConstraintsExtension,
-  ExtendedKeyUsage,
-  ExtendedKeyUsageExtension,
-  type Extension,
-  KeyUsageFlags,
-  KeyUsagesExtension,
-  PemConverter,
-  SubjectAlternativeNameExtension,
-  SubjectKeyIdentifierExtension,
-  X509Certificate,
-  X509CertificateGenerator,
-} from "./x509.ts";
+import type { Extension, X509Certificate } from "./x509.ts";
+
+/** The library, loaded when a certificate is made: most starts make none, and it costs them a tenth of a second. */
+const library = () => import("./x509.ts");
 
 const CURVE = { name: "ECDSA", namedCurve: "P-256" } as const;
 const SIGNING = { name: "ECDSA", hash: "SHA-256" } as const;
@@ -42,6 +32,14 @@ export interface LinkNames {
 
 /** Makes a CA of a site, which signs certificates of links and clients, and no other CA. */
 export async function createCa(site: string, { now, ttlMs }: Validity): Promise<Credential> {
+  const {
+    BasicConstraintsExtension,
+    KeyUsageFlags,
+    KeyUsagesExtension,
+    SubjectAlternativeNameExtension,
+    SubjectKeyIdentifierExtension,
+    X509CertificateGenerator,
+  } = await library();
   const keys = await generateKeys();
   const certificate = await X509CertificateGenerator.createSelfSigned({
     serialNumber: serialNumber(),
@@ -61,6 +59,7 @@ export async function createCa(site: string, { now, ttlMs }: Validity): Promise<
 
 /** A certificate for the site's end of its links: to be dialled as any of the hosts, and to dial. */
 export async function issueLink(ca: Credential, names: LinkNames, validity: Validity): Promise<Credential> {
+  const { ExtendedKeyUsage, ExtendedKeyUsageExtension, SubjectAlternativeNameExtension } = await library();
   const hosts = [...new Set(names.hosts)];
   return await issue(ca, names.site, validity, [
     new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth, ExtendedKeyUsage.clientAuth]),
@@ -73,6 +72,7 @@ export async function issueLink(ca: Credential, names: LinkNames, validity: Vali
 
 /** A certificate to be reached with as any of the hosts, by clients of the API; it is of no end of a link. */
 export async function issueApi(ca: Credential, names: LinkNames, validity: Validity): Promise<Credential> {
+  const { ExtendedKeyUsage, ExtendedKeyUsageExtension, SubjectAlternativeNameExtension } = await library();
   const hosts = [...new Set(names.hosts)];
   return await issue(ca, `${names.site} API`, validity, [
     new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth]),
@@ -88,6 +88,7 @@ export async function issueClient(
   commonName: string,
   validity: Validity,
 ): Promise<Credential> {
+  const { ExtendedKeyUsage, ExtendedKeyUsageExtension, SubjectAlternativeNameExtension } = await library();
   return await issue(ca, commonName, validity, [
     new ExtendedKeyUsageExtension([ExtendedKeyUsage.clientAuth]),
     new SubjectAlternativeNameExtension([{ type: "url", value: `leafmesh:client:${commonName}` }]),
@@ -103,6 +104,15 @@ async function issue(
   { now, ttlMs }: Validity,
   extensions: readonly Extension[],
 ): Promise<Credential> {
+  const {
+    AuthorityKeyIdentifierExtension,
+    BasicConstraintsExtension,
+    KeyUsageFlags,
+    KeyUsagesExtension,
+    SubjectKeyIdentifierExtension,
+    X509Certificate,
+    X509CertificateGenerator,
+  } = await library();
   const issuer = new X509Certificate(ca.certPem);
   const keys = await generateKeys();
   const { notBefore, notAfter } = period(now, ttlMs);
@@ -147,11 +157,13 @@ function pemOf(certificate: X509Certificate): string {
 }
 
 async function exportKey(key: CryptoKey): Promise<string> {
+  const { PemConverter } = await library();
   const der = await crypto.subtle.exportKey("pkcs8", key);
   return `${PemConverter.encode(der, PemConverter.PrivateKeyTag).trim()}\n`;
 }
 
 async function importKey(pem: string): Promise<CryptoKey> {
+  const { PemConverter } = await library();
   const [der] = PemConverter.decode(pem);
   return await crypto.subtle.importKey("pkcs8", der ?? new ArrayBuffer(0), CURVE, false, ["sign"]);
 }
