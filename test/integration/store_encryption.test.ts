@@ -30,7 +30,7 @@ async function setEncryption(site: MeshSite, encryption: object | undefined): Pr
 
 /** Starts the sidecar and expects it to end by itself. @returns what it says */
 async function failsToStart(site: MeshSite): Promise<string> {
-  const child = spawn(process.execPath, [ENTRY, site.siteFile], { stdio: ["ignore", "ignore", "pipe"] });
+  const child = spawn(process.execPath, [ENTRY, site.siteFile], { stdio: ["pipe", "ignore", "pipe"] });
   let said = "";
   child.stderr.on("data", (bytes: Buffer) => {
     said += bytes.toString();

@@ -2,9 +2,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createWriteStream } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import process from "node:process";
-import { fileURLToPath } from "node:url";
 import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect, type NatsConnection, nkeyAuthenticator } from "@nats-io/transport-node";
 import { stringify } from "yaml";
@@ -16,11 +15,20 @@ import type { TenantDocument } from "../../src/model/schema/tenant.ts";
 import { freePorts } from "../../src/nats/addresses.ts";
 import { createSigningKey, loadSigningKey, loadSiteKeys, type SigningKey } from "../../src/nats/keys.ts";
 import { SitePki } from "../../src/nats/pki/site_pki.ts";
+import { built, PROJECT, SIDECAR } from "./built.ts";
 import { dialUrl } from "./sites.ts";
 import { type TempFolder, tempFolder } from "./temp_folder.ts";
 import { waitFor } from "./wait_for.ts";
 
-const ENTRY = fileURLToPath(new URL("sidecar_process.ts", import.meta.url));
+/** Entry of a sidecar's process, and the tree that it is of. */
+export interface SidecarEntry {
+  readonly path: string;
+  readonly root?: string;
+}
+
+const ENTRY: SidecarEntry = { path: SIDECAR };
+/** As last resort the server that `scripts/setup` has brought. */
+const PATH = `${process.env.PATH ?? ""}${delimiter}${join(PROJECT, ".tools", "bin")}`;
 
 export interface MeshOptions {
   /** Names of the sites; each dials the ones that are named for it. */
@@ -34,7 +42,7 @@ export interface MeshOptions {
   /** Called when the start fails, before the files are removed. */
   readonly release?: () => void;
   /** Entry of the sidecar's process, where it is not that of this tree. */
-  readonly entry?: string;
+  readonly entry?: SidecarEntry;
   /** How long a site may take to be ready; default two minutes. */
   readonly startMs?: number;
   /** How links are spoken; default TLS. */
@@ -49,11 +57,16 @@ export class MeshSite {
   readonly siteFile: string;
   readonly #apps: ReadonlyMap<string, SigningKey>;
   readonly #clients: NatsConnection[] = [];
-  readonly #entry: string;
+  readonly #entry: SidecarEntry;
   #process: ChildProcess | null = null;
   #token = "";
 
-  constructor(folder: string, file: SiteFile, apps: ReadonlyMap<string, SigningKey>, entry: string = ENTRY) {
+  constructor(
+    folder: string,
+    file: SiteFile,
+    apps: ReadonlyMap<string, SigningKey>,
+    entry: SidecarEntry = ENTRY,
+  ) {
     this.#entry = entry;
     this.name = file.site;
     this.folder = folder;
@@ -72,8 +85,10 @@ export class MeshSite {
 
   /** Starts the process and waits until the API says that it is ready. */
   async start(deadlineMs = 120_000): Promise<void> {
-    const child = spawn(process.execPath, [this.#entry, this.siteFile], {
-      stdio: ["ignore", "pipe", "pipe"],
+    const program = await built(this.#entry.path, this.#entry.root);
+    const child = spawn(process.execPath, [program, this.siteFile], {
+      stdio: ["pipe", "pipe", "pipe"],
+      env: { ...process.env, PATH },
     });
     const log = createWriteStream(this.logFile, { flags: "a" });
     // What a person is told at the start, the new token with it, is no log.

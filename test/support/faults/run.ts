@@ -1,5 +1,4 @@
 /** One run of the fault machine: publish, break things, heal, wait, and compare what arrived with what had to. */
-import { fileURLToPath } from "node:url";
 import { History } from "./history.ts";
 import { FAULTS, runNemesis } from "./nemesis.ts";
 import { type FaultReport, report } from "./report.ts";
@@ -32,13 +31,12 @@ const SETTLE_MS = 2000;
 
 export async function runFaults(options: FaultRunOptions): Promise<FaultReport> {
   const history = new History(options.log ?? (() => {}));
-  const root = options.build ?? fileURLToPath(new URL("../../..", import.meta.url));
   await using world = await World.start({
     rate: options.rate,
     history,
     diskBytes: options.diskBytes,
     sync: options.sync ?? "1s",
-    entry: `${root.replace(/\/$/, "")}/${ENTRY}`,
+    entry: { path: ENTRY, ...(options.build === undefined ? {} : { root: options.build }) },
   });
   history.note(`${options.rate} events a second over three sites and three tenants`);
   const start = history.nowMs();

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { runSidecar } from "../../../src/sidecar.ts";
+import { endWithParent } from "../with_parent.ts";
 
 const POLL_MS = 100;
 const [siteFile] = process.argv.slice(2);
@@ -28,4 +29,5 @@ setInterval(() => {
   }
 }, POLL_MS).unref();
 
-process.exit(await runSidecar({ siteFile, overrides: {}, log: "text" }));
+endWithParent();
+void runSidecar({ siteFile, overrides: {}, log: "text" }).then((code) => process.exit(code));

@@ -7,7 +7,7 @@ import process from "node:process";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { dialUrls } from "../../../src/model/schema/site.ts";
 import { readRunningProcess } from "../../../src/nats/processes.ts";
-import { type Mesh, type MeshSite, startMesh } from "../mesh.ts";
+import { type Mesh, type MeshSite, type SidecarEntry, startMesh } from "../mesh.ts";
 import { waitFor } from "../wait_for.ts";
 import { Arrivals } from "./arrivals.ts";
 import type { History } from "./history.ts";
@@ -32,7 +32,7 @@ export interface WorldOptions {
   /** When servers flush their store; the machine's faults end processes and do not cut the power. */
   readonly sync: string;
   /** Entry of the sidecar's process, for builds that are broken on purpose. */
-  readonly entry?: string;
+  readonly entry?: SidecarEntry;
 }
 
 export class World implements AsyncDisposable {
