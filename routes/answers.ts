@@ -1,9 +1,11 @@
 /** The types of the API's answers, for its clients. */
+
 import type { DeadLetter, LinkReport, UserReport } from "../src/control/api.ts";
 import type { InvitationReport } from "../src/control/join_api.ts";
 import type { Alarm } from "../src/model/alarms.ts";
 import type { AuditRecord, ChainHead } from "../src/model/audit.ts";
 import type { KeyInfo } from "../src/model/keys.ts";
+import type { MemberReport } from "../src/model/member.ts";
 import type { Principal, TokenInfo } from "../src/model/principal.ts";
 import type { RotationReport } from "../src/model/rotation.ts";
 
@@ -39,6 +41,10 @@ export interface DocumentList<T> {
 
 export interface LinkList {
   readonly items: readonly LinkReport[];
+}
+
+export interface MemberList {
+  readonly items: readonly MemberReport[];
 }
 
 export interface AlarmList {

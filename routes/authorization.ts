@@ -55,6 +55,8 @@ export const ACCESS: Readonly<Record<string, Access>> = {
 
   getSite: filtered(...ALL),
   listAlarms: filtered(...ALL),
+  // Names views of all tenants.
+  listMembers: site(...WHOLE_SITE),
   listLinks: filtered(...ALL),
   getPlan: filtered(...ALL),
   apply: site("operator"),

@@ -21,6 +21,7 @@ import { readBody } from "./limits/body.ts";
 import { Gate } from "./limits/gate.ts";
 import { requireHead } from "./limits/head.ts";
 import { addLint } from "./lint.ts";
+import { addMembers } from "./members.ts";
 import { addOpenApi } from "./openapi.ts";
 import type { Api, ApiEnv, ApiOptions } from "./options.ts";
 import { addPeers } from "./peers.ts";
@@ -68,6 +69,7 @@ export function createApi(options: ApiOptions): Api {
   addTokens(app, options);
   addSite(app, options);
   addAlarms(app, options);
+  addMembers(app, options);
   addPeers(app, options);
   addInvitations(app, options);
   addRotations(app, options);

@@ -56,7 +56,7 @@ export function writeProblem(
 }
 
 /** Turns anything thrown into a problem document; what was not foreseen is logged and not shown. */
-export function errorWriter({ log }: ApiOptions): ErrorHandler<ApiEnv> {
+export function errorWriter({ log }: Pick<ApiOptions, "log">): ErrorHandler<ApiEnv> {
   return (thrown, c) => {
     if (thrown instanceof LeafmeshError) {
       if (httpStatus(thrown.code) >= 500) logFailure(log, c, thrown.code, thrown);

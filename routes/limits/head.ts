@@ -8,7 +8,7 @@ const MAX_URL = 8192;
 const MAX_HEADERS = 16_384;
 
 /** @throws LeafmeshError `wrong_host`, `too_large` */
-export function requireHead({ knowsHost }: ApiOptions): MiddlewareHandler<ApiEnv> {
+export function requireHead({ knowsHost }: Pick<ApiOptions, "knowsHost">): MiddlewareHandler<ApiEnv> {
   return async (c, next) => {
     if (c.req.url.length > MAX_URL) {
       return writeProblem(

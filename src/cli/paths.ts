@@ -5,6 +5,7 @@ export const paths = {
   site: "/v1/site",
   links: "/v1/links",
   alarms: "/v1/alarms",
+  members: "/v1/members",
   plan: "/v1/plan",
   apply: "/v1/apply",
   explain: "/v1/explain",

@@ -4,6 +4,7 @@ import type { DesiredState } from "../model/desired.ts";
 import type { ErasureReport, ErasureRequest } from "../model/erasure.ts";
 import type { LintReport } from "../model/finding.ts";
 import type { KeyInfo, KeyKind } from "../model/keys.ts";
+import type { MemberReport } from "../model/member.ts";
 import type { RedriveReport } from "../model/redrive.ts";
 import type { RotationApi } from "../model/rotation.ts";
 import type { Role } from "../model/schema/user.ts";
@@ -384,6 +385,8 @@ export interface Control {
    */
   lint(candidate?: { readonly name: string; readonly text: string }, tenant?: string): LintReport;
   links(): Promise<readonly LinkReport[]>;
+  /** The sidecars of the site. */
+  members(): readonly MemberReport[];
   /** The alarms that are raised. */
   readonly alarms: { list(): readonly Alarm[] };
   explain(tenant: string, request: ExplainRequest): Promise<ExplainReport>;

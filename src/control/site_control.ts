@@ -8,6 +8,7 @@ import type { EventScan } from "../model/event_scan.ts";
 import { type LintReport, lintReport } from "../model/finding.ts";
 import type { KeyInfo, KeyKind, PolicyKeys } from "../model/keys.ts";
 import type { LinkMode } from "../model/links.ts";
+import type { MemberReport } from "../model/member.ts";
 import { siteApiPrefix, siteApiReset, tenantAccount } from "../model/names.ts";
 import type { Replay } from "../model/replay.ts";
 import type { RotationApi } from "../model/rotation.ts";
@@ -115,6 +116,8 @@ export interface SiteControlOptions {
   readonly scan: EventScan;
   readonly tenantKeys: TenantKeys;
   readonly audit: Audit;
+  /** The sidecars of the site; default: none are told of. */
+  readonly members?: () => readonly MemberReport[];
   readonly alarms: Alarms;
   /** What is watched elsewhere: the certificates and the disk of the store. */
   readonly watched?: () => Watched;
@@ -520,6 +523,10 @@ export class SiteControl implements Control, AsyncDisposable {
   async #unproved(): Promise<readonly string[]> {
     const leafs = await this.#options.system.leafs(this.#desired().peers.map(({ name }) => name));
     return leafs.flatMap((leaf) => (leaf.type === "up" && !this.#isVerified(leaf.peer) ? [leaf.peer] : []));
+  }
+
+  members(): readonly MemberReport[] {
+    return this.#options.members?.() ?? [];
   }
 
   async metrics(): Promise<string> {

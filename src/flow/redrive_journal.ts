@@ -20,6 +20,7 @@ import {
 } from "@nats-io/jetstream";
 import { type KV, Kvm } from "@nats-io/kv";
 import { type NatsConnection, nuid } from "@nats-io/transport-node";
+import { LeafmeshError } from "../model/errors.ts";
 import { REDRIVEN_HEADER, STATE_BUCKET, stateKey } from "../model/names.ts";
 import { nanos } from "../model/units.ts";
 import { removeDeadLetter } from "./dead_letters.ts";
@@ -31,6 +32,8 @@ export interface RedriveJournalOptions {
   readonly policy: string;
   readonly viewStream: string;
   readonly log?: ((message: string) => void) | undefined;
+  /** Whether notes and dead letters may be changed now. Default: always. */
+  readonly mayWrite?: () => boolean;
 }
 
 /** Dead letters on their way; their events are behind sequence `after` of the view, if they are there. */
@@ -75,7 +78,10 @@ export class RedriveJournal {
     if (note.letters.length === 0) return;
     const { jsm, tenant, log } = this.#options;
     const stored = await this.#marks(note, viewSequence);
-    for (const letter of stored) await removeDeadLetter(jsm, tenant, letter);
+    for (const letter of stored) {
+      this.requireWritable();
+      await removeDeadLetter(jsm, tenant, letter);
+    }
     if (stored.size > 0) {
       log?.(`Removed ${stored.size} dead letters that were redriven before the worker ended`);
     }
@@ -106,8 +112,15 @@ export class RedriveJournal {
     this.#late = NOTHING;
   }
 
+  /** @throws LeafmeshError `conflict` where another sidecar may have the view */
+  requireWritable(): void {
+    if (this.#options.mayWrite?.() !== false) return;
+    throw new LeafmeshError("conflict", "another sidecar may have the view");
+  }
+
   async #put(note: Note): Promise<void> {
     const kv = await this.#bucket();
+    this.requireWritable();
     // The worker that took over may have notes of its own: it has raised the revision.
     this.#revision = await kv.put(this.#key, JSON.stringify(note), { previousSeq: this.#revision });
   }

@@ -5,6 +5,7 @@ import type { Decision, MeshEvent } from "../model/event.ts";
 import type { FlowCounts } from "./ledger.ts";
 import type { QuotaSpecs } from "./quota.ts";
 import type { Redriven } from "./redrive_queue.ts";
+import type { WriteLease } from "./write_lease.ts";
 
 export interface ViewOptions {
   /** Connection as the user of the MESH account. The worker does not close it. */
@@ -32,6 +33,8 @@ export interface ViewOptions {
     readonly share?: () => number;
   };
   readonly log?: (message: string) => void;
+  /** Whether the view may be written now. Default: always. */
+  readonly mayWrite?: WriteLease;
   /** Stops the worker as `stop` does. */
   readonly signal?: AbortSignal;
 }

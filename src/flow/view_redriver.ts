@@ -100,8 +100,9 @@ export class ViewRedriver {
     await Promise.all(
       letters.map(async ({ letter }, index) => {
         const type = found[index]?.type;
-        if (type === "forwarded" || type === "dropped")
-          await removeDeadLetter(this.#jsm, this.#options.tenant, letter);
+        if (type !== "forwarded" && type !== "dropped") return;
+        this.#journal.requireWritable();
+        await removeDeadLetter(this.#jsm, this.#options.tenant, letter);
       }),
     );
     // As long as the session runs, what is not known was not sent.

@@ -17,6 +17,8 @@ export interface ViewRunnerOptions {
   readonly spawn?: () => Thread;
   /** A thread that says nothing for so long is ended and started again. Default 30 s. */
   readonly hangMs?: number;
+  /** Milliseconds for which this sidecar alone may write the views; 0: it must not. Default: always. */
+  readonly mayWriteMs?: () => number;
 }
 
 const MAX_THREADS = 8;
@@ -87,10 +89,17 @@ export class ViewWorkers implements AsyncDisposable {
     if (running === undefined) return;
     const { thread } = running;
     await thread.stop(key);
-    this.#views.delete(key);
+    if (this.#views.get(key) === running) this.#views.delete(key);
     if (thread.size > 0) return;
     this.#threads.delete(thread);
     await thread[Symbol.asyncDispose]();
+  }
+
+  /** Ends all at once: nothing more is written, as somebody else has the views. */
+  abandon(): void {
+    for (const thread of this.#threads) thread.abandon();
+    this.#threads.clear();
+    this.#views.clear();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

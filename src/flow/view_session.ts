@@ -51,6 +51,7 @@ export class ViewSession {
   /** Dropped since the ledger was gone through. */
   #dropped = 0;
   #settleTimer: ReturnType<typeof setTimeout> | undefined;
+  readonly #stopListening: () => void;
   #ended = false;
   #stopping = false;
 
@@ -84,10 +85,12 @@ export class ViewSession {
       builder: this.#builder,
       maxMsgBytes: Math.min(start.maxMsgBytes, maxPayload) - FencedWriter.overheadBytes,
     });
+    this.#stopListening = options.mayWrite.onOpen(() => this.#pump());
     this.#deadLetters = new DeadLettersInFlight(nc, (message) => this.#end({ type: "dead_letter", message }));
     this.#ingest = new FencedWriter({
       nc,
       lastSequence: start.lastSequence,
+      mayWrite: options.mayWrite.open,
       onStored: (ordinal) => this.#stored(ordinal),
       onReady: () => this.#pump(),
       onFailed: (failure) => this.#end({ type: "ingest", failure }),
@@ -194,6 +197,7 @@ export class ViewSession {
   #end(end: SessionEnd): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#stopListening();
     this.#reader.stop();
     this.#settle();
     this.#redrives.end();
@@ -216,7 +220,10 @@ export class ViewSession {
   /** Decides and passes on as much as can be passed on now. */
   #pump(): void {
     if (this.#stopping) return;
+    const { open } = this.#options.mayWrite;
     while (!this.#ended && !this.#ledger.full) {
+      // Asked before each event: this process may have been stopped for a while at any place.
+      if (!open()) return;
       if (this.#redrives.waiting) {
         // As for any event: a position that follows would hide a dead letter that is not stored yet.
         if (this.#deadLetters.any || !this.#ingest.ready) break;

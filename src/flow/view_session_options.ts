@@ -5,6 +5,7 @@ import type { Decider } from "./event_decider.ts";
 import type { FlowCounts } from "./ledger.ts";
 import type { Quotas } from "./quota.ts";
 import type { ViewPosition, ViewStreams } from "./view_position.ts";
+import type { WriteLease } from "./write_lease.ts";
 
 /** Why a session has ended. */
 export type SessionEnd =
@@ -38,6 +39,8 @@ export interface SessionOptions extends ViewStreams {
   readonly pull: () => PullSize;
   /** Reading stood still behind this sequence of the source, and went on with this one. */
   readonly onResumed: (after: number, next: number) => void;
+  /** Nothing is decided or written while it is not open. */
+  readonly mayWrite: WriteLease;
   /** Something was dealt with. */
   readonly onProgress: (position: number) => void;
   readonly onEnd: (end: SessionEnd) => void;

@@ -23,6 +23,7 @@ import { ViewRedriver } from "./view_redriver.ts";
 import { ViewSession } from "./view_session.ts";
 import type { SessionEnd } from "./view_session_options.ts";
 import { startsWide, turnsWide } from "./wide_reading.ts";
+import { UNLIMITED, type WriteLease } from "./write_lease.ts";
 
 export type { View, ViewOptions, ViewState, ViewStats } from "./view.ts";
 
@@ -79,11 +80,13 @@ class ViewWorker {
   /** Filters of the running session's reader. */
   #filters: string | null = null;
   readonly #contention: Contention;
+  readonly #mayWrite: WriteLease;
   #running: Promise<void> = Promise.resolve();
   #stopped: Promise<number> | null = null;
 
   constructor(options: ViewOptions) {
     this.#options = options;
+    this.#mayWrite = options.mayWrite ?? UNLIMITED;
     this.#streams = {
       sourceStream: options.sourceStream ?? outStream(options.tenant),
       viewStream: options.viewStream ?? viewStream(options.tenant, options.policy),
@@ -97,6 +100,7 @@ class ViewWorker {
       policy,
       viewStream: this.#streams.viewStream,
       log,
+      mayWrite: this.#mayWrite.open,
       session: () => this.#session,
       why: () => `is ${this.#state}${this.#lastError === null ? "" : `: ${this.#lastError}`}`,
     });
@@ -217,7 +221,10 @@ class ViewWorker {
       filters: this.#wide ? [] : start.filters,
     });
     const progress = new Progress(start.recorded, {
-      record: (position) => recordPosition(nc, this.#streams, position),
+      record: async (position) => {
+        // Whoever has the view now records its own.
+        if (this.#mayWrite.open()) await recordPosition(nc, this.#streams, position);
+      },
       onError: (error) => log?.(`View '${this.#options.policy}': ${errorText(error)}`),
     });
     using _alive = answerFor(nc, reader);
@@ -273,6 +280,7 @@ class ViewWorker {
           const messages = Math.min(most, Math.max(LEAST_PULL, Math.ceil(most * share)));
           return { messages, bytes: Math.ceil((limits?.pullBytes ?? 4 * 1024 * 1024) * share) };
         },
+        mayWrite: this.#mayWrite,
         onResumed: (after, next) => this.#gaps.found(after, next),
         onProgress: (position) => {
           this.#progress(position);

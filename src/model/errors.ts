@@ -18,6 +18,7 @@ const CODES = {
   forbidden: { status: 403, exit: 3, title: "Not allowed" },
   not_found: { status: 404, exit: 4, title: "No such resource" },
   audit_unavailable: { status: 503, exit: 6, title: "The audit trail cannot be written" },
+  no_leader: { status: 503, exit: 9, title: "No sidecar leads the site now" },
   conflict: { status: 409, exit: 5, title: "Resource is in conflict" },
   precondition_failed: { status: 412, exit: 5, title: "Resource has changed since it was read" },
   precondition_required: { status: 428, exit: 5, title: "If-Match is required" },

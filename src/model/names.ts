@@ -68,6 +68,8 @@ export const logStream = (tenant: string): string => tenant;
 export const STATE_BUCKET = "leafmesh_state";
 /** The stream under the state bucket. */
 export const STATE_STREAM = `KV_${STATE_BUCKET}`;
+/** Which sidecars a site has, and which of them leads: in memory, made again when it is gone. */
+export const MEMBERS_BUCKET = "leafmesh_members";
 /** The audit trail. No tenant's stream has such a name, and no site one in capitals. */
 export const AUDIT_STREAM = "leafmesh_audit";
 export const AUDIT_SUBJECT = "AUDIT.record";
@@ -196,6 +198,10 @@ export const logResetSubject = (tenant: string, stream: string): string =>
   `mesh.log.${tenant}.reset.${stream}`;
 export const logDeliverSubject = (tenant: string, stream: string): string => `mesh.log.${tenant}.${stream}`;
 
+/** What one sidecar of a site asks of another one, in MESH alone; `member` and `verb` may be `*`. */
+export const memberSubject = (site: string, member: string, verb: string): string =>
+  `mesh.${site}.member.${member}.${verb}`;
+
 // ── headers ──
 
 /** Position of a view's event: the sequence of the stream that the view reads. */
@@ -268,4 +274,18 @@ export const stateKey = {
 /** Names one life of a stream, of when the server says it was made: another one of its name has another. */
 export function streamEpoch(created: string): string {
   return Math.floor(Date.parse(created)).toString(36);
+}
+
+// ── keys of the members' bucket ──
+
+export const memberKey = {
+  /** The lease of the sidecar that leads. */
+  leader: "leader",
+  /** The heartbeat of a sidecar. */
+  member: (name: string) => `member.${name}`,
+} as const;
+/** The member whose heartbeat is under a key; `null` for any other key. */
+export function memberOfKey(key: string): string | null {
+  const name = key.startsWith("member.") ? key.slice("member.".length) : "";
+  return NAME.test(name) ? name : null;
 }

@@ -104,6 +104,11 @@ export class ControlConnection implements AsyncDisposable {
     }
   }
 
+  /** The same with what keeps it from being used at the wrong time: both connections are changed, for good. */
+  guarded(guard: (nc: NatsConnection) => NatsConnection): ControlConnection {
+    return new ControlConnection(guard(this.mesh), guard(this.sys));
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([drain(this.mesh), drain(this.sys)]);
   }

@@ -1,9 +1,19 @@
-/** The data folder of a site: where its parts stand, and the lock that keeps a second sidecar out. */
-import { rename } from "node:fs/promises";
+/**
+ * The data folder of a site: where its parts stand, and the locks on it. Each sidecar that works on the folder has a member name and
+ * the lock of that name; one of them owns the files that the server reads.
+ */
+import { readdir, rename } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { LeafmeshError } from "../model/errors.ts";
 import { prepareFolder, readTextFile, removeFile } from "./files.ts";
-import { isRunning, ownProcess, type ProcessRef, readProcessFile, writeProcessFile } from "./processes.ts";
+import {
+  isRunning,
+  ownProcess,
+  type ProcessRef,
+  readProcessFile,
+  readRunningProcess,
+  writeProcessFile,
+} from "./processes.ts";
 
 /** Names inside a data folder. */
 export const DATA_FILES = {
@@ -20,6 +30,8 @@ export const DATA_FILES = {
   serverOutput: "log/nats.out",
   ports: "ports.json",
   sidecarPid: "sidecar.pid",
+  /** The sidecar that writes what the server reads. */
+  ownerPid: "owner.pid",
   serverPid: "nats.pid",
   keeperPid: "keeper.pid",
   keeperEnding: "keeper.ending",
@@ -27,33 +39,76 @@ export const DATA_FILES = {
   serverExits: "nats.exit",
 } as const;
 
+/** The member name of a sidecar that is given none. */
+export const DEFAULT_MEMBER = "a";
+/** Locks of members: keeper.sh looks for these, too. */
+const LOCK_FILE = /^sidecar(?:\.[a-z][a-z0-9-]*)?\.pid$/;
 const TAKE_OVER_TRIES = 10;
 
-/** A data folder that this process holds. Disposing of it lets the next sidecar in. */
+/** A data folder that this process holds as one member. Disposing of it lets the next sidecar of that name in. */
 export class DataFolder implements AsyncDisposable {
   /** Absolute path. */
   readonly path: string;
-  readonly #owner: ProcessRef;
+  /** This process. */
+  readonly process: ProcessRef;
+  readonly #lock: string;
 
-  private constructor(path: string, owner: ProcessRef) {
+  private constructor(path: string, process: ProcessRef, lock: string) {
     this.path = path;
-    this.#owner = owner;
+    this.process = process;
+    this.#lock = lock;
   }
 
   /**
-   * Makes the folder where needed (mode 0700) and locks it for this process. The lock of a process that is gone is
-   * taken over. A folder belongs to one machine at a time.
+   * Makes the folder where needed (mode 0700) and locks it for this process under a member name. The lock of a process that
+   * is gone is taken over. A folder belongs to one machine at a time.
    *
    * @throws LeafmeshError `data_folder_locked` naming the process that holds it, `data_folder_unusable`
    */
-  static async open(path: string): Promise<DataFolder> {
+  static async open(path: string, member = DEFAULT_MEMBER): Promise<DataFolder> {
     const full = resolve(path);
     await prepareFolder(full, 0o700);
     await prepareFolder(join(full, "log"), 0o700);
     await prepareFolder(join(full, "keys"), 0o700);
     const owner = await ownProcess();
-    await lock(full, owner);
-    return new DataFolder(full, owner);
+    const file = join(full, lockFile(member));
+    const holder = await lock(file, owner);
+    if (holder === null) return new DataFolder(full, owner, file);
+    const more = `stop it, give this one another data folder, or another member name where both are of one site`;
+    throw new LeafmeshError(
+      "data_folder_locked",
+      `${full} is in use by the sidecar with process id ${holder.pid}: ${more}`,
+    );
+  }
+
+  /** Whether another member runs on the folder. */
+  async shared(): Promise<boolean> {
+    const files = (await readdir(this.path)).filter((name) => LOCK_FILE.test(name));
+    const others = files.map((name) => join(this.path, name)).filter((path) => path !== this.#lock);
+    const running = await Promise.all(others.map(readRunningProcess));
+    return running.some((one) => one !== null);
+  }
+
+  /**
+   * Makes this process the owner of what the server reads, unless another one is that runs.
+   * @param force takes it from one that runs, too: it leads no more
+   * @returns whether this process owns it now
+   */
+  async own(force = false): Promise<boolean> {
+    if (force) return await writeProcessFile(this.file("ownerPid"), this.process, "replace");
+    const holder = await lock(this.file("ownerPid"), this.process);
+    return holder === null || same(holder, this.process);
+  }
+
+  /** Whether this process owns what the server reads. */
+  async owns(): Promise<boolean> {
+    const holder = await readProcessFile(this.file("ownerPid"));
+    return holder !== null && same(holder, this.process);
+  }
+
+  /** Gives up what {@link own} has taken. */
+  async disown(): Promise<void> {
+    if (await this.owns()) await removeFile(this.file("ownerPid"));
   }
 
   /** Absolute path of one of its files. */
@@ -62,25 +117,30 @@ export class DataFolder implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const holder = await readProcessFile(this.file("sidecarPid"));
-    if (holder !== null && same(holder, this.#owner)) await removeFile(this.file("sidecarPid"));
+    await this.unlock();
+  }
+
+  /** Gives the locks back before the end. */
+  async unlock(): Promise<void> {
+    await this.disown();
+    const holder = await readProcessFile(this.#lock);
+    if (holder !== null && same(holder, this.process)) await removeFile(this.#lock);
   }
 }
 
-async function lock(folder: string, owner: ProcessRef): Promise<void> {
-  const path = join(folder, DATA_FILES.sidecarPid);
+function lockFile(member: string): string {
+  return member === DEFAULT_MEMBER ? DATA_FILES.sidecarPid : `sidecar.${member}.pid`;
+}
+
+/** Takes a lock. @returns who holds it, when another process that runs does; `null`: this one */
+async function lock(path: string, owner: ProcessRef): Promise<ProcessRef | null> {
   for (let i = 0; i < TAKE_OVER_TRIES; i++) {
-    if (await writeProcessFile(path, owner, "keep")) return;
+    if (await writeProcessFile(path, owner, "keep")) return null;
     const holder = await readProcessFile(path);
-    if (holder !== null && (await isRunning(holder))) {
-      throw new LeafmeshError(
-        "data_folder_locked",
-        `${folder} is in use by the sidecar with process id ${holder.pid}: stop it, or give this one another data folder`,
-      );
-    }
+    if (holder !== null && (await isRunning(holder))) return holder;
     await takeAway(path, holder);
   }
-  throw new LeafmeshError("data_folder_locked", `${folder} is being taken by other sidecars: start only one`);
+  throw new LeafmeshError("data_folder_locked", `${path} is being taken by other sidecars: start only one`);
 }
 
 /** Moves the lock of a dead process aside, and puts back what turns out to be another's fresh lock. */

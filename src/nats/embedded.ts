@@ -58,6 +58,8 @@ export interface EmbeddedServerOptions {
   /** How long the server outlives a sidecar that died, milliseconds, in whole seconds. */
   readonly lingerMs: number;
   readonly onEvent?: (event: ServerEvent) => void;
+  /** Whether a server that ran already goes on when the start fails: another sidecar has it. Default: it is stopped. */
+  readonly leave?: () => Promise<boolean>;
   /** Gives up the start. */
   readonly signal?: AbortSignal;
   /** Default five minutes: recovery of a large store takes its time. */
@@ -115,7 +117,7 @@ export class EmbeddedServer implements AsyncDisposable {
       await waitReady(options, exits, options.signal);
     } catch (thrown) {
       ended.abort();
-      await stopKeeper(folder);
+      if (running === null || !(await options.leave?.())) await stopKeeper(folder);
       throw thrown;
     }
     const now = await readRunningProcess(folder.file("serverPid"));
@@ -190,8 +192,9 @@ async function takesConfig(options: EmbeddedServerOptions, changed: boolean): Pr
     await withSystemApi(options, (system) => system.reload());
     return true;
   } catch (thrown) {
-    // Not listening yet: it is recovering its streams, and does so with the configuration that stands there.
-    return !changed && thrown instanceof errors.ConnectionError;
+    // Not listening yet: it is recovering its streams, and does so with the configuration that stands there. Or too busy to answer.
+    const silent = thrown instanceof errors.ConnectionError || thrown instanceof errors.TimeoutError;
+    return !changed && silent;
   }
 }
 

@@ -24,6 +24,8 @@ export interface FencedWriterOptions {
   readonly nc: NatsConnection;
   /** The stream's last sequence, as the writer believes: the first message is refused when it is another one. */
   readonly lastSequence: number;
+  /** Looked at before anything is sent: where it says no, the writer ends. Default: always. */
+  readonly mayWrite?: () => boolean;
   /** The first `ordinal` messages that were appended are stored, in order. */
   readonly onStored: (ordinal: number) => void;
   /** `ready` is true again. */
@@ -114,6 +116,10 @@ export class FencedWriter {
     this.#timer ??= setTimeout(() => this.#tick(), this.#timeoutMs);
     queueMicrotask(() => {
       this.#scheduled = false;
+      if (this.#options.mayWrite?.() === false) {
+        this.fail({ type: "connection_lost", message: "another worker may have the stream" });
+        return;
+      }
       this.#frames.flush();
     });
   }

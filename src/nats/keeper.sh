@@ -5,7 +5,7 @@
 #
 # Files of the data folder, each `<pid> <start time>` where it names a process:
 #   keeper.args   in: first line the path of nats-server, second line the seconds to linger; read each second
-#   sidecar.pid   in: the sidecar to watch
+#   sidecar.pid, sidecar.<member>.pid   in: the sidecars to watch; one of them is enough
 #   keeper.pid, nats.pid   out: this process and the server
 #   nats.exit     out: `<count> <last status>` of the server's unexpected exits
 # Signals: TERM ends the server and then the keeper, USR1 restarts the server.
@@ -40,7 +40,7 @@ main() {
       lost $?
     fi
     up=$((up + 1))
-    if read_live_pid sidecar.pid; then orphaned=0; else orphaned=$((orphaned + 1)); fi
+    if sidecar_lives; then orphaned=0; else orphaned=$((orphaned + 1)); fi
     [ "$orphaned" -gt "$linger" ] && stop=1
   done
   end_server
@@ -103,6 +103,13 @@ started() {
     start=$(LC_ALL=C ps -o lstart= -p "$1" 2>/dev/null)
   fi
   [ -n "$start" ]
+}
+
+sidecar_lives() {
+  for lock in sidecar.pid sidecar.*.pid; do
+    read_live_pid "$lock" && return 0
+  done
+  return 1
 }
 
 # Sets $pid to the process that a file names; fails when that process is gone.

@@ -15,11 +15,11 @@ import type { Log } from "../observe/log.ts";
 import { renderMetrics } from "../observe/metrics.ts";
 import { compilePolicy, usedKeys } from "../policy/compile.ts";
 
+/** The views of a site, wherever they run. */
+export type SiteViews = Pick<ViewWorkers, "running" | "stats" | "set" | "stop" | "redrive">;
+
 /** The control plane's view of the data plane: policies go in, deciders come out. */
-export function viewRunner(
-  workers: ViewWorkers,
-  keysOf: (tenant: string) => Promise<PolicyKeys>,
-): ViewRunner {
+export function viewRunner(workers: SiteViews, keysOf: (tenant: string) => Promise<PolicyKeys>): ViewRunner {
   const set = async (plan: ExportPlan, version: string) => {
     const tenant = plan.tenant.name;
     const keys = usedKeys(plan.policy).length === 0 ? {} : await keysOf(tenant);

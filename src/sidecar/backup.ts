@@ -15,6 +15,7 @@ const OF_A_RUN: ReadonlySet<string> = new Set([
   DATA_FILES.config,
   DATA_FILES.candidate,
   DATA_FILES.sidecarPid,
+  DATA_FILES.ownerPid,
   DATA_FILES.serverPid,
   DATA_FILES.keeperPid,
   DATA_FILES.keeperArguments,
@@ -52,6 +53,7 @@ export async function backupSite({ data, file, passphrase }: BackupOptions): Pro
   if (remembered === null)
     throw new LeafmeshError("not_found", `${data} is no data folder of a site that has run`);
   await using folder = await DataFolder.open(data);
+  await requireUnshared(folder);
   await requireStopped(folder);
   const salt = passphrase === null ? null : randomBytes(16).toString("hex");
   const cipher = passphrase === null || salt === null ? null : keyOf(passphrase, salt);
@@ -102,6 +104,7 @@ export async function restoreSite({
     );
   }
   await using folder = await DataFolder.open(data);
+  await requireUnshared(folder);
   const there = (await readdir(folder.path)).filter((name) => name === "store" || name === "desired.json");
   if (there.length > 0) {
     throw new LeafmeshError(
@@ -204,4 +207,13 @@ function opened(key: Uint8Array, path: string, iv: string, bytes: Uint8Array): U
 function reportOf({ site, createdAt, version, files, keys }: BackupManifest): BackupReport {
   const bytes = files.reduce((sum, { size }) => sum + size, 0);
   return { site, createdAt, version, files: files.length, bytes, keys: keys !== null };
+}
+
+/** A sidecar of another member name has the folder, too. @throws LeafmeshError `data_folder_locked` */
+async function requireUnshared(folder: DataFolder): Promise<void> {
+  if (!(await folder.shared())) return;
+  throw new LeafmeshError(
+    "data_folder_locked",
+    `${folder.path} is in use by another sidecar of the site: stop it`,
+  );
 }

@@ -5,6 +5,7 @@ import process from "node:process";
 import { checkSiteFile } from "../control/check_state.ts";
 import { withSchemaFiles } from "../control/schema_files.ts";
 import { errorText, exitCode, formatProblem, LeafmeshError } from "../model/errors.ts";
+import { nameProblem } from "../model/names.ts";
 import type { SiteFile } from "../model/schema/site.ts";
 import { locateProblems, parseLocatedSiteFile } from "../model/site_file.ts";
 import { parseDurationMs } from "../model/units.ts";
@@ -31,6 +32,8 @@ export interface RunOptions {
   readonly log: "text" | "json";
   /** Lets the API listen in clear where others can listen, too. */
   readonly insecureApi?: boolean;
+  /** Name among the sidecars of the site; default that of the environment variable LEAFMESH_MEMBER, else `a`. */
+  readonly member?: string;
 }
 
 /** How long views have to finish what they have in hand, where the site file does not say. */
@@ -57,6 +60,7 @@ export async function runSidecar(options: RunOptions): Promise<number> {
       now: () => new Date(),
       site: file.site,
     });
+    const member = memberName(options.member);
     sidecar = await startSidecar({
       file,
       base,
@@ -64,6 +68,7 @@ export async function runSidecar(options: RunOptions): Promise<number> {
       env: process.env,
       signal: signals.signal,
       insecureApi: options.insecureApi === true,
+      ...(member === undefined ? {} : { member }),
     });
     process.stdout.write(welcome(sidecar, options.log === "text"));
     const name = await signals.first;
@@ -83,6 +88,16 @@ export async function runSidecar(options: RunOptions): Promise<number> {
     process.stderr.write(failure(error, options.siteFile));
     return error instanceof LeafmeshError ? exitCode(error.code) : 1;
   }
+}
+
+/** @throws LeafmeshError `config_invalid` for what cannot be a name */
+function memberName(given: string | undefined): string | undefined {
+  const name = given ?? process.env.LEAFMESH_MEMBER;
+  if (name === undefined) return undefined;
+  const problem = nameProblem(name);
+  if (problem === null) return name;
+  const source = given === undefined ? "the environment variable LEAFMESH_MEMBER" : "--member";
+  throw new LeafmeshError("config_invalid", `${source} is '${name}': it ${problem}`);
 }
 
 async function loadSite(options: RunOptions): Promise<{ readonly file: SiteFile; readonly base: string }> {

@@ -42,6 +42,8 @@ export interface OpenServerOptions {
   readonly log: Log;
   /** Hears why links fail. */
   readonly linkLog: LinkLog;
+  /** Whether a server of our own goes on when this one is done with it: another sidecar has it then. */
+  readonly leave: () => Promise<boolean>;
   readonly signal?: AbortSignal;
 }
 
@@ -110,29 +112,33 @@ async function openEmbedded(options: OpenServerOptions): Promise<OpenServer> {
   const first = render(options.state, options.retired, options.now);
   await writeFiles(first);
   await using stack = new AsyncDisposableStack();
-  const server = stack.use(
-    await EmbeddedServer.start({
-      folder,
-      binary,
-      site,
-      addresses,
-      config: first.text,
-      // In a cluster, a server that comes back has from the others what it lacks, and the others go on meanwhile.
-      ...(settings.cluster === undefined
-        ? { quietConfig: render(quietState(options.state), options.retired, options.now).text }
-        : {}),
-      leafCredential: renderLeafCredential(keys.site),
-      sys: keys.sys,
-      lingerMs: settings.linger === undefined ? DEFAULT_LINGER_MS : (parseDurationMs(settings.linger) ?? 0),
-      onEvent: (event) => {
-        if (event.type === "log") {
-          options.linkLog.take(event.line);
-          log(event.line.level, "nats", event.line.message);
-        } else log("warn", "nats", `server ${event.type.replace("_", " ")} ${JSON.stringify(event)}`);
-      },
-      ...(options.signal === undefined ? {} : { signal: options.signal }),
-    }),
-  );
+  const { leave } = options;
+  const server = await EmbeddedServer.start({
+    folder,
+    binary,
+    site,
+    addresses,
+    config: first.text,
+    // In a cluster, a server that comes back has from the others what it lacks, and the others go on meanwhile.
+    ...(settings.cluster === undefined
+      ? { quietConfig: render(quietState(options.state), options.retired, options.now).text }
+      : {}),
+    leafCredential: renderLeafCredential(keys.site),
+    sys: keys.sys,
+    lingerMs: settings.linger === undefined ? DEFAULT_LINGER_MS : (parseDurationMs(settings.linger) ?? 0),
+    onEvent: (event) => {
+      if (event.type === "log") {
+        options.linkLog.take(event.line);
+        log(event.line.level, "nats", event.line.message);
+      } else log("warn", "nats", `server ${event.type.replace("_", " ")} ${JSON.stringify(event)}`);
+    },
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+    leave,
+  });
+  stack.defer(async () => {
+    if (await leave()) await server.abandon();
+    else await server.stop();
+  });
   log(
     "info",
     "nats",

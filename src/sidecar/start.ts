@@ -1,71 +1,41 @@
-/** Starts the sidecar of a site: builds the parts, joins them, and stops them in order. */
-import { join, resolve } from "node:path";
-import { jetstream, jetstreamManager } from "@nats-io/jetstream";
-import { createApi } from "../../routes/mod.ts";
-import { Authenticator } from "../control/access/authenticator.ts";
+/** Starts a sidecar: joins the members of its site, leads it or stands by, serves the API, and stops all of it in order. */
+
+import { createHash } from "node:crypto";
+import { resolve } from "node:path";
 import { loadBootstrapToken } from "../control/access/bootstrap.ts";
-import { TokenStore } from "../control/access/token_store.ts";
-import { Alarms } from "../control/alarms/alarms.ts";
-import { Audit } from "../control/audit/audit.ts";
-import { checkState, requireAllowed } from "../control/check_state.ts";
-import { Erasures } from "../control/erasure/erasures.ts";
-import { migrateLayout } from "../control/layout.ts";
-import { loadRemembered, rememberState } from "../control/remembered.ts";
-import { Rollbacks } from "../control/rollback/rollbacks.ts";
-import { type Recovered, recoverState, StateCopy } from "../control/rollback/state_copy.ts";
-import { SiteRotations } from "../control/rotation/site_rotations.ts";
-import { SiteControl } from "../control/site_control.ts";
-import { SiteServer } from "../control/site_server.ts";
-import { desiredOfFile } from "../control/state_documents.ts";
-import { KvStateStore } from "../control/state_store.ts";
-import { scanEvents } from "../flow/event_scan.ts";
-import { RedriveJobs } from "../flow/redrive_jobs.ts";
-import { ReplayJobs } from "../flow/replay_jobs.ts";
+import type { Term } from "../control/members/guard.ts";
+import { MEMBERS_PROTOCOL } from "../control/members/heartbeat.ts";
+import { MemberRpc } from "../control/members/member_rpc.ts";
+import { Members } from "../control/members/members.ts";
+import type { SiteControl } from "../control/site_control.ts";
 import { ViewWorkers } from "../flow/view_runner.ts";
 import { LeafmeshError } from "../model/errors.ts";
 import { linkMode } from "../model/links.ts";
-import { STATE_BUCKET, tenantApiPrefix } from "../model/names.ts";
-import { alarmLimits } from "../model/schema/alarms.ts";
 import type { SiteFile } from "../model/schema/site.ts";
-import { parseBytes, parseDurationMs } from "../model/units.ts";
-import { DataFolder } from "../nats/data_folder.ts";
-import { loadSiteKeys, publicKeys } from "../nats/keys.ts";
-import { LinkLog } from "../nats/link_log.ts";
-import { SitePki } from "../nats/pki/site_pki.ts";
-import { readSecret } from "../nats/secret_source.ts";
-import { SiteKeyFiles } from "../nats/site_key_files.ts";
-import type { StoreWatch } from "../nats/store_watch.ts";
-import { TenantKeys } from "../nats/tenant_keys.ts";
-import type { Log } from "../observe/log.ts";
-import { policyVersion } from "../policy/compile.ts";
-import { apiLog, runtimeName, siteMetrics, viewReport, viewRunner } from "./adapters.ts";
-import { apiAddress, loadApiTls, oidcTokens, serveApi } from "./api_server.ts";
+import { hostMark } from "../nats/host_mark.ts";
+import { stopKeeper, tellKeeperToEnd } from "../nats/keeper.ts";
+import { publicKeys, type SiteKeys } from "../nats/keys.ts";
+import type { SitePki } from "../nats/pki/site_pki.ts";
+import { isRunning } from "../nats/processes.ts";
+import type { ServeOptions } from "../runtime/serve.ts";
+import { apiFront } from "./api_front.ts";
+import { apiAddress, loadApiTls, serveApi } from "./api_server.ts";
 import { ApiTlsWatch } from "./api_tls_watch.ts";
-import { CertificateWatch } from "./certificate_watch.ts";
-import { replicasOf, stateOn, whenPlaced } from "./cluster.ts";
-import { deadLettersOf } from "./dead_letters.ts";
-import { linkTrust } from "./link_trust.ts";
-import { certificateReports, linkFailure, linkHosts, linksReport, linkWarning } from "./links.ts";
-import { whenServed } from "./served.ts";
-import { openServer } from "./server.ts";
+import { enter } from "./entrance.ts";
+import { type Foundation, layFoundation, prepareServer, type SidecarOptions } from "./foundation.ts";
+import { type LedSite, leadSite } from "./lead.ts";
+import { Leadership } from "./leadership.ts";
+import { linkWarning } from "./links.ts";
+import { VERSION } from "./version.ts";
 
-export const VERSION = "0.1.0";
-
-export interface SidecarOptions {
-  readonly file: SiteFile;
-  /** Folder that relative paths of the site file start from. */
-  readonly base: string;
-  readonly log: Log;
-  readonly env: Readonly<Record<string, string | undefined>>;
-  /** Lets the API listen in clear where others can listen, too. Default false. */
-  readonly insecureApi?: boolean;
-  /** Gives up the start. */
-  readonly signal?: AbortSignal;
-}
+export type { SidecarOptions } from "./foundation.ts";
+export { VERSION } from "./version.ts";
 
 /** A running sidecar. */
 export interface Sidecar extends AsyncDisposable {
   readonly site: string;
+  /** Its name among the sidecars of the site. */
+  readonly member: string;
   /** Where the API answers, for example `http://127.0.0.1:7480`. */
   readonly apiUrl: string;
   /** Where apps connect, `host:port`. */
@@ -78,6 +48,7 @@ export interface Sidecar extends AsyncDisposable {
   /** The admin token, when it was made in this start: to be shown once. */
   readonly madeToken: string | null;
   readonly tokenSource: string;
+  /** The site, while this sidecar leads it. @throws LeafmeshError `no_leader` */
   readonly control: SiteControl;
   /** Stops in order: API, control, views, connections, server. */
   stop(): Promise<void>;
@@ -86,355 +57,188 @@ export interface Sidecar extends AsyncDisposable {
 }
 
 /**
- * Starts the sidecar of a site, with its server.
+ * Starts a sidecar of a site, with the site's server where none runs.
  * @throws {LeafmeshError} with the code of what is wrong; all that was started is stopped again.
  */
 export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   await using stack = new AsyncDisposableStack();
   const { file, log } = options;
   const { site } = file;
-  const started = new Date();
-  const address = apiAddress(file.api, options.insecureApi === true);
-  const path = resolve(options.base, file.data ?? join("leafmesh-data", site));
-  const folder = stack.use(await DataFolder.open(path));
-  const keys = await loadSiteKeys(folder.path, await givenSeeds(options));
   const settings = file.server ?? {};
-  const pki = await SitePki.load(folder.path, { site, hosts: linkHosts(settings) });
-  const linkLog = new LinkLog();
+  const address = apiAddress(file.api, options.insecureApi === true);
+  const foundation = stack.use(await layFoundation(options));
+  const { folder, member } = foundation;
+  const keys = await foundation.loadKeys();
+  const pki = await foundation.loadPki();
   const warning = linkWarning(settings);
   if (warning !== null) log("warn", "links", warning);
   const token = await loadBootstrapToken(folder.path, tokenSetting(file, options.base), options.env);
-  const tlsPlace = { dataFolder: folder.path, base: options.base, pki };
-  const tls = await loadApiTls(file, tlsPlace);
-  const before = await loadRemembered(folder.path);
-  const { state: rememberedState, retired } = before ?? { state: desiredOfFile(file), retired: [] };
-  const remembered = { state: stateOn(settings, rememberedState), retired };
-  if (remembered.state.site !== site) {
-    throw new LeafmeshError(
-      "conflict",
-      `${folder.path} is the data folder of site ${remembered.state.site}, not of ${site}: give each site its own`,
-    );
-  }
-  // Before the server runs: from then on native routes flow by themselves.
-  requireAllowed(remembered.state, file);
-  const { signal } = options;
-  const server = stack.use(
-    await openServer({
-      site,
-      settings,
-      base: options.base,
-      folder,
-      keys,
-      pki,
-      linkLog,
-      ...remembered,
-      now: started,
-      env: options.env,
-      log,
-      ...(signal === undefined ? {} : { signal }),
-    }),
-  );
-  const { mesh: nc, system } = server.connection;
-  const js = jetstream(nc);
-  const mesh = await jetstreamManager(nc, { checkAPI: false });
-  const tenantManager = (tenant: string) =>
-    jetstreamManager(nc, { apiPrefix: tenantApiPrefix(tenant), checkAPI: false });
-  const tenantKeys = new TenantKeys(folder.path);
-
-  const audit = stack.use(
-    await whenPlaced(settings, { log, signal }, () =>
-      Audit.open({
-        site,
-        js,
-        jsm: mesh,
-        key: () => keys.site,
-        dataFolder: folder.path,
-        maxAgeMs: parseDurationMs(file.audit?.maxAge ?? "400d") ?? 0,
-        replicas: replicasOf(settings),
-        maxBytes: parseBytes(file.audit?.maxBytes ?? "256MiB") ?? 0,
-        now: () => new Date(),
-        log: (level, message) => log(level, "audit", message),
-      }),
-    ),
-  );
-  await audit.event("sidecar.start", `site ${site}`, {
-    after: { version: VERSION, runtime: runtimeName(), server: server.version, key: keys.site.publicKey },
-  });
-  stack.defer(() => audit.event("sidecar.stop", `site ${site}`).catch(() => undefined));
-
-  const copyOptions = {
-    folder: folder.path,
-    js,
-    jsm: mesh,
-    log: (level: "info" | "warn" | "error", message: string) => log(level, "control", message),
+  /** As they are now: rotations change them in place, another member that led in their files. */
+  let current: { readonly keys: SiteKeys; readonly pki: SitePki } = { keys, pki };
+  const loadTls = () => loadApiTls(file, { dataFolder: folder.path, base: options.base, pki: current.pki });
+  const tls = await loadTls();
+  const end = lastLeaves(foundation);
+  const entrance = await enter(foundation, end.leave);
+  stack.defer(end.ofStandby);
+  // Held from one leadership's begin to its end, and to the end of the process: views write until then.
+  let { prepared } = entrance;
+  const dispose = async () => {
+    const held = prepared;
+    prepared = null;
+    await held?.server[Symbol.asyncDispose]();
   };
-  // Without what was remembered the site begins again with its file.
-  const recovered = before === null ? null : await recoverState(copyOptions);
-  let copy: StateCopy | null = null;
-  // The state tells of changes before the control plane that hears them is there.
-  let changed = () => {};
-  const state = stack.use(
-    await KvStateStore.open({
-      site,
-      js,
-      replicas: replicasOf(settings),
-      seed: before === null ? file : null,
-      check: (name, tenants, peers) => checkState(name, tenants, peers, publicKeys(keys), file),
-      onChange: () => changed(),
-      migrate: (fresh) => migrateLayout({ mesh, fresh, log: (message) => log("info", "control", message) }),
-      tell: async (target, change, work) => {
-        const done = await audit.document(target, change, work);
-        await copy?.settled();
-        return done;
-      },
-    }),
-  );
-  copy = stack.use(await StateCopy.open(copyOptions));
-  requireAllowed(state.desired().state, file);
-  // From now on the store has streams of these accounts: the next start needs them, whatever the site file says then.
-  if (before === null) await rememberState(folder.path, remembered);
-  const workers = stack.use(
-    new ViewWorkers({
-      connection: { site, server: server.address, seed: keys.mesh.seed() },
-      log: (message) => log("info", "view", message),
-    }),
-  );
-  const redrives = stack.use(
-    new RedriveJobs({
-      jsm: mesh,
-      redrive: (tenant, policy, sequences, dryRun) => workers.redrive(tenant, policy, sequences, dryRun),
-      log: (message) => log("info", "dlq", message),
-    }),
-  );
-  const siteServer = new SiteServer({
-    system,
-    render: server.render,
-    write: server.write,
-    verify: server.verify,
-    remember: (desired, retired) => rememberState(folder.path, { state: desired, retired }),
-    inForce: { ...remembered, at: started },
-    now: () => new Date(),
+  stack.defer(dispose);
+  const { nc } = entrance;
+  stack.defer(() => nc.close());
+  let members: Members | null = null;
+  const workers = new ViewWorkers({
+    connection: { site, server: entrance.address, seed: keys.mesh.seed() },
+    log: (message) => log("info", "view", message),
+    // What another sidecar may have taken over is not written any more.
+    ...(settings.cluster === undefined
+      ? { mayWriteMs: () => (members?.hasLease === true ? members.remainingMs : 0) }
+      : {}),
   });
-
-  const alarms = new Alarms({ now: () => new Date(), log: (level, message) => log(level, "alarm", message) });
-  let store: StoreWatch | null = null;
-  const certificates = () => certificateReports(settings, pki, state.desired().state.peers, new Date());
-  if (recovered !== null) await tellRecovered(recovered, audit, alarms);
-  const rollbacks = stack.use(
-    await Rollbacks.open({
-      folder: folder.path,
-      mesh,
-      raise: (name, report) => alarms.raise(name, report),
-      tell: (operation, target, result) => audit.event(`store.${operation}`, target, { result }),
-      now: () => new Date(),
-      log: (level, message) => log(level, "control", message),
-    }),
-  );
-  const control = stack.use(
-    new SiteControl({
-      site,
-      key: keys.site,
-      nc,
-      mesh,
-      tenant: tenantManager,
-      system,
-      server: siteServer,
-      state,
-      guards: {
-        ...(file.forbid === undefined ? {} : { forbid: file.forbid }),
-        ...(file.sensitive === undefined ? {} : { sensitive: file.sensitive }),
-      },
-      links: {
-        mode: linkMode(settings),
-        failure: (peer) => linkFailure(linkLog, peer),
-        up: (peer) => linkLog.cleared(peer),
-      },
-      views: viewRunner(workers, (tenant) => tenantKeys.load(tenant)),
-      viewReports: () => new Map([...workers.stats()].map(([key, stats]) => [key, viewReport(stats)])),
-      versionOf: ({ policy, tenant }) =>
-        policyVersion(policy, tenantKeys.active(tenant.name), tenant.schemas),
-      deadLetters: deadLettersOf(mesh, redrives),
-      about: async () => ({
+  const lead = async (term: Term): Promise<LedSite> => {
+    if (settings.mode !== "external") await folder.own(true);
+    prepared ??= await prepareServer(foundation, end.leave);
+    current = prepared;
+    try {
+      const led = await leadSite({ foundation, term, prepared, token, views: workers, members });
+      const over = async () => {
+        await led[Symbol.asyncDispose]();
+        if (!end.ending) await dispose();
+      };
+      return { control: led.control, fetch: led.fetch, [Symbol.asyncDispose]: over };
+    } catch (error) {
+      if (!end.ending) await dispose();
+      throw error;
+    }
+  };
+  let apiUrl = "";
+  let led: () => LedSite | null;
+  let fetch: ServeOptions["fetch"];
+  if (settings.cluster === undefined) {
+    members = stack.use(
+      await Members.open({
+        nc,
+        name: member,
         version: VERSION,
-        runtime: runtimeName(),
-        startedAt: started.toISOString(),
-        server: {
-          mode: server.mode,
-          version: server.version,
-          id: system.serverId,
-          pid: await server.pid(),
-          listen: server.listen,
-          leaf: server.leaf,
-          mqtt: file.server?.mqtt ?? null,
-          websocket: file.server?.websocket ?? null,
-          sync: server.sync,
-        },
-        links: linksReport(settings, pki, server.leaf, certificates()),
-      }),
-      renderMetrics: (site) => siteMetrics(site, mesh),
-      scan: (request) => scanEvents({ nc, jsm: mesh, ...request }),
-      tenantKeys,
-      audit,
-      alarms,
-      alarmLimits: alarmLimits(file.alarms),
-      watched: () => ({ certificates: certificates(), store: store?.report ?? null }),
-      rollbacks,
-      trust: linkTrust(linkMode(settings) === "plain" ? null : pki, settings, server.leaf),
-      erasures: (ask) =>
-        Erasures.open({
-          site,
-          js,
-          mesh,
-          tenant: tenantManager,
-          state: () => state.desired().state,
-          audit,
-          ask,
-          now: () => new Date(),
-          log: (level, message) => log(level, "erasure", message),
-        }),
-      replays: (parts) =>
-        ReplayJobs.open({
-          ...parts,
-          nc,
-          js,
-          jsm: mesh,
-          scan: (request) => scanEvents({ nc, jsm: mesh, ...request }),
-          ended: ({ id, tenant, state, target, forwarded, dropped, quarantined, why }) => {
-            const after = { id, state, target, forwarded, dropped, quarantined, why };
-            audit.event("replay.ended", `tenant ${tenant}`, { after }).catch(() => undefined);
-          },
-          log: (level, message) => log(level, "replay", message),
-        }),
-      rotations: (host) =>
-        SiteRotations.open(
-          {
-            site,
-            js,
-            state,
-            system,
-            audit,
-            alarms,
-            key: new SiteKeyFiles(folder.path, keys.site, file.secrets?.site !== undefined),
-            pki: linkMode(settings) === "plain" ? null : pki,
-            log: (level, message) => log(level, "rotation", message),
-          },
-          host,
-        ),
-      log: (level, message) => log(level, "control", message),
-    }),
-  );
-  const tokens = stack.use(
-    await TokenStore.open({ js, now: Date.now, log: (message) => log("info", "api", message) }),
-  );
-  const tenantNames = () => state.desired().state.tenants.map(({ name }) => name);
-  await tokens.keepTenants(tenantNames());
-  changed = () => {
-    void tokens.keepTenants(tenantNames());
-    control.changed();
-  };
-  // What an older copy of the store lacks, and what a full disk did not take, is asked for again before anything new comes.
-  if (server.quiet) await control.restartServer(async () => {});
-  else if (settings.cluster === undefined) await control.lookForRollback();
-  rollbacks.watch();
-  await control.openReplays();
-  store = server.watchStore((restart) =>
-    settings.cluster === undefined ? control.restartServer(restart) : restart(),
-  );
-  if (store !== null) stack.use(store);
-  const served = {
-    log: (message: string) => log("warn", "control", message),
-    ...(signal === undefined ? {} : { signal }),
-  };
-  await whenServed(() => control.apply(), served);
-  if (linkMode(settings) === "tls") {
-    const watch = stack.use(
-      new CertificateWatch({
-        pki,
-        certificates,
-        renewed: () => control.changed(),
-        log: (level, message) => log(level, "links", message),
-        now: () => new Date(),
+        api: () => apiUrl,
+        keys: async () => fingerprint(await foundation.loadKeys()),
+        process: { host: await hostMark(), ...folder.process },
+        isRunning,
+        ...(settings.mode === "external" ? {} : { alone: async () => !(await folder.shared()) }),
+        // Who has just started the server knows that nobody has led since.
+        fresh: prepared !== null,
+        views: () => workers.running(),
+        log: (level, message) => log(level, "members", message),
       }),
     );
-    await watch.look();
+    const joined = members;
+    stack.use(workers);
+    // Who leads now has started them anew.
+    stack.defer(
+      joined.onChange((change) => {
+        if (change === "leader" && !joined.hasLease && !end.ending) workers.abandon();
+      }),
+    );
+    const leadership = stack.use(new Leadership<LedSite>({ members, log, lead }));
+    await leadership.begin(options.signal);
+    if (leadership.site === null) await dispose();
+    const rpc = stack.use(new MemberRpc({ nc, site, name: member, epoch: () => joined.epoch }));
+    fetch = apiFront({ members, rpc, leadership, address, tls: tls !== null, log });
+    led = () => leadership.site;
+  } else {
+    stack.use(workers);
+    // Beside each server of a cluster is a sidecar that renders and reloads it: all of them lead, as if each were alone.
+    const alone = stack.use(await lead({ epoch: 0, certain: () => true, confirm: async () => true }));
+    fetch = alone.fetch;
+    led = () => alone;
   }
-  await whenServed(() => control.openErasures(), served);
-  await whenServed(() => control.openRotations(), served);
-
-  const oidc = oidcTokens(file.api, options.base);
-  if (oidc !== null) stack.use(oidc);
-  const authenticator = new Authenticator(token, tokens, oidc);
-  const api = createApi({
-    control,
-    authenticate: (candidate) => authenticator.authenticate(candidate),
-    tokens: {
-      list: () => tokens.list(),
-      add: (request) => tokens.add(request),
-      revoke: (id) => tokens.revoke(id),
-      rotateBootstrap: () => token.rotate(),
-    },
-    version: VERSION,
-    log: apiLog(log),
-    tls: tls !== null,
-    ...(address.knowsHost === undefined ? {} : { knowsHost: address.knowsHost }),
-  });
-  const { server: httpServer, url: apiUrl } = await serveApi(address, tls, (request, { address }) =>
-    api.fetch(request, { address }),
-  );
+  const { server: httpServer, url } = await serveApi(address, tls, fetch);
+  apiUrl = url;
   stack.use(httpServer);
   if (tls !== null) {
-    const apiTls = new ApiTlsWatch(tls, {
-      load: () => loadApiTls(file, tlsPlace),
-      self: file.api?.tls === "self" ? pki : null,
-      replace: (next) => httpServer.replaceTls(next),
-      log: (level, message) => log(level, "api", message),
-      now: () => new Date(),
-    });
-    stack.use(apiTls);
+    const self = {
+      get fingerprint() {
+        return current.pki.fingerprint;
+      },
+    };
+    stack.use(
+      new ApiTlsWatch(tls, {
+        load: loadTls,
+        self: file.api?.tls === "self" ? self : null,
+        replace: (next) => httpServer.replaceTls(next),
+        log: (level, message) => log(level, "api", message),
+        now: () => new Date(),
+      }),
+    );
   }
   log("info", "api", `listening at ${apiUrl}`);
 
+  stack.defer(() => end.set(true));
+  end.set(false);
   const parts = stack.move();
   return {
     site,
+    member,
     apiUrl,
-    listen: server.listen,
-    leaf: server.leaf,
+    listen: entrance.listen,
+    leaf: entrance.leaf,
     dataFolder: folder.path,
     get siteKey() {
-      return keys.site.publicKey;
+      return current.keys.site.publicKey;
     },
     caFingerprint: linkMode(settings) === "plain" ? null : pki.fingerprint,
     madeToken: token.made,
     tokenSource: token.source,
-    control,
+    get control() {
+      const control = led()?.control;
+      if (control !== undefined) return control;
+      throw new LeafmeshError("no_leader", `Member ${member} does not lead the site`);
+    },
     stop: () => parts.disposeAsync(),
-    leave: () => server.leave(),
+    leave: async () => {
+      if (settings.mode === "external" || (await folder.shared())) return;
+      if (prepared !== null) await prepared.server.leave();
+      else await tellKeeperToEnd(folder);
+    },
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
   };
 }
 
-/** Says that the state was an older one than what was in force, and what of it was put back. */
-async function tellRecovered(found: Recovered, audit: Audit, alarms: Alarms): Promise<void> {
-  const { had, wanted, written, removed } = found;
-  const back = [...written, ...removed.map((key) => `${key} (removed)`)].join(", ");
-  const detail = `the state was at revision ${had}, that of an older copy; what had changed up to ${wanted} is in force again: ${back}`;
-  alarms.raise("state-rolled-back", { target: STATE_BUCKET, detail });
-  await audit.event("state.recovered", STATE_BUCKET, { result: detail });
+/** Whether the server goes on when this sidecar ends: where another one works on the same data folder. */
+function lastLeaves({ folder, options }: Foundation) {
+  // A start that fails ends it, too.
+  let ending = true;
+  // Two that end at once: each gives its lock back before it looks, so at least one sees that it is the last.
+  const shared = async () => {
+    if (!(await folder.shared())) return false;
+    await folder.unlock();
+    return await folder.shared();
+  };
+  return {
+    get ending() {
+      return ending;
+    },
+    set: (to: boolean) => {
+      ending = to;
+    },
+    leave: async () => !ending || (await shared()),
+    ofStandby: async () => {
+      if (options.file.server?.mode === "external" || !ending) return;
+      if (!(await shared())) await stopKeeper(folder);
+    },
+  };
+}
+
+function fingerprint(keys: Awaited<ReturnType<Foundation["loadKeys"]>>): string {
+  const text = JSON.stringify([MEMBERS_PROTOCOL, publicKeys(keys)]);
+  return createHash("sha256").update(text).digest("hex").slice(0, 32);
 }
 
 function tokenSetting(file: SiteFile, base: string) {
   const setting = file.api?.token;
   return typeof setting === "object" && "file" in setting ? { file: resolve(base, setting.file) } : setting;
-}
-
-/** Seeds that the site file keeps elsewhere. */
-async function givenSeeds({ file, base, env }: SidecarOptions) {
-  const seeds: Partial<Record<"site" | "mesh" | "sys", string>> = {};
-  for (const name of ["site", "mesh", "sys"] as const) {
-    const source = file.secrets?.[name];
-    if (source !== undefined)
-      seeds[name] = await readSecret(source, { what: `the seed '${name}'`, base, env });
-  }
-  return seeds;
 }

@@ -45,6 +45,7 @@ const FILES = [
   "CHANGELOG.md",
   "docs/alarms.md",
   "docs/limits.md",
+  "docs/high-availability.md",
   "docs/audit.md",
   "docs/erasure.md",
   "docs/replay.md",
@@ -187,7 +188,9 @@ describe("the documents", () => {
   });
 
   test("name environment variables that are read", () => {
-    const sources = ["src/cli/token.ts", "src/nats/find.ts", "scripts/setup"].map(read).join("\n");
+    const sources = ["src/cli/token.ts", "src/sidecar/run.ts", "src/nats/find.ts", "scripts/setup"]
+      .map(read)
+      .join("\n");
     const named = spans.flatMap(({ span }) => (/^(?:LEAFMESH|NATS)_[A-Z]+$/.test(span) ? [span] : []));
     expect(named.filter((name) => !sources.includes(name))).toEqual([]);
   });

@@ -11,6 +11,7 @@ import { EXPLAIN } from "./explain.ts";
 import { EXPORT_LIST, EXPORT_PUT, EXPORT_REMOVE, EXPORT_SHOW } from "./export.ts";
 import { IMPORT_LIST, IMPORT_PUT, IMPORT_REMOVE } from "./import.ts";
 import { INIT } from "./init.ts";
+import { MEMBERS } from "./members.ts";
 import { PEER_ADD, PEER_LIST, PEER_REMOVE, PEER_TRUST } from "./peer.ts";
 import { PEER_INVITATIONS, PEER_INVITE, PEER_JOIN, PEER_REVOKE, PEER_UNINVITE } from "./peer_join.ts";
 import { PEER_ROTATE } from "./peer_rotate.ts";
@@ -39,6 +40,7 @@ export const COMMANDS: readonly Command[] = [
   STATUS,
   LINKS,
   ALARM_LIST,
+  MEMBERS,
   PLAN,
   APPLY,
   EXPLAIN,

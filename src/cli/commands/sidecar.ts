@@ -20,6 +20,10 @@ export const UP: Command = {
     api: { value: "HOST:PORT", about: "where the API listens (default 127.0.0.1:7480)" },
     listen: { value: "HOST:PORT", about: "where apps connect (default 127.0.0.1:4222)" },
     leaf: { value: "HOST:PORT", about: "where peers connect (default 127.0.0.1:7422)" },
+    member: {
+      value: "NAME",
+      about: "name among the sidecars of the site (default a), see docs/high-availability.md",
+    },
     "insecure-api": {
       about: "let the API listen in clear at an address that others reach, too; said at each start",
     },
@@ -38,11 +42,13 @@ export const UP: Command = {
     );
     const there = (await effects.listFolder(".")).includes(DEFAULT_FILE);
     const siteFile = args[0] ?? (there && overrides.site === undefined ? DEFAULT_FILE : undefined);
+    const member = flag("member");
     const sidecar = await effects.sidecar();
     const exit = await sidecar.runSidecar({
       ...(siteFile === undefined ? {} : { siteFile }),
       overrides,
       log,
+      ...(member === undefined ? {} : { member }),
       ...(has("insecure-api") ? { insecureApi: true } : {}),
     });
     return { json: null, text: "", exit };

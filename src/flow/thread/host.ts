@@ -4,6 +4,7 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import { errorText, LeafmeshError } from "../../model/errors.ts";
 import { compileDecider } from "../decider.ts";
 import { startView, type View } from "../view_worker.ts";
+import { UNLIMITED, type WriteLease } from "../write_lease.ts";
 import type {
   AskedRequest,
   ThreadAnswers,
@@ -18,6 +19,8 @@ export interface ViewHostOptions {
   readonly jsm: JetStreamManager;
   readonly site: string;
   readonly post: (report: ThreadReport) => void;
+  /** Whether the views may be written. Default: always. */
+  readonly mayWrite?: WriteLease;
 }
 
 /** Numbers of a view that moves are told this often. */
@@ -39,7 +42,7 @@ export class ViewHost {
   }
 
   /** Does what the main thread asks for; failures go back as reports. */
-  async handle(request: Exclude<ThreadRequest, { type: "open" | "ping" }>): Promise<void> {
+  async handle(request: Exclude<ThreadRequest, { type: "open" | "ping" | "lease" }>): Promise<void> {
     if (request.type === "start") {
       this.#start(request.target, request.policy);
       return;
@@ -69,12 +72,12 @@ export class ViewHost {
   }
 
   #start(target: ViewTarget, policy: ViewPolicy): void {
-    const { nc, jsm, site, post } = this.#options;
+    const { nc, jsm, site, post, mayWrite = UNLIMITED } = this.#options;
     const { key, ...names } = target;
     const log = (message: string) => post({ type: "log", message });
     // However many views a thread has, they hold no more of what they read than one would.
     const limits = { share: () => 1 / Math.max(1, this.#views.size) };
-    const view = startView({ nc, jsm, site, ...names, ...compileDecider(policy), limits, log });
+    const view = startView({ nc, jsm, site, ...names, ...compileDecider(policy), limits, log, mayWrite });
     this.#views.set(key, { view, told: "" });
     this.#tell(key);
   }

@@ -33,7 +33,14 @@ export interface ThreadConnection {
 
 export type ThreadRequest =
   /** The first message, once. */
-  | { readonly type: "open"; readonly connection: ThreadConnection }
+  | {
+      readonly type: "open";
+      readonly connection: ThreadConnection;
+      /** It may write only for as long as it is told that it may. */
+      readonly fenced: boolean;
+    }
+  /** For how long the views may be written, from when this was asked. */
+  | { readonly type: "lease"; readonly asked: number; readonly ms: number }
   /** Are you there? Whatever the thread says next is the answer. */
   | { readonly type: "ping" }
   | { readonly type: "start"; readonly target: ViewTarget; readonly policy: ViewPolicy }
@@ -64,6 +71,8 @@ export interface ThreadAnswers {
 export type AskedRequest = Extract<ThreadRequest, { readonly request: number }>;
 
 export type ThreadReport =
+  /** For how long may the views be written? `asked`: the thread's own time. */
+  | { readonly type: "lease"; readonly asked: number }
   | { readonly type: "alive" }
   | { readonly type: "stats"; readonly key: string; readonly stats: ViewStats }
   | { readonly type: "log"; readonly message: string }

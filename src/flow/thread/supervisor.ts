@@ -34,6 +34,8 @@ export interface ViewThreadOptions {
   readonly spawn?: () => Thread;
   /** A thread that says nothing for so long, though it is asked, is ended. Default 30 s. */
   readonly hangMs?: number;
+  /** Milliseconds for which the views may be written. Default: always. */
+  readonly mayWriteMs?: () => number;
 }
 
 const ANSWER_MS: Readonly<Record<AskedRequest["type"], number>> = {
@@ -144,6 +146,16 @@ export class ViewThread implements AsyncDisposable {
     return await this.#ask({ type: "redrive", request: ++this.#requests, key, sequences, dryRun });
   }
 
+  /** Ends the thread at once: what its views have in hand is somebody else's now. */
+  abandon(): void {
+    this.#end.abort();
+    clearInterval(this.#watch);
+    this.#thread?.terminate();
+    this.#thread = null;
+    for (const { request, failed } of this.#pending.values()) failed(restarting(request.key));
+    this.#views.clear();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.allSettled([...this.#views.keys()].map((key) => this.stop(key)));
     this.#end.abort();
@@ -180,7 +192,8 @@ export class ViewThread implements AsyncDisposable {
     thread.onFailure((message) => {
       if (thread === this.#thread) void this.#failed(message);
     });
-    thread.postMessage({ type: "open", connection: this.#options.connection });
+    const { connection, mayWriteMs } = this.#options;
+    thread.postMessage({ type: "open", connection, fenced: mayWriteMs !== undefined });
     for (const { target, policy } of this.#views.values()) {
       thread.postMessage({ type: "start", target, policy });
     }
@@ -206,6 +219,11 @@ export class ViewThread implements AsyncDisposable {
       }
       case "alive":
         return;
+      case "lease": {
+        const ms = this.#options.mayWriteMs?.() ?? Number.POSITIVE_INFINITY;
+        this.#thread?.postMessage({ type: "lease", asked: report.asked, ms });
+        return;
+      }
       case "log":
         this.#options.log(report.message);
         return;

@@ -31,6 +31,7 @@ const EXPECTED: Readonly<Record<string, string>> = {
   exportAudit: "oa",
   getSite: "otxva",
   listAlarms: "otxva",
+  listMembers: "ova",
   listLinks: "otxva",
   getPlan: "otxva",
   apply: "o",

@@ -332,6 +332,9 @@ export function createFakeControl(): FakeControl {
     peers: [],
     linked: [],
     raised: [],
+    members: () => [
+      { name: "a", leads: true, alive: true, version: "0.1.0", api: "http://127.0.0.1:7480", views: [] },
+    ],
     alarms: { list: () => fake.raised },
     isReady: true,
     seed(ref, value) {

@@ -1,0 +1,488 @@
+/**
+ * The sidecars of one site: who lives, and which one leads. Each keeps a heartbeat in the members' bucket; the one that leads keeps a
+ * lease there, which another one takes when it has stood still for too long. Times are measured by each process's own clock alone:
+ * who holds something stops before anybody else may take it, see {@link MEMBER_TIMES}.
+ */
+import type { NatsConnection } from "@nats-io/transport-node";
+import { errorText, LeafmeshError } from "../../model/errors.ts";
+import { memberKey } from "../../model/names.ts";
+import { type Heartbeat, type Lease, MEMBER_TIMES, MEMBERS_PROTOCOL, type ProcessMark } from "./heartbeat.ts";
+import { MemberTable, type Stored } from "./member_table.ts";
+import { Sightings } from "./sightings.ts";
+
+export interface MembersOptions {
+  readonly nc: NatsConnection;
+  readonly name: string;
+  readonly version: string;
+  readonly api: () => string;
+  /** Of the keys that all members must have; read again when another one has others. */
+  readonly keys: () => Promise<string>;
+  readonly process: ProcessMark;
+  /** Whether a process of this machine runs. */
+  readonly isRunning: (mark: ProcessMark) => Promise<boolean>;
+  /**
+   * Whether no other member can be there, as the data folder says that all of them would share. Where it is given, one that
+   * is alone leads whatever the server says: it is the one to mend it.
+   */
+  readonly alone?: () => Promise<boolean>;
+  readonly replicas?: () => number;
+  /** Whether nobody can have led since the server runs: this process has started it. */
+  readonly fresh?: boolean;
+  /** The views that run here, with the version of the policy of each. */
+  readonly views: () => ReadonlyMap<string, string>;
+  readonly log: (level: "info" | "warn" | "error", message: string) => void;
+  /** Milliseconds of a monotonic clock. Default `performance.now`. */
+  readonly now?: () => number;
+}
+
+/** A sidecar of the site, as this one sees it. */
+export interface Member {
+  readonly name: string;
+  readonly instance: string;
+  readonly alive: boolean;
+  readonly leads: boolean;
+  readonly self: boolean;
+  readonly version: string;
+  readonly api: string;
+  readonly views: Readonly<Record<string, string>>;
+}
+
+/** What has changed: who leads, or who lives. */
+export type MembersChange = "leader" | "members";
+
+const PERSISTENT_MS = 5_000;
+
+export class Members implements AsyncDisposable {
+  readonly name: string;
+  readonly #options: MembersOptions;
+  readonly #now: () => number;
+  readonly #instance = crypto.randomUUID();
+  readonly #table: MemberTable;
+  readonly #sightings: Sightings;
+  readonly #openedAt: number;
+  readonly #others = new Map<string, Heartbeat>();
+  readonly #dead = new Set<string>();
+  readonly #listeners = new Set<(change: MembersChange) => void>();
+  #keys = "";
+  #ownRevision = 0;
+  #lease: Stored<Lease> | null = null;
+  /** The epoch that this member leads in; `null`: it does not. */
+  #term: number | null = null;
+  /** Until when this member may take for granted that nobody else has its lease, or its views. */
+  #leadsUntil = 0;
+  #livesUntil = 0;
+  /** When the last heartbeat began that the bucket took. */
+  #beatAt = 0;
+  #lapses = 0;
+  /** Whether anybody has led since this member came. */
+  #led = false;
+  #alone = false;
+  #tick: Promise<void> | null = null;
+  #timer: ReturnType<typeof setTimeout> | null = null;
+  #ended = false;
+  #eager = false;
+  #namesAt = Number.NEGATIVE_INFINITY;
+  /** Since when there has been no lease. */
+  #emptySince: number | null = null;
+  #said = "";
+  #failingSince: number | null = null;
+
+  private constructor(options: MembersOptions, table: MemberTable) {
+    this.#options = options;
+    this.name = options.name;
+    this.#table = table;
+    this.#now = options.now ?? (() => performance.now());
+    this.#sightings = new Sightings(this.#now);
+    this.#openedAt = this.#now();
+  }
+
+  /**
+   * Joins the members of the site.
+   * @throws LeafmeshError `conflict` when another sidecar has this name, other keys or another protocol
+   */
+  static async open(options: MembersOptions): Promise<Members> {
+    const table = await MemberTable.open(options.nc, options.replicas ?? (() => 1));
+    const members = new Members(options, table);
+    members.#keys = await options.keys();
+    await members.#join();
+    members.#schedule(0);
+    return members;
+  }
+
+  /** Whether this member leads now, for certain. */
+  get isLeader(): boolean {
+    return this.#term !== null && this.#now() < this.#leadsUntil;
+  }
+
+  /** Whether it led when it last knew; where that is doubtful, {@link confirm} tells. */
+  get hasLease(): boolean {
+    return this.#term !== null;
+  }
+
+  /** Number of the leadership that is known here; it grows with each leader. */
+  get epoch(): number {
+    return this.#term ?? this.#lease?.value.epoch ?? 0;
+  }
+
+  /** Who leads, as it was last seen; `null`: nobody does. */
+  get leader(): string | null {
+    if (this.#term !== null) return this.name;
+    const holder = this.#lease?.value.holder ?? null;
+    if (holder === null || holder.instance === this.#instance) return null;
+    return this.#leaseIsStale() ? null : holder.name;
+  }
+
+  /** Milliseconds for which nobody else may have what this member runs; 0: it must not write. */
+  get remainingMs(): number {
+    const until = this.#term === null ? this.#livesUntil : Math.min(this.#livesUntil, this.#leadsUntil);
+    return Math.max(0, until - this.#now());
+  }
+
+  /** How often it was away for so long that what it ran may be another's. */
+  get lapses(): number {
+    return this.#lapses;
+  }
+
+  /** All members, also those that are away. */
+  list(): readonly Member[] {
+    const leader = this.leader;
+    const others = [...this.#others.values()].map((one) => this.#member(one, leader));
+    return [this.#member(this.#heartbeat(), leader), ...others].sort((left, right) =>
+      left.name < right.name ? -1 : 1,
+    );
+  }
+
+  /** Members that live. */
+  live(): readonly Member[] {
+    return this.list().filter(({ alive }) => alive);
+  }
+
+  /** Hears of changes. @returns ends it */
+  onChange(listener: (change: MembersChange) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Whether it may go on as the leader of an epoch, looked up where it is in doubt. */
+  async confirm(epoch: number): Promise<boolean> {
+    if (this.#term !== epoch) return false;
+    const until = this.#now() + PERSISTENT_MS;
+    while (this.#term === epoch && !this.isLeader && !this.#ended && this.#now() < until) {
+      await this.#look();
+    }
+    return this.#term === epoch && this.isLeader;
+  }
+
+  /** From now on this member may lead. */
+  stand(): void {
+    this.#eager = true;
+    this.#schedule(0);
+  }
+
+  /** Gives the lease back: another member leads at once. */
+  async resign(): Promise<void> {
+    this.#eager = false;
+    await this.#tick?.catch(() => undefined);
+    if (this.#term === null) return;
+    const epoch = this.#term;
+    this.#lost();
+    await this.#writeLease({ holder: null, epoch }).catch(() => undefined);
+  }
+
+  /** Forgets a member that is away. @throws LeafmeshError `not_found`, `conflict` while it lives */
+  async forget(name: string): Promise<void> {
+    const member = this.list().find((one) => one.name === name);
+    if (member === undefined) throw new LeafmeshError("not_found", `There is no member ${name}`);
+    if (member.alive) throw new LeafmeshError("conflict", `Member ${name} lives: stop it first`);
+    await this.#table.remove(name);
+    this.#drop(name);
+    this.#tell("members");
+  }
+
+  /** Leaves: the others know at once. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.resign();
+    this.#ended = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    await this.#tick?.catch(() => undefined);
+    if (!this.#options.nc.isClosed()) await this.#table.remove(this.name).catch(() => undefined);
+  }
+
+  async #join(): Promise<void> {
+    const { name, process: own, isRunning } = this.#options;
+    const there = await this.#table.heartbeat(name);
+    if (there !== null) {
+      const { value } = there;
+      const here = value.process.host === own.host;
+      if (here ? await isRunning(value.process) : await this.#moves(name, there.revision)) {
+        throw new LeafmeshError(
+          "conflict",
+          `The site has a sidecar with the member name ${name} (process ${value.process.pid}): give this one another with --member`,
+        );
+      }
+      this.#ownRevision = (await this.#table.heartbeat(name))?.revision ?? 0;
+    }
+    const lease = (await this.#table.lease())?.value ?? null;
+    if (lease === null || lease.holder === null || lease.holder.name === name) return;
+    if (lease.protocol !== MEMBERS_PROTOCOL) {
+      throw new LeafmeshError(
+        "conflict",
+        `Member ${lease.holder.name} speaks version ${lease.protocol} of the members' protocol, this one ${MEMBERS_PROTOCOL}: stop all of one version before one of the other starts`,
+      );
+    }
+    if (lease.keys !== this.#keys) throw otherKeys(lease.holder.name);
+  }
+
+  async #moves(name: string, revision: number): Promise<boolean> {
+    await new Promise((resolve) => setTimeout(resolve, MEMBER_TIMES.takeMs));
+    return ((await this.#table.heartbeat(name))?.revision ?? revision) !== revision;
+  }
+
+  #schedule(ms: number): void {
+    if (this.#ended) return;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => void this.#look(), ms);
+  }
+
+  /** One look at the bucket, and no two at a time. */
+  #look(): Promise<void> {
+    this.#tick ??= this.#lookOnce().finally(() => {
+      this.#tick = null;
+      this.#schedule(MEMBER_TIMES.tickMs);
+    });
+    return this.#tick;
+  }
+
+  async #lookOnce(): Promise<void> {
+    const before = JSON.stringify(this.#summary());
+    try {
+      await this.#lookAlone();
+      await this.#beat();
+      await this.#lookAtLease();
+      await this.#lookAtOthers();
+      this.#failingSince = null;
+      this.#said = "";
+    } catch (error) {
+      this.#failingSince ??= this.#now();
+      const said = errorText(error);
+      if (said !== this.#said && this.#now() - this.#failingSince > PERSISTENT_MS && !this.#ended) {
+        this.#said = said;
+        this.#options.log("warn", `the members' bucket cannot be used: ${said}`);
+      }
+      if (this.#alone && this.#eager) this.#leadAlone();
+      // A server that answers nothing is not asked in a loop.
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    if (JSON.stringify(this.#summary()) !== before) this.#tell("members");
+  }
+
+  async #lookAlone(): Promise<void> {
+    const { alone } = this.#options;
+    if (alone === undefined) return;
+    const at = this.#now();
+    this.#alone = await alone().catch(() => false);
+    if (!this.#alone) return;
+    this.#livesUntil = at + MEMBER_TIMES.aloneMs;
+    if (this.#term !== null) this.#leadsUntil = at + MEMBER_TIMES.aloneMs;
+  }
+
+  /** A member that is alone leads though the server has no bucket: it may be the one to repair it. */
+  #leadAlone(): void {
+    if (this.#term !== null) return;
+    this.#won((this.#lease?.value.epoch ?? 0) + 1);
+    this.#leadsUntil = this.#livesUntil;
+  }
+
+  async #beat(): Promise<void> {
+    const at = this.#now();
+    const lapsed = this.#beatAt > 0 && at - this.#beatAt >= MEMBER_TIMES.takeMs && !this.#alone;
+    const revision = await this.#table.put(memberKey.member(this.name), this.#heartbeat(), this.#ownRevision);
+    if (revision === null) {
+      const there = await this.#table.heartbeat(this.name);
+      if (there !== null && there.value.instance !== this.#instance && there.revision > this.#ownRevision) {
+        this.#sightings.see(this.name, there.revision);
+        if (this.#sightings.moves(this.name) > 1) {
+          throw new LeafmeshError("conflict", `another sidecar has the member name ${this.name}, too`);
+        }
+      }
+      this.#ownRevision = there?.revision ?? 0;
+      return await this.#beat();
+    }
+    this.#ownRevision = revision;
+    this.#beatAt = at;
+    this.#livesUntil = this.#alone ? at + MEMBER_TIMES.aloneMs : at + MEMBER_TIMES.holdMs;
+    if (lapsed) this.#lapses++;
+  }
+
+  async #lookAtLease(): Promise<void> {
+    const at = this.#now();
+    if (this.#term !== null && this.#lease?.value.holder?.instance === this.#instance) {
+      if (await this.#writeLease({ holder: this.#holder(), epoch: this.#term })) {
+        this.#leadsUntil = at + (this.#alone ? MEMBER_TIMES.aloneMs : MEMBER_TIMES.holdMs);
+        return;
+      }
+    }
+    const found = await this.#table.lease();
+    this.#lease = found;
+    if (found !== null) this.#sightings.see(memberKey.leader, found.revision);
+    if (this.#term !== null) {
+      const holder = found?.value.holder ?? null;
+      // The bucket is new, or this member began to lead without it.
+      const free = holder === null && (found?.value.epoch ?? 0) <= this.#term;
+      if (holder?.instance !== this.#instance && !free) this.#lost();
+      else if (await this.#writeLease({ holder: this.#holder(), epoch: this.#term })) {
+        this.#leadsUntil = at + (this.#alone ? MEMBER_TIMES.aloneMs : MEMBER_TIMES.holdMs);
+        return;
+      }
+    }
+    if (this.#term === null && this.#eager && (await this.#mayTake(found))) await this.#take(found);
+  }
+
+  async #mayTake(found: Stored<Lease> | null): Promise<boolean> {
+    if (found === null) {
+      // A server that was started anew has lost it: the one that led writes it again.
+      this.#emptySince ??= this.#now();
+      const emptyMs = this.#now() - this.#emptySince;
+      const here = this.#now() - this.#openedAt >= MEMBER_TIMES.newcomerMs;
+      if (this.#options.fresh === true && this.#lease === null && !this.#led) return true;
+      return this.#alone || (emptyMs >= MEMBER_TIMES.takeMs && here);
+    }
+    this.#emptySince = null;
+    this.#led = true;
+    const { holder } = found.value;
+    if (holder === null || this.#alone || holder.instance === this.#instance) return true;
+    if (await this.#isGone(holder.process)) return true;
+    return this.#leaseIsStale();
+  }
+
+  #leaseIsStale(): boolean {
+    const stillMs = this.#sightings.stillMs(memberKey.leader) ?? 0;
+    // Whoever leads has seen this member when its lease moves for the second time: until then it may think that it is alone.
+    const known = this.#sightings.moves(memberKey.leader) > 1;
+    return stillMs >= (known ? MEMBER_TIMES.takeMs : MEMBER_TIMES.newcomerMs);
+  }
+
+  async #take(found: Stored<Lease> | null): Promise<void> {
+    if (found !== null && found.value.keys !== this.#keys) {
+      this.#keys = await this.#options.keys();
+      if (found.value.keys !== this.#keys) {
+        const { message } = otherKeys(found.value.holder?.name ?? "that led");
+        if (message !== this.#said) this.#options.log("error", message);
+        this.#said = message;
+        return;
+      }
+    }
+    const at = this.#now();
+    const epoch = Math.max(found?.value.epoch ?? 0, this.epoch) + 1;
+    if (!(await this.#writeLease({ holder: this.#holder(), epoch }))) return;
+    this.#leadsUntil = at + (this.#alone ? MEMBER_TIMES.aloneMs : MEMBER_TIMES.holdMs);
+    this.#won(epoch);
+  }
+
+  /** @returns whether the bucket took it; if not, another one was faster */
+  async #writeLease(fields: Pick<Lease, "holder" | "epoch">): Promise<boolean> {
+    const value = { ...fields, keys: this.#keys, protocol: MEMBERS_PROTOCOL };
+    const revision = await this.#table.put(memberKey.leader, value, this.#lease?.revision ?? 0);
+    if (revision === null) {
+      this.#lease = null;
+      return false;
+    }
+    this.#lease = { revision, value };
+    this.#sightings.see(memberKey.leader, revision);
+    return true;
+  }
+
+  async #lookAtOthers(): Promise<void> {
+    if (this.#now() - this.#namesAt >= MEMBER_TIMES.tickMs * 4 || this.#others.size === 0) {
+      this.#namesAt = this.#now();
+      if (this.#term !== null) this.#keys = await this.#options.keys();
+      const names = new Set(await this.#table.names());
+      for (const name of this.#others.keys()) if (!names.has(name)) this.#drop(name);
+      for (const name of names) if (name !== this.name) await this.#lookAtOther(name);
+      return;
+    }
+    await Promise.all([...this.#others.keys()].map((name) => this.#lookAtOther(name)));
+  }
+
+  async #lookAtOther(name: string): Promise<void> {
+    const there = await this.#table.heartbeat(name);
+    if (there === null) {
+      this.#drop(name);
+      return;
+    }
+    const { value, revision } = there;
+    const key = memberKey.member(name);
+    if (this.#others.get(name)?.instance !== value.instance) this.#sightings.forget(key);
+    this.#sightings.see(key, revision);
+    this.#others.set(name, value);
+    const still = (this.#sightings.stillMs(key) ?? 0) >= MEMBER_TIMES.takeMs;
+    if (still || (await this.#isGone(value.process))) this.#dead.add(name);
+    else this.#dead.delete(name);
+  }
+
+  #drop(name: string): void {
+    this.#others.delete(name);
+    this.#dead.delete(name);
+    this.#sightings.forget(memberKey.member(name));
+  }
+
+  /** Whether a process of this machine has ended. */
+  async #isGone(mark: ProcessMark): Promise<boolean> {
+    return mark.host === this.#options.process.host && !(await this.#options.isRunning(mark));
+  }
+
+  #won(epoch: number): void {
+    this.#term = epoch;
+    this.#led = true;
+    this.#options.log("info", `member ${this.name} leads (epoch ${epoch})`);
+    this.#tell("leader");
+  }
+
+  #lost(): void {
+    const epoch = this.#term;
+    this.#term = null;
+    this.#leadsUntil = 0;
+    this.#options.log("info", `member ${this.name} leads no more (epoch ${epoch})`);
+    this.#tell("leader");
+  }
+
+  #tell(change: MembersChange): void {
+    for (const listener of this.#listeners) listener(change);
+  }
+
+  #holder(): NonNullable<Lease["holder"]> {
+    return { name: this.name, instance: this.#instance, process: this.#options.process };
+  }
+
+  #heartbeat(): Heartbeat {
+    const { version, api, process, views } = this.#options;
+    return {
+      name: this.name,
+      instance: this.#instance,
+      protocol: MEMBERS_PROTOCOL,
+      version,
+      keys: this.#keys,
+      process,
+      api: api(),
+      views: Object.fromEntries(views()),
+    };
+  }
+
+  #member(one: Heartbeat, leader: string | null): Member {
+    const { name, instance, version, api, views } = one;
+    const self = name === this.name;
+    const alive = self || !this.#dead.has(name);
+    return { name, instance, alive, leads: name === leader, self, version, api, views };
+  }
+
+  #summary() {
+    return [this.leader, this.list().map(({ name, instance, alive }) => ({ name, instance, alive }))];
+  }
+}
+
+function otherKeys(name: string): LeafmeshError {
+  return new LeafmeshError(
+    "conflict",
+    `The keys in this data folder are others than those of member ${name}: copy the folder keys/ of its data folder here, as it is, and start again`,
+  );
+}

@@ -1,0 +1,67 @@
+/** The API at each sidecar: of the site where this one leads, else handed to the one that does. */
+import { createStandbyApi } from "../../routes/standby.ts";
+import type { MemberRpc } from "../control/members/member_rpc.ts";
+import type { Members } from "../control/members/members.ts";
+import { LeafmeshError } from "../model/errors.ts";
+import type { Log } from "../observe/log.ts";
+import type { ServeOptions } from "../runtime/serve.ts";
+import { apiLog } from "./adapters.ts";
+import type { ApiAddress } from "./api_server.ts";
+import { API_VERB, answerForwarded, forwardRequest } from "./forward.ts";
+import type { LedSite } from "./lead.ts";
+import type { Leadership } from "./leadership.ts";
+import { VERSION } from "./version.ts";
+
+export interface ApiFrontOptions {
+  readonly members: Members;
+  readonly rpc: MemberRpc;
+  readonly leadership: Leadership<LedSite>;
+  readonly address: ApiAddress;
+  readonly tls: boolean;
+  readonly log: Log;
+}
+
+/** What answers requests at this sidecar. */
+export function apiFront({
+  members,
+  rpc,
+  leadership,
+  address,
+  tls,
+  log,
+}: ApiFrontOptions): ServeOptions["fetch"] {
+  rpc.handle(API_VERB, async ({ body }) => {
+    const { site } = leadership;
+    if (site === null) {
+      throw new LeafmeshError("no_leader", `Member ${members.name} does not lead the site: ask again`);
+    }
+    return await answerForwarded(body, site.fetch);
+  });
+  const standby = createStandbyApi({
+    version: VERSION,
+    log: apiLog(log),
+    tls,
+    ...(address.knowsHost === undefined ? {} : { knowsHost: address.knowsHost }),
+    ready: () => {
+      const ready = members.leader !== null && members.leader !== members.name;
+      return { ready, reasons: ready ? [] : ["no sidecar leads the site"] };
+    },
+    metrics: () => memberMetrics(members),
+    forward: (request) => forwardRequest(members, rpc, request),
+  });
+  return (request, client) => (leadership.site ?? standby).fetch(request, { address: client.address });
+}
+
+/** Numbers of this sidecar alone: those of the site are with the one that leads. */
+function memberMetrics(members: Members): string {
+  const all = members.list();
+  const lines = [
+    ["leafmesh_members", "Sidecars that the site has", all.length],
+    ["leafmesh_members_alive", "Sidecars of the site that live", all.filter(({ alive }) => alive).length],
+    ["leafmesh_member_leads", "Whether this sidecar leads the site", members.isLeader ? 1 : 0],
+    ["leafmesh_member_epoch", "Number of the leadership that is known here", members.epoch],
+  ] as const;
+  return lines
+    .map(([name, help, value]) => `# HELP ${name} ${help}\n# TYPE ${name} gauge\n${name} ${value}\n`)
+    .join("");
+}

@@ -1,0 +1,2 @@
+/** Version of Leafmesh. */
+export const VERSION = "0.1.0";
