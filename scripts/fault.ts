@@ -22,7 +22,7 @@ import {
   type SeedOutcome,
   sumSeries,
 } from "../test/support/faults/series.ts";
-import { mayMount } from "../test/support/faults/world.ts";
+import { mayMount } from "../test/support/small_disk.ts";
 
 const { values } = parseArgs({
   options: {

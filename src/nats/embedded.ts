@@ -10,6 +10,7 @@ import { localAddress, requireFree, type ServerAddresses } from "./addresses.ts"
 import { checkConfig } from "./check.ts";
 import { connectionOptions } from "./control_connection.ts";
 import { type DataFolder, readDataFile } from "./data_folder.ts";
+import { readDiskSpace } from "./disk_space.ts";
 import { prepareFolder, writeSecretFile } from "./files.ts";
 import type { ServerBinary } from "./find.ts";
 import {
@@ -24,7 +25,8 @@ import {
 import type { SigningKey } from "./keys.ts";
 import { type ProcessRef, readRunningProcess } from "./processes.ts";
 import { followServerLog, parseServerLogLine, type ServerLogLine } from "./server_log.ts";
-import { SystemApi } from "./system_api.ts";
+import { StoppedStore } from "./stopped_store.ts";
+import { type StoringStatus, SystemApi } from "./system_api.ts";
 import { sleep } from "./wait.ts";
 
 const POLL_MS = 20;
@@ -102,7 +104,7 @@ export class EmbeddedServer implements AsyncDisposable {
     const running = await readRunningProcess(folder.file("serverPid"));
     const { quietConfig } = options;
     // A start that was cut short has left a server that still waits for its positions to be looked at.
-    const quiet = running === null || (await readDataFile(folder, "config")) === quietConfig;
+    let quiet = running === null || (await readDataFile(folder, "config")) === quietConfig;
     const config = quiet ? (quietConfig ?? options.config) : options.config;
     const changed = await writeConfig(options, config);
     await writeKeeperArguments(folder, options.binary.path, options.lingerMs);
@@ -113,8 +115,17 @@ export class EmbeddedServer implements AsyncDisposable {
     const { exits } = await readExits(folder);
     try {
       await ensureKeeper(folder);
-      if (running !== null && !(await takesConfig(options, changed))) await restartServer(folder);
-      await waitReady(options, exits, options.signal);
+      const restartQuiet = async () => {
+        if (quietConfig !== undefined) await writeConfig(options, quietConfig);
+        quiet = true;
+        await restartServer(folder);
+      };
+      if (running !== null) {
+        // A reload would revive what a full disk has stopped, as if nothing had been missed.
+        if (await storesNothing(options)) await waitReady(options, exits, options.signal, restartQuiet);
+        if (!(await takesConfig(options, changed))) await restartServer(folder);
+      }
+      await waitReady(options, exits, options.signal, restartQuiet);
     } catch (thrown) {
       ended.abort();
       if (running === null || !(await options.leave?.())) await stopKeeper(folder);
@@ -151,7 +162,7 @@ export class EmbeddedServer implements AsyncDisposable {
     const { exits } = await readExits(folder);
     await ensureKeeper(folder);
     await restartServer(folder);
-    await waitReady(this.#options, exits, signal);
+    await waitReady(this.#options, exits, signal, () => restartServer(folder));
   }
 
   /** Stops watching and leaves the server to its keeper: the next sidecar within the linger time adopts it. */
@@ -198,13 +209,27 @@ async function takesConfig(options: EmbeddedServerOptions, changed: boolean): Pr
   }
 }
 
-/** Waits until the server answers as this site's and its streams are recovered; fails when it exits again. */
+/**
+ * Waits until the server answers as this site's and its streams are recovered; fails when it exits again. Where a full disk has stopped it,
+ * `restart` is called once there is room: what a full disk did not take must be asked for again before anything new comes.
+ */
 async function waitReady(
   options: EmbeddedServerOptions,
   exitsBefore: number,
   given: AbortSignal | undefined,
+  restart: () => Promise<void>,
 ): Promise<void> {
-  const deadline = AbortSignal.timeout(options.startDeadlineMs ?? START_DEADLINE_MS);
+  const limitMs = options.startDeadlineMs ?? START_DEADLINE_MS;
+  const path = options.folder.file("store");
+  const stopped = new StoppedStore({
+    path,
+    storing: () => readStoring(options),
+    space: () => readDiskSpace(path),
+    restart,
+    say: (level, message) => options.onEvent?.({ type: "log", line: { level, message } }),
+  });
+  let end = performance.now() + limitMs;
+  let known = exitsBefore;
   for (;;) {
     const problem = await withSystemApi(options, (system) => system.health()).then(
       (health) => (health.ok ? null : health.error),
@@ -212,13 +237,30 @@ async function waitReady(
     );
     if (problem === null) return;
     const { exits, status } = await readExits(options.folder);
-    if (exits > exitsBefore) throw await startFailure(options, `ended with status ${status}`);
-    if (deadline.aborted) throw await startFailure(options, `was not ready in time (${problem})`);
+    const looked = await stopped.look(exits > known);
+    if (looked === "nothing" && exits > known)
+      throw await startFailure(options, `ended with status ${status}`);
+    known = exits;
+    const now = performance.now();
+    // What waits for room waits as long as it takes.
+    if (looked !== "nothing") end = now + limitMs;
+    if (now > end) throw await startFailure(options, `was not ready in time (${problem})`);
     if (given?.aborted === true) {
       throw new LeafmeshError("timeout", `Gave up waiting for nats-server (${problem})`);
     }
     await sleep(POLL_MS, given);
   }
+}
+
+async function storesNothing(options: EmbeddedServerOptions): Promise<boolean> {
+  const status = await readStoring(options);
+  return status !== null && status.type !== "on";
+}
+
+/** Whether the server stores; `null`: it does not answer. In a cluster, streams that catch up look like broken ones. */
+async function readStoring(options: EmbeddedServerOptions): Promise<StoringStatus | null> {
+  const status = await withSystemApi(options, (system) => system.storing()).catch(() => null);
+  return status?.type === "broken" && options.quietConfig === undefined ? null : status;
 }
 
 /** Why the server does not run, in its own last words; an address that another one holds is named as that. */

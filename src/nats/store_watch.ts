@@ -3,8 +3,8 @@
  * stream that takes nothing any more, until it is restarted: that is done here once the disk has room. What apps published and
  * was not stored was not acknowledged, so they send it again.
  */
-import { statfs } from "node:fs/promises";
 import { errorText } from "../model/errors.ts";
+import { type DiskSpace, hasRoom, mebibytes, readDiskSpace } from "./disk_space.ts";
 import type { StoringStatus } from "./system_api.ts";
 import { sleep } from "./wait.ts";
 
@@ -13,19 +13,14 @@ const FAILING_LOOKS = 3;
 /** Below this share of the disk, or these bytes where that is less, the store is said to run out. */
 const LOW_SHARE = 0.05;
 const LOW_BYTES = 1024 ** 3;
-/** What a server needs to recover its store. */
-const RESTART_SHARE = 0.01;
-const RESTART_BYTES = 64 * 1024 ** 2;
 /** Between two restarts: a disk that fails for another reason than its size is left alone more and more. */
 const FIRST_RESTART_PAUSE_MS = 2000;
 const LONGEST_RESTART_PAUSE_MS = 300_000;
 
 /** The disk under the store. */
-export interface StoreReport {
+export interface StoreReport extends DiskSpace {
   /** `low`: about to be full. `stopped`: a write has failed, and the server stores nothing, or nothing in some streams. */
   readonly state: "ok" | "low" | "stopped";
-  readonly freeBytes: number;
-  readonly totalBytes: number;
 }
 
 export interface StoreWatchOptions {
@@ -34,7 +29,7 @@ export interface StoreWatchOptions {
   /** `null`: not known now. */
   readonly storing: () => Promise<StoringStatus | null>;
   /** Free and total bytes of the disk; default: asked of the system. */
-  readonly space?: () => Promise<{ readonly freeBytes: number; readonly totalBytes: number }>;
+  readonly space?: () => Promise<DiskSpace>;
   readonly restart: (signal: AbortSignal) => Promise<void>;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
   /** Between two looks. */
@@ -52,6 +47,8 @@ export class StoreWatch implements AsyncDisposable {
   #restartAt = 0;
   /** Looks in a row that found a server that does not store. */
   #failing = 0;
+  /** JetStream was off: where a reload revives it, the server still goes on as if it had stored what it was given meanwhile. */
+  #wasOff = false;
   /** The last restart failed: there may be no server that could be asked. */
   #down = false;
 
@@ -89,33 +86,34 @@ export class StoreWatch implements AsyncDisposable {
   }
 
   async #look(signal: AbortSignal): Promise<void> {
-    const { freeBytes, totalBytes } = await (this.#options.space ?? this.#space)();
+    const space = await (this.#options.space ?? (() => readDiskSpace(this.#options.path)))();
+    const { freeBytes, totalBytes } = space;
     const storing = await this.#options.storing();
     // A stream may be recovering for a moment: only what lasts is broken.
     const failing = storing !== null && storing.type !== "on";
     this.#failing = storing === null ? this.#failing : failing ? this.#failing + 1 : 0;
     const down = this.#down && storing === null;
-    const stopped = storing?.type === "off" || this.#failing >= FAILING_LOOKS || down;
+    if (storing?.type === "off") this.#wasOff = true;
+    const stopped = this.#wasOff || this.#failing >= FAILING_LOOKS || down;
     const now = (this.#options.clock ?? (() => performance.now()))();
     const low = freeBytes < Math.min(LOW_BYTES, totalBytes * LOW_SHARE);
     const what = storing?.type === "broken" ? `streams ${storing.streams.join(", ")}` : "JetStream";
     this.#tell({ state: stopped ? "stopped" : low ? "low" : "ok", freeBytes, totalBytes }, what);
-    if (storing?.type === "on") this.#pauseMs = FIRST_RESTART_PAUSE_MS;
+    if (storing?.type === "on") {
+      this.#pauseMs = FIRST_RESTART_PAUSE_MS;
+      this.#restartAt = Math.min(this.#restartAt, now + FIRST_RESTART_PAUSE_MS);
+    }
     if (!stopped || now < this.#restartAt || signal.aborted) return;
-    if (freeBytes < Math.min(RESTART_BYTES, totalBytes * RESTART_SHARE)) return;
+    if (!hasRoom(space)) return;
     this.#restartAt = now + this.#pauseMs;
     this.#pauseMs = Math.min(this.#pauseMs * 2, LONGEST_RESTART_PAUSE_MS);
     this.#options.log("warn", `The disk has ${mebibytes(freeBytes)} free: nats-server is restarted`);
     this.#down = true;
     await this.#options.restart(signal);
     this.#down = false;
+    this.#wasOff = false;
     this.#failing = 0;
   }
-
-  readonly #space = async () => {
-    const { bavail, blocks, bsize } = await statfs(this.#options.path);
-    return { freeBytes: bavail * bsize, totalBytes: blocks * bsize };
-  };
 
   #tell(report: StoreReport, what: string): void {
     const before = this.#report?.state ?? "ok";
@@ -141,8 +139,4 @@ export class StoreWatch implements AsyncDisposable {
         return;
     }
   }
-}
-
-function mebibytes(bytes: number): string {
-  return `${Math.floor(bytes / 1024 ** 2)} MiB`;
 }

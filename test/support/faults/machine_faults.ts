@@ -1,7 +1,7 @@
 /** Disks and clocks. */
-import { execFileSync } from "node:child_process";
-import { rm, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { fillDisk } from "../small_disk.ts";
 import { between, type Fault, pause } from "./fault.ts";
 
 /** Fills the memory disk of a store, so that the server cannot write. */
@@ -11,16 +11,11 @@ const DISK_FULL: Fault = {
   weight: 2,
   unavailable: (world) => (world.diskBytes === null ? "the store is on no disk of its own" : null),
   run: async ({ world, random, site, note }) => {
-    const filler = join(world.site(site).dataFolder, "store", "filler");
     const ms = between(random, 500, 6000);
     note(`${site}: the disk is full for ${ms} ms`);
-    try {
-      execFileSync("dd", ["if=/dev/zero", `of=${filler}`, "bs=1M"], { stdio: "ignore" });
-    } catch {
-      // It ends with the disk.
-    }
+    const free = fillDisk(join(world.site(site).dataFolder, "store"));
     await pause(ms);
-    await rm(filler, { force: true });
+    await free();
     note(`${site}: the disk has room again`);
   },
 };

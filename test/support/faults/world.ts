@@ -1,13 +1,11 @@
 /** The mesh under the fault machine: three sites with proxies between them, publishers and readers for every tenant. */
-import { execFileSync } from "node:child_process";
-import { mkdirSync } from "node:fs";
 import { cp, mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import process from "node:process";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { dialUrls } from "../../../src/model/schema/site.ts";
 import { readRunningProcess } from "../../../src/nats/processes.ts";
 import { type Mesh, type MeshSite, type SidecarEntry, startMesh } from "../mesh.ts";
+import { mountDisk } from "../small_disk.ts";
 import { waitFor } from "../wait_for.ts";
 import { Arrivals } from "./arrivals.ts";
 import type { History } from "./history.ts";
@@ -66,9 +64,9 @@ export class World implements AsyncDisposable {
     for (const site of SITES) {
       for (const peer of DIALS[site]) proxies.set(`${site}-${peer}`, await LinkProxy.listen());
     }
-    const mounts: string[] = [];
+    const mounts: (() => void)[] = [];
     const unmount = () => {
-      for (const mount of mounts.splice(0)) execFileSync("umount", ["-l", mount]);
+      for (const mounted of mounts.splice(0)) mounted();
     };
     const mesh = await startMesh({
       sites: DIALS,
@@ -94,11 +92,7 @@ export class World implements AsyncDisposable {
         }),
       }),
       prepare: (dataFolder) => {
-        if (options.diskBytes === null) return;
-        const store = join(dataFolder, "store");
-        mkdirSync(store, { recursive: true, mode: 0o700 });
-        execFileSync("mount", ["-t", "tmpfs", "-o", `size=${options.diskBytes},mode=0700`, "tmpfs", store]);
-        mounts.push(store);
+        if (options.diskBytes !== null) mounts.push(mountDisk(join(dataFolder, "store"), options.diskBytes));
       },
       release: unmount,
     });
@@ -232,9 +226,4 @@ export class World implements AsyncDisposable {
       deadlineMs: 60_000,
     });
   }
-}
-
-/** Whether this process may mount memory disks. */
-export function mayMount(): boolean {
-  return process.platform === "linux" && process.getuid?.() === 0;
 }

@@ -77,6 +77,20 @@ test("a server whose JetStream is off is restarted when there is room, not befor
   expect(world.restarts).toBe(1);
 });
 
+test("a server whose JetStream comes back without a restart is restarted all the same: it may have missed what it was given", async () => {
+  await using world = new World();
+  world.freeBytes = 1024;
+  await world.is("low");
+  world.storing = OFF;
+  await world.is("stopped");
+  world.storing = ON;
+  await world.look(5);
+  expect([world.restarts, world.watch.report?.state]).toEqual([0, "stopped"]);
+  world.freeBytes = 50 * GIB;
+  await world.is("ok");
+  expect(world.restarts).toBe(1);
+});
+
 test("a stream that is not ready for a moment is no reason; one that stays broken is, and is named", async () => {
   await using world = new World();
   world.restart = async () => {
@@ -111,12 +125,15 @@ test("a server that stays broken is restarted less and less often, and soon agai
     await restarts(count);
   }
   world.storing = ON;
-  await world.is("ok");
-  world.now += 300_000;
-  world.storing = OFF;
-  await restarts(14);
+  await world.look();
   world.now += 2000;
+  await restarts(14);
+  await world.is("ok");
+  world.now += 2000;
+  world.storing = OFF;
   await restarts(15);
+  world.now += 2000;
+  await restarts(16);
 });
 
 test("a server that does not answer is not restarted, unless that is because a restart failed", async () => {

@@ -1,0 +1,113 @@
+/** A sidecar that is killed while the disk of its server is full: the next one adopts a server that stores nothing any more. */
+import { expect, test } from "bun:test";
+import { execFileSync } from "node:child_process";
+import { join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { readRunningProcess } from "../../src/nats/processes.ts";
+import { faults, Load, readLog } from "../support/ledger.ts";
+import { startMesh } from "../support/mesh.ts";
+import { fillDisk, mayMount, mountDisk } from "../support/small_disk.ts";
+import { TWO_KINDS, twoKinds } from "../support/two_kinds.ts";
+import { waitFor } from "../support/wait_for.ts";
+
+const DISK_BYTES = 128 * 1024 ** 2;
+const TIMEOUT_MS = 240_000;
+const WAITS = /the start waits until there is room/g;
+
+test(
+  "a server that a full disk has stopped is restarted by the next sidecar once there is room, and nothing is lost",
+  async () => {
+    if (mayMount()) return await stoppedTwice();
+    // Who is not root is so in a namespace of its own, with mounts of its own.
+    const self = [process.execPath, "test", "--timeout", `${TIMEOUT_MS}`, fileURLToPath(import.meta.url)];
+    execFileSync("unshare", ["--user", "--map-root-user", "--mount", ...self], { stdio: "pipe" });
+  },
+  TIMEOUT_MS,
+);
+
+async function stoppedTwice(): Promise<void> {
+  let unmount = () => {};
+  await using stack = new AsyncDisposableStack();
+  stack.defer(() => unmount());
+  const mesh = stack.use(
+    await startMesh({
+      sites: { berlin: ["austin"], austin: [] },
+      tenants: twoKinds,
+      prepare: (dataFolder) => {
+        if (dataFolder.includes("/austin/")) unmount = mountDisk(join(dataFolder, "store"), DISK_BYTES);
+      },
+    }),
+  );
+  // The sites end before their disk does, and that before their files are removed.
+  stack.defer(async () => {
+    await Promise.all(mesh.sites.map((site) => site.close()));
+    unmount();
+    unmount = () => {};
+  });
+  await mesh.flowing();
+  const [berlin, austin] = [mesh.site("berlin"), mesh.site("austin")];
+  const loads = await Promise.all(
+    TWO_KINDS.map(
+      async (tenant) =>
+        new Load(await berlin.app(tenant), {
+          subject: (n) => `${tenant}.orders.k${n % 5}`,
+          batch: 5,
+          pauseMs: 50,
+        }),
+    ),
+  );
+  const far = await Promise.all(TWO_KINDS.map((tenant) => austin.app(tenant)));
+  let most = 0;
+  const read = async (index: number) => {
+    const [tenant, nc] = [TWO_KINDS[index], far[index]];
+    if (tenant === undefined || nc === undefined) throw new Error(`no tenant ${index}`);
+    const events = await readLog(nc, tenant, `berlin.${tenant}.orders.>`);
+    most = Math.max(most, events.length);
+    return events;
+  };
+  const received = async (least: number) =>
+    await waitFor(async () => (await read(0)).length >= least && (await read(1)).length >= least, {
+      what: `${least} events of each tenant`,
+      deadlineMs: 60_000,
+    });
+  const says = async (pattern: RegExp, times: number) =>
+    await waitFor(async () => ((await austin.log()).match(pattern)?.length ?? 0) >= times, {
+      what: `austin to say ${pattern} ${times} times`,
+      deadlineMs: 60_000,
+    });
+  const server = async () => (await readRunningProcess(join(austin.dataFolder, "nats.pid")))?.pid;
+  /** Fills the disk, and kills the sidecar when it has seen that the server stores nothing. */
+  const killedWhileFull = async (times: number) => {
+    const free = fillDisk(join(austin.dataFolder, "store"));
+    await says(/nats-server has stopped .*Publishes are refused/g, times);
+    await austin.end("SIGKILL");
+    return free;
+  };
+  await received(100);
+
+  const first = await server();
+  await (await killedWhileFull(1))();
+  await austin.start();
+  expect(await server()).not.toBe(first);
+  await received(most + 100);
+
+  const free = await killedWhileFull(2);
+  const started = austin.start();
+  started.catch(() => undefined);
+  await says(WAITS, 1);
+  await free();
+  await started;
+  expect((await austin.log()).match(WAITS)?.length).toBe(1);
+
+  for (const load of loads) await load.stop();
+  for (const [index, load] of loads.entries()) {
+    await waitFor(async () => (await read(index)).length >= load.count, {
+      what: "the rest",
+      deadlineMs: 60_000,
+    });
+    const events = await read(index);
+    expect(events.length).toBe(load.count);
+    expect(faults(events, load.acked)).toMatchObject({ repeated: [], reordered: 0 });
+  }
+}
