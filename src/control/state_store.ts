@@ -154,6 +154,23 @@ export class KvStateStore implements StateStore, AsyncDisposable {
     return store;
   }
 
+  /** Reads the state as it is, and changes nothing. @returns `null` where it is not that of the site, or cannot be read */
+  static async read(js: JetStreamClient, site: string): Promise<DesiredState | null> {
+    const kv = await new Kvm(js).open(STATE_BUCKET);
+    const mark = await kv.get(stateKey.site);
+    if (mark?.json<{ site: string }>().site !== site) return null;
+    await using store = new KvStateStore(
+      site,
+      kv,
+      () => [],
+      () => {},
+      UNTOLD,
+      1,
+    );
+    await store.#follow();
+    return store.#unreadable.size === 0 ? store.desired().state : null;
+  }
+
   desired(): { readonly state: DesiredState; readonly revision: number } {
     this.#assembled ??= clusteredState(assemble(this.#site, this.#documents), this.#replicas);
     return { state: this.#assembled, revision: this.#revision };

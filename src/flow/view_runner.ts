@@ -27,6 +27,8 @@ export class ViewWorkers implements AsyncDisposable {
   readonly #options: ViewRunnerOptions;
   readonly #views = new Map<string, { readonly thread: ViewThread; version: string }>();
   readonly #threads = new Set<ViewThread>();
+  /** A thread that waits for its first view. */
+  #spare: ViewThread | null = null;
 
   constructor(options: ViewRunnerOptions) {
     this.#options = options;
@@ -95,6 +97,11 @@ export class ViewWorkers implements AsyncDisposable {
     await thread[Symbol.asyncDispose]();
   }
 
+  /** Has a thread ready for the first view that comes. */
+  warm(): void {
+    if (this.#threads.size === 0) this.#spare ??= new ViewThread(this.#options);
+  }
+
   /** Ends all at once: nothing more is written, as somebody else has the views. */
   abandon(): void {
     for (const thread of this.#threads) thread.abandon();
@@ -104,13 +111,16 @@ export class ViewWorkers implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.#views.keys()].map((key) => this.stop(key)));
+    await this.#spare?.[Symbol.asyncDispose]();
+    this.#spare = null;
   }
 
   /** A new thread, or the one with the fewest views. */
   #thread(): ViewThread {
     const { maxThreads = MAX_THREADS } = this.#options;
     if (this.#threads.size < maxThreads) {
-      const thread = new ViewThread(this.#options);
+      const thread = this.#spare ?? new ViewThread(this.#options);
+      this.#spare = null;
       this.#threads.add(thread);
       return thread;
     }

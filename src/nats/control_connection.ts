@@ -82,9 +82,12 @@ export class ControlConnection implements AsyncDisposable {
   /** Requests to the server itself: reload, kick, leaf links, accounts. */
   readonly system: SystemApi;
 
+  readonly #clustered: boolean;
+
   private constructor(mesh: NatsConnection, sys: NatsConnection, clustered = false) {
     this.mesh = mesh;
     this.sys = sys;
+    this.#clustered = clustered;
     this.system = new SystemApi(sys, clustered);
   }
 
@@ -106,7 +109,7 @@ export class ControlConnection implements AsyncDisposable {
 
   /** The same with what keeps it from being used at the wrong time: both connections are changed, for good. */
   guarded(guard: (nc: NatsConnection) => NatsConnection): ControlConnection {
-    return new ControlConnection(guard(this.mesh), guard(this.sys));
+    return new ControlConnection(guard(this.mesh), guard(this.sys), this.#clustered);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

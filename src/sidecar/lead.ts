@@ -39,6 +39,7 @@ import type { Foundation, PreparedServer } from "./foundation.ts";
 import { linkTrust } from "./link_trust.ts";
 import { certificateReports, linkFailure, linksReport } from "./links.ts";
 import { memberReports, watchMembers } from "./member_reports.ts";
+import type { Phases } from "./phases.ts";
 import { whenServed } from "./served.ts";
 import { VERSION } from "./version.ts";
 
@@ -51,6 +52,7 @@ export interface LeadOptions {
   readonly views: SiteViews;
   /** The sidecars of the site; `null`: each has a server of its own, and leads. */
   readonly members: Members | null;
+  readonly phases: Phases;
 }
 
 /** The site as it is led. Disposing of it ends that, and leaves the server as it is. */
@@ -67,6 +69,7 @@ export async function leadSite({
   token,
   views,
   members,
+  phases,
 }: LeadOptions): Promise<LedSite> {
   await using stack = new AsyncDisposableStack();
   const { options, folder, linkLog } = foundation;
@@ -102,6 +105,7 @@ export async function leadSite({
     after: { version: VERSION, runtime: runtimeName(), server: server.version, key: keys.site.publicKey },
   });
   stack.defer(() => audit.event("sidecar.stop", `site ${site}`).catch(() => undefined));
+  phases.done("audit");
 
   const copyOptions = {
     folder: folder.path,
@@ -134,6 +138,7 @@ export async function leadSite({
   requireAllowed(state.desired().state, file);
   // From now on the store has streams of these accounts: the next start needs them, whatever the site file says then.
   if (before === null) await rememberState(folder.path, remembered);
+  phases.done("state");
   const redrives = stack.use(
     new RedriveJobs({
       jsm: mesh,
@@ -173,6 +178,7 @@ export async function leadSite({
       log: (level, message) => log(level, "control", message),
     }),
   );
+  phases.done("rollbacks");
   const control = stack.use(
     new SiteControl({
       site,
@@ -276,11 +282,14 @@ export async function leadSite({
     void tokens.keepTenants(tenantNames());
     control.changed();
   };
+  phases.done("control");
   // What an older copy of the store lacks, and what a full disk did not take, is asked for again before anything new comes.
   if (server.quiet) await control.restartServer(async () => {});
   else if (settings.cluster === undefined) await control.lookForRollback();
   rollbacks.watch();
+  phases.done("positions");
   await control.openReplays();
+  phases.done("replays");
   store = server.watchStore((restart) =>
     settings.cluster === undefined ? control.restartServer(restart) : restart(),
   );
@@ -290,6 +299,7 @@ export async function leadSite({
     ...(signal === undefined ? {} : { signal }),
   };
   await whenServed(() => control.apply(), served);
+  phases.done("apply");
   if (linkMode(settings) === "tls") {
     const watch = stack.use(
       new CertificateWatch({
@@ -304,6 +314,7 @@ export async function leadSite({
   }
   await whenServed(() => control.openErasures(), served);
   await whenServed(() => control.openRotations(), served);
+  phases.done("rest");
 
   const oidc = oidcTokens(file.api, options.base);
   if (oidc !== null) stack.use(oidc);

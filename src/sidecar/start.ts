@@ -9,7 +9,7 @@ import { MemberRpc } from "../control/members/member_rpc.ts";
 import { Members } from "../control/members/members.ts";
 import type { SiteControl } from "../control/site_control.ts";
 import { ViewWorkers } from "../flow/view_runner.ts";
-import { LeafmeshError } from "../model/errors.ts";
+import { errorText, LeafmeshError } from "../model/errors.ts";
 import { linkMode } from "../model/links.ts";
 import type { SiteFile } from "../model/schema/site.ts";
 import { hostMark } from "../nats/host_mark.ts";
@@ -21,11 +21,13 @@ import type { ServeOptions } from "../runtime/serve.ts";
 import { apiFront } from "./api_front.ts";
 import { apiAddress, loadApiTls, serveApi } from "./api_server.ts";
 import { ApiTlsWatch } from "./api_tls_watch.ts";
+import { continueViews } from "./early_views.ts";
 import { enter } from "./entrance.ts";
 import { type Foundation, layFoundation, prepareServer, type SidecarOptions } from "./foundation.ts";
 import { type LedSite, leadSite } from "./lead.ts";
 import { Leadership } from "./leadership.ts";
 import { linkWarning } from "./links.ts";
+import { Phases } from "./phases.ts";
 import { VERSION } from "./version.ts";
 
 export type { SidecarOptions } from "./foundation.ts";
@@ -100,11 +102,28 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
       : {}),
   });
   const lead = async (term: Term): Promise<LedSite> => {
+    const phases = new Phases();
+    const goingOn = continueViews({
+      nc,
+      site,
+      dataFolder: folder.path,
+      views: workers,
+      ran: members?.ranBefore ?? new Map(),
+    }).then(
+      (count) => {
+        if (count > 0)
+          log("info", "members", `${count} views go on ${phases.elapsedMs} ms after the lease was taken`);
+      },
+      (error: unknown) => log("warn", "members", `views wait for the first pass: ${errorText(error)}`),
+    );
     if (settings.mode !== "external") await folder.own(true);
     prepared ??= await prepareServer(foundation, end.leave);
     current = prepared;
+    await goingOn;
+    phases.done("server");
     try {
-      const led = await leadSite({ foundation, term, prepared, token, views: workers, members });
+      const led = await leadSite({ foundation, term, prepared, token, views: workers, members, phases });
+      log("info", "members", `member ${member} has begun to lead in ${phases}`);
       const over = async () => {
         await led[Symbol.asyncDispose]();
         if (!end.ending) await dispose();
@@ -140,12 +159,17 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     // Who leads now has started them anew.
     stack.defer(
       joined.onChange((change) => {
-        if (change === "leader" && !joined.hasLease && !end.ending) workers.abandon();
+        if (change !== "leader" || joined.hasLease || end.ending) return;
+        workers.abandon();
+        workers.warm();
       }),
     );
     const leadership = stack.use(new Leadership<LedSite>({ members, log, lead }));
     await leadership.begin(options.signal);
-    if (leadership.site === null) await dispose();
+    if (leadership.site === null) {
+      await dispose();
+      workers.warm();
+    }
     const rpc = stack.use(new MemberRpc({ nc, site, name: member, epoch: () => joined.epoch }));
     fetch = apiFront({ members, rpc, leadership, address, tls: tls !== null, log });
     led = () => leadership.site;

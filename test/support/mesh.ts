@@ -27,8 +27,8 @@ export interface SidecarEntry {
 }
 
 const ENTRY: SidecarEntry = { path: SIDECAR };
-/** As last resort the server that `scripts/setup` has brought. */
-const PATH = `${process.env.PATH ?? ""}${delimiter}${join(PROJECT, ".tools", "bin")}`;
+/** Where programs are found. As last resort the server that `scripts/setup` has brought. */
+export const PATH = `${process.env.PATH ?? ""}${delimiter}${join(PROJECT, ".tools", "bin")}`;
 
 export interface MeshOptions {
   /** Names of the sites; each dials the ones that are named for it. */

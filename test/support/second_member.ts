@@ -4,13 +4,11 @@ import { createWriteStream } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
-import { fileURLToPath } from "node:url";
 import { stringify } from "yaml";
 import { freePorts } from "../../src/nats/addresses.ts";
-import type { MeshSite } from "./mesh.ts";
+import { built, SIDECAR } from "./built.ts";
+import { type MeshSite, PATH } from "./mesh.ts";
 import { waitFor } from "./wait_for.ts";
-
-const ENTRY = fileURLToPath(new URL("sidecar_process.ts", import.meta.url));
 
 export class SecondMember implements AsyncDisposable {
   readonly api: string;
@@ -40,9 +38,9 @@ export class SecondMember implements AsyncDisposable {
 
   /** Starts it and waits until its API says that it is ready. */
   async start(): Promise<void> {
-    const child = spawn(process.execPath, [ENTRY, this.#siteFile], {
-      stdio: ["ignore", "ignore", "pipe"],
-      env: { ...process.env, LEAFMESH_MEMBER: this.#name },
+    const child = spawn(process.execPath, [await built(SIDECAR), this.#siteFile], {
+      stdio: ["pipe", "ignore", "pipe"],
+      env: { ...process.env, PATH, LEAFMESH_MEMBER: this.#name },
     });
     child.stderr.pipe(createWriteStream(this.logFile, { flags: "a" }), { end: false });
     this.#process = child;

@@ -85,6 +85,7 @@ export class Members implements AsyncDisposable {
   /** Since when there has been no lease. */
   #emptySince: number | null = null;
   #said = "";
+  #ranBefore: ReadonlyMap<string, string> = new Map();
   #failingSince: number | null = null;
 
   private constructor(options: MembersOptions, table: MemberTable) {
@@ -136,6 +137,11 @@ export class Members implements AsyncDisposable {
   get remainingMs(): number {
     const until = this.#term === null ? this.#livesUntil : Math.min(this.#livesUntil, this.#leadsUntil);
     return Math.max(0, until - this.#now());
+  }
+
+  /** The views that the one who led before this member has run, with the version of the policy of each, as it said last. */
+  get ranBefore(): ReadonlyMap<string, string> {
+    return this.#ranBefore;
   }
 
   /** How often it was away for so long that what it ran may be another's. */
@@ -376,6 +382,10 @@ export class Members implements AsyncDisposable {
     const epoch = Math.max(found?.value.epoch ?? 0, this.epoch) + 1;
     if (!(await this.#writeLease({ holder: this.#holder(), epoch }))) return;
     this.#leadsUntil = at + (this.#alone ? MEMBER_TIMES.aloneMs : MEMBER_TIMES.holdMs);
+    const before = found?.value.holder ?? null;
+    const said = before === null ? null : await this.#table.heartbeat(before.name).catch(() => null);
+    const views = said !== null && said.value.instance === before?.instance ? said.value.views : {};
+    this.#ranBefore = new Map(Object.entries(views));
     this.#won(epoch);
   }
 
