@@ -7,7 +7,7 @@ import process from "node:process";
 import { splitPem } from "../../src/model/certificate.ts";
 import type { RotationKind, RotationReport } from "../../src/model/rotation.ts";
 import type { Peer } from "../../src/model/schema/site.ts";
-import { faults, readLog } from "../support/ledger.ts";
+import { faults, pendingIn, readLog } from "../support/ledger.ts";
 import { LoadProcesses } from "../support/load_processes.ts";
 import { type Mesh, type MeshSite, startMesh } from "../support/mesh.ts";
 import { waitFor } from "../support/wait_for.ts";
@@ -95,15 +95,32 @@ async function peerAt(site: MeshSite, peer: string): Promise<Peer> {
 }
 
 /** Every acknowledged event is in the other site's log once, in order. */
-async function arrived(site: MeshSite, pattern: string, acked: ReadonlyMap<number, number>): Promise<void> {
+async function arrived(
+  mesh: Mesh,
+  site: MeshSite,
+  pattern: string,
+  acked: ReadonlyMap<number, number>,
+): Promise<void> {
   const nc = await site.app("acme");
-  const events = await waitFor(
-    async () => {
-      const found = await readLog(nc, "acme", pattern);
-      return found.length >= acked.size ? found : null;
-    },
-    { deadlineMs: ARRIVED_MS, pollMs: 500, what: `${acked.size} events of ${pattern} at ${site.name}` },
-  );
+  let found = 0;
+  try {
+    await waitFor(
+      async () => {
+        found = await pendingIn(nc, "acme", pattern);
+        return found >= acked.size;
+      },
+      { deadlineMs: ARRIVED_MS, pollMs: 500, what: `${acked.size} events of ${pattern} at ${site.name}` },
+    );
+  } catch (error) {
+    const shown = await Promise.all(
+      mesh.sites.map(
+        async (one) =>
+          `${one.name}: ${JSON.stringify(await one.links())}\n${JSON.stringify(await one.json("/v1/alarms"))}\n${(await one.log()).slice(-3000)}`,
+      ),
+    );
+    throw new Error(`${found} are there. ${shown.join("\n")}`, { cause: error });
+  }
+  const events = await readLog(nc, "acme", pattern);
   expect(faults(events, acked)).toMatchObject({ repeated: [], reordered: 0 });
   expect(events.length).toBe(acked.size);
   expect(events.filter(({ n }) => !acked.has(n))).toEqual([]);
@@ -131,8 +148,8 @@ test(
       });
     }
     const acked = await Promise.all([native.stop(), view.stop()]);
-    await arrived(austin, "berlin.acme.native.>", acked[0]);
-    await arrived(berlin, "austin.acme.view.>", acked[1]);
+    await arrived(mesh, austin, "berlin.acme.native.>", acked[0]);
+    await arrived(mesh, berlin, "austin.acme.view.>", acked[1]);
     if (process.env.LEAFMESH_LOAD_RATE !== undefined)
       console.log(
         `${native.count + view.count} events, ${Math.round(native.rate + view.rate)}/s, ${native.again + view.again} sent again`,

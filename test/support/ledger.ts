@@ -71,6 +71,13 @@ export interface ReadEvent {
   readonly sequence: number;
 }
 
+/** How many events of a tenant's log match `pattern` (`<origin>.<tenant>.…`). */
+export async function pendingIn(nc: NatsConnection, tenant: string, pattern: string): Promise<number> {
+  const jsm = await jetstreamManager(nc);
+  const { state } = await jsm.streams.info(tenant, { subjects_filter: pattern });
+  return Object.values(state.subjects ?? {}).reduce((sum, count) => sum + count, 0);
+}
+
 /** All numbered events of a tenant's log that match `pattern` (`<origin>.<tenant>.…`), in its order. */
 export async function readLog(nc: NatsConnection, tenant: string, pattern: string): Promise<ReadEvent[]> {
   const jsm = await jetstreamManager(nc);
