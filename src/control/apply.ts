@@ -57,8 +57,8 @@ export interface ApplyContext {
    * stream. @throws when the peer's server does not do it.
    */
   readonly resetSource: (peer: string, stream: string, sequence: number | null) => Promise<string>;
-  /** Sets where a consumer of MESH goes on. @throws {LeafmeshError} when the server refuses it */
-  readonly resetHere: (stream: string, consumer: string, sequence: number) => Promise<unknown>;
+  /** Sets where a consumer of MESH goes on, `null`: after what is acknowledged. @throws {LeafmeshError} when the server refuses it */
+  readonly resetHere: (stream: string, consumer: string, sequence: number | null) => Promise<unknown>;
   /** Has a peer take a source back. @throws when it cannot be asked, or does not do it */
   readonly rewindPeer: (peer: string, ask: RewindAsk) => Promise<unknown>;
   /** The sequence that a stream begins with that is made. */
@@ -129,6 +129,10 @@ export async function applyStep(context: ApplyContext, step: Step): Promise<void
       return;
     case "configure-server":
       await context.configure();
+      return;
+    case "unstick-consumer":
+      if (step.by === "link") await context.kickLeaf(step.consumer);
+      else await context.resetHere(step.stream, step.consumer, null);
       return;
     case "kick-leaf":
       await context.kickLeaf(step.peer);

@@ -19,6 +19,7 @@ import {
 } from "./routes.ts";
 import type { SilentSource } from "./silent_sources.ts";
 import { type Step, viewKey } from "./step.ts";
+import type { StuckConsumer } from "./stuck_consumers.ts";
 import { heldSubjects } from "./view_renames.ts";
 
 export interface PlanInput {
@@ -31,6 +32,8 @@ export interface PlanInput {
   readonly strangers: readonly { readonly peer: string; readonly why: string }[];
   /** Sources that should flow, are silent, and are to be attached again. */
   readonly silent: readonly SilentSource[];
+  /** Consumers that should deliver and do not move. */
+  readonly stuck: readonly StuckConsumer[];
   /** Views whose worker runs, with the version of the policy that it decides by. */
   readonly views: ReadonlyMap<string, string>;
   /** Replays that have not ended; `undefined`: not known yet. */
@@ -113,6 +116,7 @@ export function planSteps(given: PlanInput): Plan {
       ...outgoing.flatMap((one) => one.resumes),
       ...replays.resumes,
       ...input.silent.map((source): Step => ({ type: "reattach-source", ...source })),
+      ...input.stuck.map((consumer): Step => ({ type: "unstick-consumer", ...consumer })),
       ...stale.leftovers,
     ],
   };

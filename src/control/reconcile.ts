@@ -32,6 +32,7 @@ export interface ReconcilerOptions {
   readonly configChanges: () => readonly string[];
   readonly strangers: () => Promise<PlanInput["strangers"]>;
   readonly silent: (observed: Observed) => PlanInput["silent"];
+  readonly stuck: (observed: Observed) => PlanInput["stuck"];
   readonly versionOf: (plan: ExportPlan) => string;
   /** Replays that have not ended; `undefined`: not known yet. */
   readonly replays?: () => PlanInput["replays"];
@@ -195,6 +196,7 @@ export class Reconciler implements AsyncDisposable {
       configChanges: this.#options.configChanges(),
       strangers: await this.#options.strangers(),
       silent: this.#options.silent(observed),
+      stuck: this.#options.stuck(observed),
       views: this.#options.context.views.running(),
       versionOf: this.#options.versionOf,
       replays: this.#options.replays?.(),

@@ -73,6 +73,7 @@ import type { SiteServer } from "./site_server.ts";
 import { detachSources, whenThere } from "./source_repair.ts";
 import type { KvStateStore } from "./state_store.ts";
 import { describeStep } from "./step.ts";
+import { StuckConsumers } from "./stuck_consumers.ts";
 import { UserExpiry } from "./user_expiry.ts";
 import { reportUsers } from "./user_report.ts";
 
@@ -147,6 +148,7 @@ export class SiteControl implements Control, AsyncDisposable {
   readonly #reconciler: Reconciler;
   readonly #readiness = new Readiness();
   readonly #silent = new SilentSources(() => performance.now());
+  readonly #stuck = new StuckConsumers(() => performance.now());
   readonly #differ: Differ;
   readonly #shadows: Shadows;
   /** Of the policies that explanations, diffs and shadows compile: they decide one event after the other. */
@@ -195,6 +197,7 @@ export class SiteControl implements Control, AsyncDisposable {
       peers: () => this.#knowledge(),
       configChanges: () => options.server.changes(this.#desired()),
       silent: (observed) => this.#silent.find(observed.mesh, (api) => this.#reachable(api)),
+      stuck: (observed) => this.#stuck.find(observed.mesh),
       strangers: () => options.server.strangers(this.#desired()),
       versionOf: options.versionOf,
       replays: () => this.#replays.wanted(),

@@ -4,6 +4,7 @@ import { linkAccount, logStream, MESH_ACCOUNT, tenantAccount } from "../model/na
 import type { StepReport } from "./api.ts";
 import type { ConsumerSpec, StreamAccount, StreamSpec } from "./assets.ts";
 import type { ExportPlan, InRoute, OutRoute } from "./routes.ts";
+import type { StuckConsumer } from "./stuck_consumers.ts";
 
 /** Where a new consumer begins. */
 export type Start =
@@ -65,6 +66,7 @@ export type Step =
       readonly consumer: string;
       readonly why: string;
     }
+  | ({ readonly type: "unstick-consumer" } & StuckConsumer)
   | { readonly type: "configure-server"; readonly changed: readonly string[] }
   | { readonly type: "kick-leaf"; readonly peer: string; readonly why: string }
   | {
@@ -223,6 +225,15 @@ export function describeStep(step: Step): StepReport {
         `MESH/${step.stream}`,
         `attach ${step.source} of ${step.api} to ${step.stream} again: it is silent`,
       );
+    case "unstick-consumer": {
+      const target = `MESH/${step.stream}/${step.consumer}`;
+      return report(
+        target,
+        step.by === "link"
+          ? `cut the leaf connection of ${step.consumer} to be made anew: consumer ${target} has events and does not move`
+          : `set consumer ${target} back to what is acknowledged: it has events and does not move`,
+      );
+    }
     case "widen-route": {
       const { export: plan, peer } = step.route;
       return report(

@@ -56,6 +56,7 @@ export class FakeServer {
       configChanges: same ? [] : ["tenants"],
       strangers: [],
       silent: [],
+      stuck: [],
       views: this.views,
       changedAt: () => WRITTEN,
       versionOf: (plan) => policyVersion(plan.policy, {}, plan.tenant.schemas),
@@ -158,6 +159,7 @@ export class FakeServer {
       }
       case "kick-leaf":
       case "reattach-source":
+      case "unstick-consumer":
         return;
     }
   }

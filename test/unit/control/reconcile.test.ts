@@ -18,6 +18,7 @@ function reconcilerOf(observe: () => Promise<Observed>): Reconciler {
     configChanges: () => [],
     strangers: async () => [],
     silent: () => [],
+    stuck: () => [],
     versionOf: () => "",
     log: () => {},
   });

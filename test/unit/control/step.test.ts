@@ -110,6 +110,16 @@ const cases: [Step, string, string][] = [
     "attach out_acme of mesh.austin.API to in_acme again: it is silent",
   ],
   [
+    { type: "unstick-consumer", stream: "out_acme", consumer: "austin", by: "reset" },
+    "MESH/out_acme/austin",
+    "set consumer MESH/out_acme/austin back to what is acknowledged: it has events and does not move",
+  ],
+  [
+    { type: "unstick-consumer", stream: "out_acme", consumer: "austin", by: "link" },
+    "MESH/out_acme/austin",
+    "cut the leaf connection of austin to be made anew: consumer MESH/out_acme/austin has events and does not move",
+  ],
+  [
     { type: "switch-route", route, from: OLD, drain: false, spec: CONSUMER, paused: false, version: "v1" },
     "MESH/view_acme_orders/austin",
     "switch austin from out_acme to view_acme_orders, at the position that it has stored",

@@ -1,0 +1,101 @@
+/**
+ * Finds consumers that should deliver and do not: events wait, somebody takes them, and nothing moves. A request for flow control or
+ * its answer that is lost may hold one for as long as nobody looks; setting it back to what is acknowledged has it deliver again, and
+ * who takes it passes over what he has. Where that does not help, what crosses the link is not heard: the link is made anew.
+ */
+import type { ConsumerInfo } from "@nats-io/jetstream";
+import { isPeerConsumer, type ObservedStreams } from "./observe.ts";
+
+/** A consumer hears of who takes it every second; one that stands still for longer than this is set back. */
+const STUCK_MS = 15_000;
+/** So often it must have been seen at the same place, whatever the clock says. */
+const LOOKS = 4;
+/** Between two attempts for one consumer: doubles up to the second value. */
+const RETRY_MS = 15_000;
+const MAX_RETRY_MS = 300_000;
+
+/** A consumer to set going again. */
+export interface StuckConsumer {
+  readonly stream: string;
+  readonly consumer: string;
+  /** How: set back to what is acknowledged, or by a new link to the peer. */
+  readonly by: "reset" | "link";
+}
+
+interface Standing {
+  readonly place: string;
+  readonly looks: number;
+  readonly next: number;
+  readonly waitMs: number;
+  readonly attempts: number;
+}
+
+export class StuckConsumers {
+  readonly #now: () => number;
+  #standing = new Map<string, Standing>();
+
+  /** @param now milliseconds of a clock that never goes back. */
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /** The consumers to set going now. */
+  find(streams: ObservedStreams): StuckConsumer[] {
+    const now = this.#now();
+    const still = new Map<string, Standing>();
+    const due: StuckConsumer[] = [];
+    /** Peers that get something over their link. */
+    const served = new Set<string>();
+    for (const [stream, { consumers }] of streams) {
+      for (const [consumer, info] of consumers) {
+        if (!waits(info)) continue;
+        const key = `${stream} ${consumer}`;
+        const place = placeOf(info);
+        const before = this.#standing.get(key);
+        if (before?.place !== place) {
+          still.set(key, { place, looks: 1, next: now + STUCK_MS, waitMs: RETRY_MS, attempts: 0 });
+          served.add(consumer);
+          continue;
+        }
+        const standing = { ...before, looks: before.looks + 1 };
+        still.set(key, standing);
+        if (now < standing.next || standing.looks < LOOKS) continue;
+        still.set(key, {
+          ...standing,
+          next: now + standing.waitMs,
+          waitMs: Math.min(standing.waitMs * 2, MAX_RETRY_MS),
+          attempts: standing.attempts + 1,
+        });
+        const again = standing.attempts > 0 && isPeerConsumer(consumer);
+        due.push({ stream, consumer, by: again ? "link" : "reset" });
+      }
+    }
+    this.#standing = still;
+    return oncePerLink(due.map((one) => (served.has(one.consumer) ? { ...one, by: "reset" } : one)));
+  }
+}
+
+/** Whether a consumer has something for somebody who is there to take it. */
+function waits({ config, paused, push_bound, num_pending, num_ack_pending }: ConsumerInfo): boolean {
+  return (
+    config.deliver_subject !== undefined &&
+    paused !== true &&
+    push_bound === true &&
+    num_pending + num_ack_pending > 0
+  );
+}
+
+function placeOf({ delivered, ack_floor }: ConsumerInfo): string {
+  return `${delivered.stream_seq} ${ack_floor.stream_seq}`;
+}
+
+/** One link serves all consumers of a peer. */
+function oncePerLink(due: readonly StuckConsumer[]): StuckConsumer[] {
+  const cut = new Set<string>();
+  return due.filter(({ by, consumer }) => {
+    if (by === "reset") return true;
+    const first = !cut.has(consumer);
+    cut.add(consumer);
+    return first;
+  });
+}
