@@ -1,13 +1,13 @@
 /** Runs the steps of a plan on the server. */
 import type { ConsumerConfig, JetStreamManager, StreamConfig } from "@nats-io/jetstream";
 import { errorText, LeafmeshError } from "../model/errors.ts";
-import { logStream, remoteStreams } from "../model/names.ts";
+import { logStream, parseStreamName, remoteStreams } from "../model/names.ts";
 import { unlessGone } from "../nats/jetstream_errors.ts";
 import { addConsumer, beginOf } from "./apply_consumers.ts";
 import type { StreamAccount, StreamSpec } from "./assets.ts";
 import { pauseConsumer } from "./hold_consumer.ts";
 import { layoutMetadata } from "./layout.ts";
-import { VIEW_AFTER } from "./observe.ts";
+import { isPeerConsumer, VIEW_AFTER } from "./observe.ts";
 import { noteVersion, positionAt, sequenceAfter, sequenceAt, sequenceOfVersion } from "./position.ts";
 import { type HeldAt, heldAt, noteHeld } from "./rollback/held.ts";
 import { type PeerAhead, placeRoute } from "./rollback/place.ts";
@@ -15,6 +15,7 @@ import type { RewindAsk } from "./rollback/rewind.ts";
 import type { ExportPlan } from "./routes.ts";
 import { goOnAfter } from "./source_position.ts";
 import type { OldRoute, Start, Step } from "./step.ts";
+import type { StuckConsumer } from "./stuck_consumers.ts";
 import { restToTake, switchPosition } from "./switch.ts";
 import { Waiting } from "./waiting.ts";
 import { widenRoute } from "./widen_route.ts";
@@ -59,6 +60,9 @@ export interface ApplyContext {
   readonly resetSource: (peer: string, stream: string, sequence: number | null) => Promise<string>;
   /** Sets where a consumer of MESH goes on, `null`: after what is acknowledged. @throws {LeafmeshError} when the server refuses it */
   readonly resetHere: (stream: string, consumer: string, sequence: number | null) => Promise<unknown>;
+  /** Whether a peer has stored nothing since it was asked last. */
+  readonly standsStill: (stuck: StuckConsumer, stored: number) => boolean;
+  readonly log: (level: "info" | "warn" | "error", message: string) => void;
   /** Has a peer take a source back. @throws when it cannot be asked, or does not do it */
   readonly rewindPeer: (peer: string, ask: RewindAsk) => Promise<unknown>;
   /** The sequence that a stream begins with that is made. */
@@ -131,8 +135,7 @@ export async function applyStep(context: ApplyContext, step: Step): Promise<void
       await context.configure();
       return;
     case "unstick-consumer":
-      if (step.by === "link") await context.kickLeaf(step.consumer);
-      else await context.resetHere(step.stream, step.consumer, null);
+      await unstick(context, step);
       return;
     case "kick-leaf":
       await context.kickLeaf(step.peer);
@@ -167,6 +170,24 @@ export async function applyStep(context: ApplyContext, step: Step): Promise<void
       await widenRoute(context, step);
       return;
   }
+}
+
+/** A peer that cannot be asked is left alone: a link that is slow answers late. */
+async function unstick(context: ApplyContext, stuck: StuckConsumer): Promise<void> {
+  const { stream, consumer, by } = stuck;
+  if (isPeerConsumer(consumer)) {
+    const tenant = parseStreamName(stream)?.tenant ?? "";
+    const says = await context.peerPosition(consumer, tenant, stream).catch(() => null);
+    if (says === null || !context.standsStill(stuck, says.sequence)) return;
+  }
+  if (by === "link") await context.kickLeaf(consumer);
+  else await context.resetHere(stream, consumer, null);
+  context.log(
+    "warn",
+    by === "link"
+      ? `${stream} to ${consumer} does not move: its link is made anew`
+      : `${stream} to ${consumer} does not move: it goes on after what is acknowledged`,
+  );
 }
 
 /** A stream that was there before goes on behind its sequences: none means two events to a peer. */

@@ -216,6 +216,8 @@ export class SiteControl implements Control, AsyncDisposable {
         resetSource: (peer, stream, sequence) =>
           resetConsumer(nc, siteApiReset(peer, stream, site), sequence, RESET_AT_PEER),
         resetHere: (stream, consumer, sequence) => this.#resetHere(stream, consumer, sequence),
+        standsStill: (stuck, stored) => this.#stuck.stands(stuck, stored),
+        log,
         rewindPeer: (peer, ask) => this.#peering.ask(peer, "rewind", ask, REWIND_AT_PEER_MS),
         peerAhead: (found) => options.rollbacks.peerAhead(found),
         firstSequence: (stream) => options.rollbacks.firstSequence(stream),

@@ -230,8 +230,8 @@ export function describeStep(step: Step): StepReport {
       return report(
         target,
         step.by === "link"
-          ? `cut the leaf connection of ${step.consumer} to be made anew: consumer ${target} has events and does not move`
-          : `set consumer ${target} back to what is acknowledged: it has events and does not move`,
+          ? `look after consumer ${target}, which has events and does not move; where its peer stores nothing, make the link anew`
+          : `look after consumer ${target}, which has events and does not move; where nobody stores any, go on after what is acknowledged`,
       );
     }
     case "widen-route": {

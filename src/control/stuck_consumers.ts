@@ -2,6 +2,7 @@
  * Finds consumers that should deliver and do not: events wait, somebody takes them, and nothing moves. A request for flow control or
  * its answer that is lost may hold one for as long as nobody looks; setting it back to what is acknowledged has it deliver again, and
  * who takes it passes over what he has. Where that does not help, what crosses the link is not heard: the link is made anew.
+ * Over a slow link much is on its way between two acknowledgements: a consumer is stuck when its peer has stored nothing meanwhile.
  */
 import type { ConsumerInfo } from "@nats-io/jetstream";
 import { isPeerConsumer, type ObservedStreams } from "./observe.ts";
@@ -27,6 +28,8 @@ interface Standing {
   readonly looks: number;
   readonly next: number;
   readonly waitMs: number;
+  /** How far the peer had stored the stream; `null`: it was not asked. */
+  readonly stored: number | null;
   readonly attempts: number;
 }
 
@@ -39,7 +42,7 @@ export class StuckConsumers {
     this.#now = now;
   }
 
-  /** The consumers to set going now. */
+  /** The consumers to set going now; those of peers only where {@link stands} says so. */
   find(streams: ObservedStreams): StuckConsumer[] {
     const now = this.#now();
     const still = new Map<string, Standing>();
@@ -53,7 +56,14 @@ export class StuckConsumers {
         const place = placeOf(info);
         const before = this.#standing.get(key);
         if (before?.place !== place) {
-          still.set(key, { place, looks: 1, next: now + STUCK_MS, waitMs: RETRY_MS, attempts: 0 });
+          still.set(key, {
+            place,
+            looks: 1,
+            next: now + STUCK_MS,
+            waitMs: RETRY_MS,
+            stored: null,
+            attempts: 0,
+          });
           served.add(consumer);
           continue;
         }
@@ -64,7 +74,6 @@ export class StuckConsumers {
           ...standing,
           next: now + standing.waitMs,
           waitMs: Math.min(standing.waitMs * 2, MAX_RETRY_MS),
-          attempts: standing.attempts + 1,
         });
         const again = standing.attempts > 0 && isPeerConsumer(consumer);
         due.push({ stream, consumer, by: again ? "link" : "reset" });
@@ -72,6 +81,16 @@ export class StuckConsumers {
     }
     this.#standing = still;
     return oncePerLink(due.map((one) => (served.has(one.consumer) ? { ...one, by: "reset" } : one)));
+  }
+
+  /** Whether a peer has stored nothing since it was asked before, while its consumer stood at the same place. */
+  stands({ stream, consumer }: StuckConsumer, stored: number): boolean {
+    const key = `${stream} ${consumer}`;
+    const standing = this.#standing.get(key);
+    if (standing === undefined) return false;
+    const stands = standing.stored === stored;
+    this.#standing.set(key, { ...standing, stored, attempts: standing.attempts + (stands ? 1 : 0) });
+    return stands;
   }
 }
 

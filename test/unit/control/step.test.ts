@@ -112,12 +112,12 @@ const cases: [Step, string, string][] = [
   [
     { type: "unstick-consumer", stream: "out_acme", consumer: "austin", by: "reset" },
     "MESH/out_acme/austin",
-    "set consumer MESH/out_acme/austin back to what is acknowledged: it has events and does not move",
+    "look after consumer MESH/out_acme/austin, which has events and does not move; where nobody stores any, go on after what is acknowledged",
   ],
   [
     { type: "unstick-consumer", stream: "out_acme", consumer: "austin", by: "link" },
     "MESH/out_acme/austin",
-    "cut the leaf connection of austin to be made anew: consumer MESH/out_acme/austin has events and does not move",
+    "look after consumer MESH/out_acme/austin, which has events and does not move; where its peer stores nothing, make the link anew",
   ],
   [
     { type: "switch-route", route, from: OLD, drain: false, spec: CONSUMER, paused: false, version: "v1" },
