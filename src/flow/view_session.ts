@@ -118,6 +118,11 @@ export class ViewSession {
     return { wanted: this.#consumerSequence - this.#skipped, sequence: this.#readSequence };
   }
 
+  /** The consumer that it reads with. */
+  get reader(): string {
+    return this.#options.reader;
+  }
+
   /** Last sequence of the view when the session began. */
   get viewStart(): number {
     return this.#options.start.lastSequence;

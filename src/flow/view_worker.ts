@@ -17,6 +17,7 @@ import { NO_QUOTAS, Quotas } from "./quota.ts";
 import type { Redriven } from "./redrive_queue.ts";
 import { RetentionGaps } from "./retention_gaps.ts";
 import { answerFor, createReader, filtersOf, recordPosition } from "./source_reader.ts";
+import { Standstill } from "./standstill.ts";
 import type { View, ViewOptions, ViewState, ViewStats } from "./view.ts";
 import { readViewPosition, type ViewPosition, type ViewStreams } from "./view_position.ts";
 import { ViewRedriver } from "./view_redriver.ts";
@@ -74,6 +75,7 @@ class ViewWorker {
   /** How the next session is to read; `null`: as its backlog is. */
   #turnedWide: boolean | null = null;
   readonly #gaps: RetentionGaps;
+  readonly #standstill = new Standstill(() => performance.now());
   readonly #redriver: ViewRedriver;
   /** Why it cannot settle, as it was logged last. */
   #unsettled = "";
@@ -311,6 +313,7 @@ class ViewWorker {
       const { config } = await jsm.consumers.info(sourceStream, consumer);
       if (session !== this.#session) return;
       await this.#checkStanding(session);
+      await this.#checkMoving(session);
       const filters = filtersOf(config);
       if (JSON.stringify(filters) === this.#filters) {
         if (!(await this.#readsBadly(session, filters))) return;
@@ -329,6 +332,21 @@ class ViewWorker {
     const first = await this.#firstSequence();
     if (session !== this.#session || session.standsAt !== standsAt) return;
     this.#miss({ position: standsAt, missed: Math.max(0, first - 1 - standsAt) });
+  }
+
+  /** Ends a session that should go on and does not. */
+  async #checkMoving(session: ViewSession): Promise<void> {
+    const { jsm } = this.#options;
+    const place = `${this.#restarts} ${session.decidedPosition} ${session.read.sequence} ${session.stored} ${session.waiting}`;
+    const held = session.deferral !== null || !this.#mayWrite.open();
+    const stands = await this.#standstill.look({ place, held }, async () => {
+      if (session.waiting > 0) return true;
+      const { num_pending } = await jsm.consumers.info(this.#streams.sourceStream, session.reader);
+      return num_pending > 0;
+    });
+    if (stands && session === this.#session) {
+      session.fail({ type: "reader", message: "events wait and nothing moved for half a minute" });
+    }
   }
 
   async #firstSequence(): Promise<number> {
