@@ -6,13 +6,7 @@ import {
   jetstream,
   jetstreamManager,
 } from "@nats-io/jetstream";
-import {
-  connect,
-  headers,
-  type MsgHdrs,
-  type NatsConnection,
-  nkeyAuthenticator,
-} from "@nats-io/transport-node";
+import { connect, headers, type MsgHdrs, type NatsConnection } from "@nats-io/transport-node";
 import { ATTEMPT_HEADER, type ExpectedEvent, type Observation, SENT_HEADER } from "./checker.ts";
 import type { Ring } from "./ring.ts";
 import { READ_LOG, SITES, type Site, TENANTS, type Tenant } from "./scenario.ts";
@@ -67,7 +61,7 @@ export class Apps implements AsyncDisposable {
     const connection = await connect({
       servers: ring.addresses[site].listen,
       name: `${role} of ${tenant} at ${site}`,
-      authenticator: nkeyAuthenticator(() => ring.users[tenant].seed()),
+      authenticator: ring.users[tenant].authenticator,
       maxReconnectAttempts: -1,
       reconnectTimeWait: 250,
     });

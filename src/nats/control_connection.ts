@@ -1,10 +1,5 @@
 /** The sidecar's two connections to its own server: one in MESH, one in the system account. */
-import {
-  type ConnectionOptions,
-  connect,
-  type NatsConnection,
-  nkeyAuthenticator,
-} from "@nats-io/transport-node";
+import { type ConnectionOptions, connect, type NatsConnection } from "@nats-io/transport-node";
 import { errorText, LeafmeshError } from "../model/errors.ts";
 import { MESH_ACCOUNT, SYSTEM_ACCOUNT } from "../model/names.ts";
 import type { SigningKey, SiteKeys } from "./keys.ts";
@@ -63,7 +58,7 @@ export function connectionOptions(
   return {
     servers: server,
     name: `leafmesh ${site}`,
-    authenticator: nkeyAuthenticator(() => key.seed()),
+    authenticator: key.authenticator,
     timeout: CONNECT_DEADLINE_MS,
     maxReconnectAttempts: -1,
     reconnectDelayHandler: steadyWait(RECONNECT_WAIT_MS + Math.random() * RECONNECT_JITTER_MS),

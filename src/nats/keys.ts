@@ -5,8 +5,9 @@
 import type { KeyObject } from "node:crypto";
 import { join } from "node:path";
 import { createUser, fromSeed, type KeyPair } from "@nats-io/nkeys";
+import type { Authenticator } from "@nats-io/transport-node";
 import { LeafmeshError } from "../model/errors.ts";
-import { privateKeyOf, signEd25519, verifyEd25519 } from "../model/nkey.ts";
+import { privateKeyOf, publicUserKeyOf, signEd25519, verifyEd25519 } from "../model/nkey.ts";
 import { prepareFolder, readSecretFile, writeSecretFile } from "./files.ts";
 
 /** A key pair that signs. Printed or serialized it shows its public key alone. */
@@ -19,7 +20,8 @@ export class SigningKey {
   constructor(pair: KeyPair) {
     this.#pair = pair;
     this.#private = privateKeyOf(new TextDecoder().decode(pair.getSeed()));
-    this.publicKey = pair.getPublicKey();
+    // The library's own way takes a hundred times as long, and keys are read again and again.
+    this.publicKey = publicUserKeyOf(this.#private);
   }
 
   /** Takes the place of this key for all that hold it: of a site whose key rotates. */
@@ -34,9 +36,18 @@ export class SigningKey {
     return signEd25519(this.#private, bytes);
   }
 
-  /** The seed in nkey form (`SU…` as bytes): for the client's authenticator and the leaf credential only. */
+  /** The seed in nkey form (`SU…` as bytes): for a thread of this process and the leaf credential only. */
   seed(): Uint8Array {
     return this.#pair.getSeed();
+  }
+
+  /** Logs a client in as the user with this key, as the library's `nkeyAuthenticator` does, and far faster. */
+  get authenticator(): Authenticator {
+    return (nonce) => {
+      const challenge = nonce === undefined ? null : new TextEncoder().encode(nonce);
+      const sig = challenge === null ? "" : Buffer.from(this.sign(challenge)).toString("base64");
+      return { nkey: this.publicKey, sig };
+    };
   }
 
   toJSON(): string {

@@ -2,8 +2,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { inStream, outStream, rpcSubject } from "../../src/model/names.ts";
-import { faults, Load, readLog } from "../support/ledger.ts";
+import { faults, Load } from "../support/ledger.ts";
 import { makeExport, makeImport, makeTenantStreams } from "../support/native_routes.ts";
+import { readLog } from "../support/read_log.ts";
 import { startSites, type TestSite, type TestSites } from "../support/sites.ts";
 import { waitFor } from "../support/wait_for.ts";
 

@@ -4,8 +4,8 @@ import { cp, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
-import { type ReadEvent, readLog } from "../support/ledger.ts";
 import { type MeshSite, startMesh } from "../support/mesh.ts";
+import { type ReadEvent, readLog } from "../support/read_log.ts";
 import { TWO_KINDS, twoKinds } from "../support/two_kinds.ts";
 import { waitFor } from "../support/wait_for.ts";
 

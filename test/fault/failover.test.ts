@@ -6,9 +6,10 @@
 import { expect, test } from "bun:test";
 import process from "node:process";
 import { POSITION_HEADER, viewStream } from "../../src/model/names.ts";
-import { faults, readLog } from "../support/ledger.ts";
+import { faults } from "../support/ledger.ts";
 import { LoadProcesses } from "../support/load_processes.ts";
 import { type MeshSite, startPair } from "../support/mesh.ts";
+import { readLog } from "../support/read_log.ts";
 import { SecondMember } from "../support/second_member.ts";
 import { waitFor } from "../support/wait_for.ts";
 

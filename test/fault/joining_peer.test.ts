@@ -1,8 +1,8 @@
 /** A peer that joins an export gets what its policy of now lets be seen, not what another policy once let others see. */
 import { expect, test } from "bun:test";
 import { jetstream } from "@nats-io/jetstream";
-import { readLog } from "../support/ledger.ts";
 import { startMesh } from "../support/mesh.ts";
+import { readLog } from "../support/read_log.ts";
 import { waitFor } from "../support/wait_for.ts";
 
 const rule = (...paths: string[]) => ({

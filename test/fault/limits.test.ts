@@ -2,8 +2,9 @@
 import { expect, test } from "bun:test";
 import { jetstream } from "@nats-io/jetstream";
 import type { ExportPolicy } from "../../src/model/schema/policy.ts";
-import { faults, Load, readLog } from "../support/ledger.ts";
+import { faults, Load } from "../support/ledger.ts";
 import { type MeshSite, startMesh, startPair } from "../support/mesh.ts";
+import { readLog } from "../support/read_log.ts";
 import { waitFor } from "../support/wait_for.ts";
 
 const IMPORTS = [{ from: "berlin", subjects: ["acme.>"] }];
@@ -169,7 +170,11 @@ test("a tenant that floods, and is limited, does not slow another's route", asyn
   };
   await measure(20);
   const alone = await measure(60);
-  const flood = new Load(await berlin.app("acme"), { subject: () => "acme.orders.x", batch: 200 });
+  const flood = new Load(await berlin.app("acme"), {
+    subject: () => "acme.orders.x",
+    batch: 200,
+    pauseMs: 0,
+  });
   await waitFor(() => flood.count > 3000, { what: "a flood" });
   const beside = await measure(60);
   const acme = (await berlin.links()).flatMap(({ routes }) => routes).find(({ tenant }) => tenant === "acme");

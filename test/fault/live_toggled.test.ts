@@ -1,7 +1,8 @@
 /** An import that turns from live to log only and back under load. */
 import { expect, test } from "bun:test";
-import { faults, Load, readLog } from "../support/ledger.ts";
+import { faults, Load } from "../support/ledger.ts";
 import { startPair } from "../support/mesh.ts";
+import { readLog } from "../support/read_log.ts";
 import { waitFor } from "../support/wait_for.ts";
 
 test("an import whose `live` changes under load loses, repeats and reorders nothing", async () => {

@@ -69,14 +69,8 @@ describe("the fault machine finds a build that", () => {
         // Long on the way: so that each kill finds something that is acknowledged and not stored.
         {
           file: "src/nats/fenced_writer.ts",
-          from: `queueMicrotask(() => {
-      this.#scheduled = false;
-      this.#frames.flush();
-    });`,
-          to: `setTimeout(() => {
-      this.#scheduled = false;
-      this.#frames.flush();
-    }, 1_500);`,
+          from: "queueMicrotask(() => {",
+          to: "((write: () => void) => setTimeout(write, 1_500))(() => {",
         },
       ],
     },

@@ -3,8 +3,9 @@ import { expect, test } from "bun:test";
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
-import { faults, Load, readLog } from "../support/ledger.ts";
+import { faults, Load } from "../support/ledger.ts";
 import { type Mesh, startPair } from "../support/mesh.ts";
+import { readLog } from "../support/read_log.ts";
 import { SecondMember } from "../support/second_member.ts";
 import { waitFor } from "../support/wait_for.ts";
 

@@ -1,8 +1,8 @@
 /** An export that turns to the events of another site sends those, and nothing of its own any more. */
 import { expect, test } from "bun:test";
 import { jetstream } from "@nats-io/jetstream";
-import { readLog } from "../support/ledger.ts";
 import { startMesh } from "../support/mesh.ts";
+import { readLog } from "../support/read_log.ts";
 import { waitFor } from "../support/wait_for.ts";
 
 const rules = [{ subjects: ["acme.orders.>"], redact: [{ path: "$.email", with: "remove" as const }] }];

@@ -1,7 +1,8 @@
 /** A policy that changes under load: from its position on, and only from there, the peer sees the change. */
 import { expect, test } from "bun:test";
-import { faults, Load, readLog } from "../support/ledger.ts";
+import { faults, Load } from "../support/ledger.ts";
 import { startPair } from "../support/mesh.ts";
+import { readLog } from "../support/read_log.ts";
 import { waitFor } from "../support/wait_for.ts";
 
 const PLAIN = { name: "out", to: ["austin"], rules: [{ subjects: ["acme.orders.>"] }] };

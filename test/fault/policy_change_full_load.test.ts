@@ -8,9 +8,10 @@ import { expect, test } from "bun:test";
 import process from "node:process";
 import { POLICY_HEADER, POSITION_HEADER, viewStream } from "../../src/model/names.ts";
 import type { ExportPolicy, Redaction } from "../../src/model/schema/policy.ts";
-import { faults, readLog } from "../support/ledger.ts";
+import { faults } from "../support/ledger.ts";
 import { LoadProcesses } from "../support/load_processes.ts";
 import { type Mesh, type MeshSite, startPair } from "../support/mesh.ts";
+import { readLog } from "../support/read_log.ts";
 import { waitFor } from "../support/wait_for.ts";
 
 const SECONDS = Number(process.env.LEAFMESH_LOAD_SECONDS ?? "4");

@@ -3,8 +3,8 @@ import { expect, test } from "bun:test";
 import { jetstream } from "@nats-io/jetstream";
 import { headers } from "@nats-io/transport-node";
 import type { RedriveReport } from "../../src/model/redrive.ts";
-import { readLog } from "../support/ledger.ts";
 import { startPair } from "../support/mesh.ts";
+import { readLog } from "../support/read_log.ts";
 import { waitFor } from "../support/wait_for.ts";
 
 const LETTERS = 600;

@@ -1,8 +1,8 @@
 /** A dead letter that was decided again while the peer was away, and then the export turns native: the peer gets it all the same. */
 import { expect, test } from "bun:test";
 import { jetstream } from "@nats-io/jetstream";
-import { readLog } from "../support/ledger.ts";
 import { startPair } from "../support/mesh.ts";
+import { readLog } from "../support/read_log.ts";
 import { waitFor } from "../support/wait_for.ts";
 
 const EXPORT = "/v1/tenants/acme/exports/out";
@@ -20,8 +20,9 @@ test("a redriven event that the peer has not taken yet crosses before the route 
   await mesh.flowing();
   const [berlin, austin] = [mesh.site("berlin"), mesh.site("austin")];
   const js = jetstream(await berlin.app("acme"));
+  const there = await austin.app("acme");
   const far = async () => {
-    const events = await readLog(await austin.app("acme"), "acme", "berlin.acme.>");
+    const events = await readLog(there, "acme", "berlin.acme.>");
     return events.map(({ n }) => n);
   };
   const publish = (n: number, more: object = {}, subject = "acme.orders.x") =>

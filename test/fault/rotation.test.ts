@@ -7,9 +7,10 @@ import process from "node:process";
 import { splitPem } from "../../src/model/certificate.ts";
 import type { RotationKind, RotationReport } from "../../src/model/rotation.ts";
 import type { Peer } from "../../src/model/schema/site.ts";
-import { faults, pendingIn, readLog } from "../support/ledger.ts";
+import { faults } from "../support/ledger.ts";
 import { LoadProcesses } from "../support/load_processes.ts";
 import { type Mesh, type MeshSite, startMesh } from "../support/mesh.ts";
+import { pendingIn, readLog } from "../support/read_log.ts";
 import { waitFor } from "../support/wait_for.ts";
 
 /** Events a second of both publishers together. */

@@ -6,9 +6,10 @@ import { expect, test } from "bun:test";
 import { describeCertificate, splitPem } from "../../src/model/certificate.ts";
 import type { RotationKind, RotationReport } from "../../src/model/rotation.ts";
 import type { Peer } from "../../src/model/schema/site.ts";
-import { faults, readLog } from "../support/ledger.ts";
+import { faults } from "../support/ledger.ts";
 import { LoadProcesses } from "../support/load_processes.ts";
 import { type MeshSite, startPair } from "../support/mesh.ts";
+import { readLog } from "../support/read_log.ts";
 import { waitFor } from "../support/wait_for.ts";
 
 const DEADLINE_MS = 120_000;

@@ -1,8 +1,8 @@
 /** Where a route goes on when its policy changes while the peer is away: never with what came before it. */
 import { expect, test } from "bun:test";
 import { type JetStreamClient, jetstream } from "@nats-io/jetstream";
-import { readLog } from "../support/ledger.ts";
 import { type Mesh, startMesh } from "../support/mesh.ts";
+import { readLog } from "../support/read_log.ts";
 import { waitFor } from "../support/wait_for.ts";
 
 const EXPORT = "/v1/tenants/acme/exports/out";

@@ -1,8 +1,9 @@
 /** Sidecars killed with SIGKILL under load: native routes flow on, views go on where they were. */
 import { expect, test } from "bun:test";
 import { readRunningProcess } from "../../src/nats/processes.ts";
-import { faults, Load, readLog } from "../support/ledger.ts";
+import { faults, Load } from "../support/ledger.ts";
 import { startMesh } from "../support/mesh.ts";
+import { readLog } from "../support/read_log.ts";
 import { waitFor } from "../support/wait_for.ts";
 
 const VIEW = {

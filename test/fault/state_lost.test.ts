@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { jetstreamManager } from "@nats-io/jetstream";
-import { connect, nkeyAuthenticator } from "@nats-io/transport-node";
+import { connect } from "@nats-io/transport-node";
 import { loadSigningKey } from "../../src/nats/keys.ts";
 import { startPair } from "../support/mesh.ts";
 import { waitFor } from "../support/wait_for.ts";
@@ -21,7 +21,7 @@ test("a sidecar whose state is gone does not start with the policies of long ago
   const key = await loadSigningKey(join(berlin.dataFolder, "keys", "mesh.nk"));
   const nc = await connect({
     servers: berlin.file.server?.listen ?? "",
-    authenticator: nkeyAuthenticator(() => key.seed()),
+    authenticator: key.authenticator,
   });
   await (await jetstreamManager(nc, { checkAPI: false })).streams.delete("KV_leafmesh_state");
   await nc.close();

@@ -4,8 +4,8 @@ import { cp, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { jetstream } from "@nats-io/jetstream";
 import { createSigningKey } from "../../src/nats/keys.ts";
-import { readLog } from "../support/ledger.ts";
 import { startMesh } from "../support/mesh.ts";
+import { readLog } from "../support/read_log.ts";
 import { waitFor } from "../support/wait_for.ts";
 
 test("a policy that was narrowed, a user, a peer and a token that were taken away stay so", async () => {

@@ -2,8 +2,9 @@
 import { expect, test } from "bun:test";
 import { cp, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { faults, Load, readLog } from "../support/ledger.ts";
+import { faults, Load } from "../support/ledger.ts";
 import { startMesh } from "../support/mesh.ts";
+import { readLog } from "../support/read_log.ts";
 import { TWO_KINDS, twoKinds } from "../support/two_kinds.ts";
 import { waitFor } from "../support/wait_for.ts";
 

@@ -1,8 +1,8 @@
 /** Rules that become narrower while a view holds events that only the wider ones allowed: those do not cross any more. */
 import { expect, test } from "bun:test";
 import { jetstream } from "@nats-io/jetstream";
-import { readLog } from "../support/ledger.ts";
 import { startPair } from "../support/mesh.ts";
+import { readLog } from "../support/read_log.ts";
 import { waitFor } from "../support/wait_for.ts";
 
 const EXPORT = "/v1/tenants/acme/exports/out";
@@ -25,8 +25,8 @@ test("what a view holds of a subject that its policy no longer names stays, and 
   const view = async () =>
     (await berlin.links()).flatMap(({ routes }) => routes).find(({ direction }) => direction === "out")?.view;
   await publish(0, "extra");
-  const far = async () =>
-    (await readLog(await austin.app("acme"), "acme", "berlin.acme.>")).map(({ n }) => n);
+  const there = await austin.app("acme");
+  const far = async () => (await readLog(there, "acme", "berlin.acme.>")).map(({ n }) => n);
   await waitFor(async () => (await far()).length === 1, { deadlineMs: 30_000, what: "the wide policy" });
 
   await austin.end("SIGTERM");

@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { jetstream } from "@nats-io/jetstream";
-import { connect, nkeyAuthenticator } from "@nats-io/transport-node";
+import { connect } from "@nats-io/transport-node";
 import type { LeafmeshError } from "../../src/model/errors.ts";
 import { freePorts } from "../../src/nats/addresses.ts";
 import { findServer } from "../../src/nats/find.ts";
@@ -79,7 +79,7 @@ test("an external server: the fragment is named, verified, reloaded, and what is
       null,
     );
     expect((await sidecar.control.apply()).converged).toBe(true);
-    const nc = await connect({ servers: url, authenticator: nkeyAuthenticator(() => app.seed()) });
+    const nc = await connect({ servers: url, authenticator: app.authenticator });
     expect((await jetstream(nc).publish("acme.hello", "x")).stream).toBe("out_acme");
     await nc.close();
 

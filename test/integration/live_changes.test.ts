@@ -1,10 +1,11 @@
 /** Tenants, peers, exports and imports that come and go while the mesh runs. */
 import { expect, test } from "bun:test";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
-import { connect, nkeyAuthenticator } from "@nats-io/transport-node";
+import { connect } from "@nats-io/transport-node";
 import { createSigningKey } from "../../src/nats/keys.ts";
-import { Load, readLog } from "../support/ledger.ts";
+import { Load } from "../support/ledger.ts";
 import { startMesh, startPair } from "../support/mesh.ts";
+import { readLog } from "../support/read_log.ts";
 import { waitFor } from "../support/wait_for.ts";
 
 const RING = { berlin: ["austin"], austin: ["tokyo"], tokyo: ["berlin"] };
@@ -36,7 +37,7 @@ test("a tenant added at run time publishes, crosses and reads back, and drops no
       () =>
         connect({
           servers: site.file.server?.listen ?? "",
-          authenticator: nkeyAuthenticator(() => app.seed()),
+          authenticator: app.authenticator,
           reconnect: false,
         }),
       { what: "the new user to be let in" },

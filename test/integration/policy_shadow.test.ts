@@ -3,8 +3,9 @@ import { expect, test } from "bun:test";
 import process from "node:process";
 import type { JetStreamManager } from "@nats-io/jetstream";
 import type { ShadowDocument } from "../../routes/answers.ts";
-import { faults, Load, readLog } from "../support/ledger.ts";
+import { faults, Load } from "../support/ledger.ts";
 import { startMesh, startPair } from "../support/mesh.ts";
+import { readLog } from "../support/read_log.ts";
 import { waitFor } from "../support/wait_for.ts";
 
 const VIEW = {

@@ -2,8 +2,9 @@
 import { expect, test } from "bun:test";
 import { jetstream } from "@nats-io/jetstream";
 import type { Rule } from "../../src/model/schema/policy.ts";
-import { Load, readLog } from "../support/ledger.ts";
+import { Load } from "../support/ledger.ts";
 import { startPair } from "../support/mesh.ts";
+import { readLog } from "../support/read_log.ts";
 import { waitFor } from "../support/wait_for.ts";
 
 const RULE: Rule = {

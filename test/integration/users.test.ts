@@ -1,13 +1,7 @@
 /** Users of a tenant on a real site: what their roles let them do, how they end, and the quotas of their account. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
-import {
-  type ConnectionOptions,
-  connect,
-  type NatsConnection,
-  nkeyAuthenticator,
-  wsconnect,
-} from "@nats-io/transport-node";
+import { type ConnectionOptions, connect, type NatsConnection, wsconnect } from "@nats-io/transport-node";
 import { hash } from "bcryptjs";
 import type { UserReport } from "../../src/control/api.ts";
 import { userConsumer, userInbox } from "../../src/model/names.ts";
@@ -84,7 +78,7 @@ afterAll(async () => {
 async function login(name: string, more: ConnectionOptions = {}): Promise<NatsConnection> {
   const nc = await connect({
     servers: site.file.server?.listen ?? "",
-    authenticator: nkeyAuthenticator(() => keyOf(name).seed()),
+    authenticator: keyOf(name).authenticator,
     ...(name === "pub" || name === "sub" ? { inboxPrefix: userInbox(name) } : {}),
     ...more,
   });
@@ -319,7 +313,7 @@ describe("quotas of a tenant", () => {
     const second = await site.app("small");
     const third = connect({
       servers: site.file.server?.listen ?? "",
-      authenticator: nkeyAuthenticator(() => site.appKey("small").seed()),
+      authenticator: site.appKey("small").authenticator,
       reconnect: false,
     });
     // The server says why and closes; which of the two a client sees first is not told.
@@ -339,7 +333,7 @@ describe("quotas of a tenant", () => {
       () =>
         connect({
           servers: site.file.server?.listen ?? "",
-          authenticator: nkeyAuthenticator(() => site.appKey("small").seed()),
+          authenticator: site.appKey("small").authenticator,
           reconnect: false,
         }),
       { what: "a connection", deadlineMs: 20_000 },

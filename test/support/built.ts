@@ -21,50 +21,42 @@ const KEEPER = "src/nats/keeper.sh";
 const KEPT_MS = 24 * 3_600_000;
 const made = new Map<string, Promise<string>>();
 
-/**
- * The bundle of a program.
- *
- * @param entry path of the program, below `root`
- * @param root the tree that it is of; default this one
- */
-export function built(entry: string, root: string = PROJECT): Promise<string> {
-  const key = join(root, entry);
-  const bundle = made.get(key) ?? build(entry, root);
-  made.set(key, bundle);
+/** The bundle of a program of this tree, named by its path in it. */
+export function built(entry: string): Promise<string> {
+  const bundle = made.get(entry) ?? build(entry);
+  made.set(entry, bundle);
   return bundle;
 }
 
-async function build(entry: string, root: string): Promise<string> {
-  // Of another tree, for as long as that is there.
-  const cache =
-    root === PROJECT ? join(PROJECT, "node_modules", ".cache", "leafmesh-tests") : join(root, "built");
+async function build(entry: string): Promise<string> {
+  const cache = join(PROJECT, "node_modules", ".cache", "leafmesh-tests");
   const name = basename(entry, ".ts");
-  const folder = join(cache, `${name}-${await stateOf(entry, root)}`);
+  const folder = join(cache, `${name}-${await stateOf(entry)}`);
   const bundle = join(folder, `${name}.js`);
   if (await exists(bundle)) return bundle;
   await mkdir(cache, { recursive: true });
   await removeOld(cache);
   const unfinished = await mkdtemp(join(cache, "new-"));
   const how = ["--target=bun", "--format=cjs", "--bytecode", "--entry-naming=[name].js"];
-  const command = ["build", ...[entry, THREAD].map((path) => join(root, path)), ...how];
+  const command = ["build", ...[entry, THREAD].map((path) => join(PROJECT, path)), ...how];
   await promisify(execFile)(process.execPath, [...command, `--outdir=${unfinished}`]);
   await writeFile(join(unfinished, basename(THREAD)), 'import "./entry.js";\n');
-  await copyFile(join(root, KEEPER), join(unfinished, basename(KEEPER)));
+  await copyFile(join(PROJECT, KEEPER), join(unfinished, basename(KEEPER)));
   // Of two test processes that build the same the first wins.
   await rename(unfinished, folder).catch(() => rm(unfinished, { recursive: true }));
   return bundle;
 }
 
 /** Differs when the program, any file that it could use, or the runtime is another. */
-async function stateOf(entry: string, root: string): Promise<string> {
-  const hash = createHash("sha256").update(`${process.version} ${Bun.revision} ${root} ${entry}\n`);
+async function stateOf(entry: string): Promise<string> {
+  const hash = createHash("sha256").update(`${process.version} ${Bun.revision} ${entry}\n`);
   for (const part of PARTS) {
-    const path = join(root, part);
-    const names = part.includes(".") ? [""] : (await readdir(path, { recursive: true })).sort();
+    const path = join(PROJECT, part);
+    const inside = await readdir(path, { recursive: true }).catch(() => [""]);
     const files = await Promise.all(
-      names.map(async (name) => ({ name, found: await stat(join(path, name)) })),
+      inside.sort().map(async (name) => ({ name, found: await stat(join(path, name)).catch(() => null) })),
     );
-    for (const { name, found } of files) hash.update(`${part}/${name} ${found.size} ${found.mtimeMs}\n`);
+    for (const { name, found } of files) hash.update(`${part}/${name} ${found?.size} ${found?.mtimeMs}\n`);
   }
   return hash.digest("hex").slice(0, 32);
 }

@@ -1,6 +1,10 @@
 /** Publishes numbered events under load and tells what became of each at a reader. */
-import { type JetStreamClient, jetstream, jetstreamManager } from "@nats-io/jetstream";
+import { type JetStreamClient, jetstream } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
+import type { ReadEvent } from "./read_log.ts";
+
+/** As fast as it goes a load takes the processor from all that it is a load for. */
+const PAUSE_MS = 10;
 
 /** A load of numbered events: `{"n":0,…}`, `{"n":1,…}`, each acknowledged by the stream before it counts. */
 export class Load {
@@ -13,7 +17,7 @@ export class Load {
   /** Numbers that were acknowledged, with their position in the out stream. */
   readonly acked = new Map<number, number>();
 
-  /** @param batch events in flight together. @param pauseMs between one batch and the next; default none */
+  /** @param batch events in flight together. @param pauseMs between one batch and the next; default 10 */
   constructor(
     nc: NatsConnection,
     options: {
@@ -26,7 +30,7 @@ export class Load {
     this.#js = jetstream(nc);
     this.#subject = options.subject;
     this.#body = options.body ?? (() => ({}));
-    this.#running = this.#run(options.batch ?? 20, options.pauseMs ?? 0);
+    this.#running = this.#run(options.batch ?? 20, options.pauseMs ?? PAUSE_MS);
   }
 
   /** How many were acknowledged so far. */
@@ -62,39 +66,6 @@ export class Load {
       }
     }
   }
-}
-
-export interface ReadEvent {
-  readonly subject: string;
-  readonly n: number;
-  readonly body: Readonly<Record<string, unknown>>;
-  readonly sequence: number;
-}
-
-/** How many events of a tenant's log match `pattern` (`<origin>.<tenant>.…`). */
-export async function pendingIn(nc: NatsConnection, tenant: string, pattern: string): Promise<number> {
-  const jsm = await jetstreamManager(nc);
-  const { state } = await jsm.streams.info(tenant, { subjects_filter: pattern });
-  return Object.values(state.subjects ?? {}).reduce((sum, count) => sum + count, 0);
-}
-
-/** All numbered events of a tenant's log that match `pattern` (`<origin>.<tenant>.…`), in its order. */
-export async function readLog(nc: NatsConnection, tenant: string, pattern: string): Promise<ReadEvent[]> {
-  const jsm = await jetstreamManager(nc);
-  const { state } = await jsm.streams.info(tenant);
-  const events: ReadEvent[] = [];
-  if (state.messages === 0) return events;
-  const consumer = await jetstream(nc).consumers.get(tenant, { filter_subjects: [pattern] });
-  const { num_pending } = await consumer.info();
-  let left = num_pending;
-  while (left > 0) {
-    for await (const message of await consumer.fetch({ max_messages: Math.min(left, 5000), expires: 5000 })) {
-      const body = message.json<{ n: number }>();
-      events.push({ subject: message.subject, n: body.n, body: body as never, sequence: message.seq });
-      left--;
-    }
-  }
-  return events;
 }
 
 /** Numbers that appear more than once, and places where the order of numbers' positions is broken. */

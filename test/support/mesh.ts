@@ -5,7 +5,7 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import process from "node:process";
 import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from "@nats-io/jetstream";
-import { connect, type NatsConnection, nkeyAuthenticator } from "@nats-io/transport-node";
+import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { stringify } from "yaml";
 import type { LinkReport } from "../../src/control/api.ts";
 import type { LinkMode } from "../../src/model/links.ts";
@@ -20,9 +20,10 @@ import { dialUrl } from "./sites.ts";
 import { type TempFolder, tempFolder } from "./temp_folder.ts";
 import { waitFor } from "./wait_for.ts";
 
-/** Entry of a sidecar's process, and the tree that it is of. */
+/** Entry of a sidecar's process. One of another tree runs from source: a bundle is dear where few start from it. */
 export interface SidecarEntry {
   readonly path: string;
+  /** Default: this tree. */
   readonly root?: string;
 }
 
@@ -85,7 +86,8 @@ export class MeshSite {
 
   /** Starts the process and waits until the API says that it is ready. */
   async start(deadlineMs = 120_000): Promise<void> {
-    const program = await built(this.#entry.path, this.#entry.root);
+    const { path, root } = this.#entry;
+    const program = root === undefined ? await built(path) : join(root, path);
     const child = spawn(process.execPath, [program, this.siteFile], {
       stdio: ["pipe", "pipe", "pipe"],
       env: { ...process.env, PATH },
@@ -203,7 +205,7 @@ export class MeshSite {
     const key = this.appKey(tenant);
     const nc = await connect({
       servers: this.file.server?.listen ?? "",
-      authenticator: nkeyAuthenticator(() => key.seed()),
+      authenticator: key.authenticator,
       maxReconnectAttempts: -1,
       reconnectTimeWait: 100,
       // A server that is very busy lets a login run into its deadline.
@@ -224,7 +226,7 @@ export class MeshSite {
     const key = await loadSigningKey(join(this.dataFolder, "keys", "mesh.nk"));
     const nc = await connect({
       servers: this.file.server?.listen ?? "",
-      authenticator: nkeyAuthenticator(() => key.seed()),
+      authenticator: key.authenticator,
     });
     const jsm = await jetstreamManager(nc, { checkAPI: false });
     return { nc, jsm, js: jetstream(nc), [Symbol.asyncDispose]: () => nc.close() };

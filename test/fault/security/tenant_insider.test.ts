@@ -4,7 +4,7 @@
  */
 import { afterEach, describe, expect } from "bun:test";
 import { type ConsumerConfig, jetstream, jetstreamManager, type StreamConfig } from "@nats-io/jetstream";
-import { connect, headers, type NatsConnection, nkeyAuthenticator } from "@nats-io/transport-node";
+import { connect, headers, type NatsConnection } from "@nats-io/transport-node";
 import {
   flowControlSubject,
   LOG_API_PREFIX,
@@ -58,7 +58,7 @@ const BODIES = [AHEAD, '{"seq":1}', ""];
 async function as(a: Attacker, name: string): Promise<NatsConnection> {
   const nc = await connect({
     servers: a.world.at("berlin").site.file.server?.listen ?? "",
-    authenticator: nkeyAuthenticator(() => keyOf(name).seed()),
+    authenticator: keyOf(name).authenticator,
     ...(name === "reader" || name === "pub" ? { inboxPrefix: `_INBOX_.${name}` } : {}),
   });
   a.onEnd(() => nc.close());

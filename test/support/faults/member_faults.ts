@@ -1,5 +1,5 @@
 /** Peers that are revoked and taken back, and users that come and are revoked. */
-import { connect, nkeyAuthenticator } from "@nats-io/transport-node";
+import { connect } from "@nats-io/transport-node";
 import type { Peer } from "../../../src/model/schema/site.ts";
 import type { TenantSettings } from "../../../src/model/schema/tenant.ts";
 import { createSigningKey } from "../../../src/nats/keys.ts";
@@ -80,7 +80,7 @@ const USER_REVOKED: Fault = {
       () =>
         connect({
           servers: world.site(site).file.server?.listen ?? "",
-          authenticator: nkeyAuthenticator(() => key.seed()),
+          authenticator: key.authenticator,
           inboxPrefix: `_INBOX_.${name}`,
           reconnect: false,
         }),

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { createUser } from "@nats-io/nkeys";
-import { privateKeyOf, signEd25519, verifyEd25519 } from "../../../src/model/nkey.ts";
+import { privateKeyOf, publicUserKeyOf, signEd25519, verifyEd25519 } from "../../../src/model/nkey.ts";
 
 describe("Ed25519 with nkeys", () => {
   test("signs and verifies as the client library does", () => {
@@ -13,6 +13,15 @@ describe("Ed25519 with nkeys", () => {
       expect(verifyEd25519(pair.getPublicKey(), bytes, ours)).toBe(true);
       expect(verifyEd25519(pair.getPublicKey(), new Uint8Array([1]), ours)).toBe(false);
       expect(verifyEd25519(createUser().getPublicKey(), bytes, ours)).toBe(false);
+    }
+  });
+
+  test("has the public key that the client library has", () => {
+    for (let i = 0; i < 8; i++) {
+      const pair = createUser();
+      expect(publicUserKeyOf(privateKeyOf(new TextDecoder().decode(pair.getSeed())))).toBe(
+        pair.getPublicKey(),
+      );
     }
   });
 
