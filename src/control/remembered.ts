@@ -3,6 +3,7 @@ import { readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { DesiredState } from "../model/desired.ts";
 import { errorText, LeafmeshError } from "../model/errors.ts";
+import type { MayChange } from "../nats/files.ts";
 import { LAYOUT, requireKnownLayout } from "./layout.ts";
 
 /** A state with the tenants that are gone but whose account the server must keep until it restarts. */
@@ -32,15 +33,21 @@ export async function loadRemembered(folder: string): Promise<Remembered | null>
 }
 
 /** Replaces the file as a whole. @throws {LeafmeshError} `data_folder_unusable`. */
-export async function rememberState(folder: string, remembered: Remembered): Promise<void> {
+export async function rememberState(
+  folder: string,
+  remembered: Remembered,
+  mayChange?: MayChange,
+): Promise<void> {
   const path = fileOf(folder);
   try {
     await writeFile(`${path}.new`, JSON.stringify({ ...remembered, layout: LAYOUT }), {
       mode: 0o600,
       flush: true,
     });
+    await mayChange?.();
     await rename(`${path}.new`, path);
   } catch (error) {
+    if (error instanceof LeafmeshError) throw error;
     throw new LeafmeshError("data_folder_unusable", `${path} cannot be written: ${errorText(error)}`, {
       cause: error,
     });

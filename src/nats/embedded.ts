@@ -11,7 +11,7 @@ import { checkConfig } from "./check.ts";
 import { connectionOptions } from "./control_connection.ts";
 import { type DataFolder, readDataFile } from "./data_folder.ts";
 import { readDiskSpace } from "./disk_space.ts";
-import { prepareFolder, writeSecretFile } from "./files.ts";
+import { type MayChange, prepareFolder, writeSecretFile } from "./files.ts";
 import type { ServerBinary } from "./find.ts";
 import {
   ensureKeeper,
@@ -62,6 +62,8 @@ export interface EmbeddedServerOptions {
   readonly onEvent?: (event: ServerEvent) => void;
   /** Whether a server that ran already goes on when the start fails: another sidecar has it. Default: it is stopped. */
   readonly leave?: () => Promise<boolean>;
+  /** Asked before the first configuration is put in place. Default: it always may be. */
+  readonly mayChange?: MayChange;
   /** Gives up the start. */
   readonly signal?: AbortSignal;
   /** Default five minutes: recovery of a large store takes its time. */
@@ -99,14 +101,19 @@ export class EmbeddedServer implements AsyncDisposable {
   static async start(options: EmbeddedServerOptions): Promise<EmbeddedServer> {
     const { folder } = options;
     await prepareFolder(folder.file("store"), 0o700);
-    await writeSecretFile(folder.file("leafCredential"), options.leafCredential, "replace");
+    await writeSecretFile(
+      folder.file("leafCredential"),
+      options.leafCredential,
+      "replace",
+      options.mayChange,
+    );
     await finishEnding(folder);
     const running = await readRunningProcess(folder.file("serverPid"));
     const { quietConfig } = options;
     // A start that was cut short has left a server that still waits for its positions to be looked at.
     let quiet = running === null || (await readDataFile(folder, "config")) === quietConfig;
     const config = quiet ? (quietConfig ?? options.config) : options.config;
-    const changed = await writeConfig(options, config);
+    const changed = await writeConfig(options, config, options.mayChange);
     await writeKeeperArguments(folder, options.binary.path, options.lingerMs);
     if (running === null) await requireFree(options.addresses);
 
@@ -116,7 +123,7 @@ export class EmbeddedServer implements AsyncDisposable {
     try {
       await ensureKeeper(folder);
       const restartQuiet = async () => {
-        if (quietConfig !== undefined) await writeConfig(options, quietConfig);
+        if (quietConfig !== undefined) await writeConfig(options, quietConfig, options.mayChange);
         quiet = true;
         await restartServer(folder);
       };
@@ -148,8 +155,8 @@ export class EmbeddedServer implements AsyncDisposable {
    * @returns whether it differs from the one that stood there
    * @throws LeafmeshError `server_config_refused`, and the old file stays
    */
-  async writeConfig(text: string): Promise<boolean> {
-    return await writeConfig(this.#options, text);
+  async writeConfig(text: string, mayChange?: MayChange): Promise<boolean> {
+    return await writeConfig(this.#options, text, mayChange);
   }
 
   /**
@@ -188,11 +195,16 @@ export class EmbeddedServer implements AsyncDisposable {
   }
 }
 
-async function writeConfig(options: EmbeddedServerOptions, text: string): Promise<boolean> {
+async function writeConfig(
+  options: EmbeddedServerOptions,
+  text: string,
+  mayChange: MayChange | undefined,
+): Promise<boolean> {
   const { folder } = options;
   if ((await readDataFile(folder, "config")) === text) return false;
   await writeSecretFile(folder.file("candidate"), text, "replace");
   await checkConfig(options.binary.path, folder.file("candidate"));
+  await mayChange?.();
   await rename(folder.file("candidate"), folder.file("config"));
   return true;
 }

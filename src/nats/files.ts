@@ -43,16 +43,24 @@ export async function readSecretFile(path: string): Promise<Uint8Array | null> {
 }
 
 /**
+ * Asked when all is ready and only a name is left to be changed: whoever leads the site no more must not change it.
+ * @throws what keeps the file as it was
+ */
+export type MayChange = () => Promise<void>;
+
+/**
  * Writes a file of mode 0600 so that a crash leaves either the old or the new content, synced to disk.
  *
  * @param existing `keep` leaves a file that is there untouched, `replace` takes its place.
+ * @param mayChange default: it always may
  * @returns whether the content was written
- * @throws LeafmeshError `data_folder_unusable`
+ * @throws LeafmeshError `data_folder_unusable`; what `mayChange` throws
  */
 export async function writeSecretFile(
   path: string,
   content: string | Uint8Array,
   existing: "keep" | "replace",
+  mayChange?: MayChange,
 ): Promise<boolean> {
   return await usable(path, async () => {
     const temporary = `${path}.${suffix()}.tmp`;
@@ -64,6 +72,7 @@ export async function writeSecretFile(
       await file.close();
     }
     try {
+      await mayChange?.();
       if (existing === "replace") {
         await rename(temporary, path);
         return await syncFolder(path);

@@ -2,7 +2,7 @@
 import { rename } from "node:fs/promises";
 import { join } from "node:path";
 import { LeafmeshError } from "../model/errors.ts";
-import { syncFolder, writeSecretFile } from "./files.ts";
+import { type MayChange, syncFolder, writeSecretFile } from "./files.ts";
 import { createSigningKey, keysFolder, readSigningKey, type SigningKey } from "./keys.ts";
 
 const CURRENT = "site.nk";
@@ -13,9 +13,14 @@ export class SiteKeyFiles {
   readonly current: SigningKey;
   readonly #folder: string;
   readonly #kept: boolean;
+  readonly #mayChange: MayChange | undefined;
 
-  /** @param elsewhere the site key is kept elsewhere (`secrets.site`), so its place is not ours to write */
-  constructor(dataFolder: string, current: SigningKey, elsewhere: boolean) {
+  /**
+   * @param elsewhere the site key is kept elsewhere (`secrets.site`), so its place is not ours to write
+   * @param mayChange asked before a file is changed; default: it always may be
+   */
+  constructor(dataFolder: string, current: SigningKey, elsewhere: boolean, mayChange?: MayChange) {
+    this.#mayChange = mayChange;
     this.#folder = keysFolder(dataFolder);
     this.current = current;
     this.#kept = elsewhere;
@@ -36,12 +41,13 @@ export class SiteKeyFiles {
     }
     const made = createSigningKey();
     const seed = new TextDecoder().decode(made.seed());
-    await writeSecretFile(join(this.#folder, NEXT), `${seed}\n`, "replace");
+    await writeSecretFile(join(this.#folder, NEXT), `${seed}\n`, "replace", this.#mayChange);
     return made;
   }
 
   /** Puts the next key into the place of the one in use, in its file and for all that hold it. The one before is gone. */
   async replace(next: SigningKey): Promise<void> {
+    await this.#mayChange?.();
     await rename(join(this.#folder, NEXT), join(this.#folder, CURRENT));
     await syncFolder(join(this.#folder, CURRENT));
     this.current.become(next);

@@ -9,7 +9,7 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { errorText, LeafmeshError } from "../model/errors.ts";
 import { type EncryptionKey, KEY_KINDS, type KeyInfo, type KeyKind, type PolicyKeys } from "../model/keys.ts";
-import { prepareFolder, readSecretFile, writeSecretFile } from "./files.ts";
+import { type MayChange, prepareFolder, readSecretFile, writeSecretFile } from "./files.ts";
 import { keysFolder } from "./keys.ts";
 
 const SECRET_BYTES = 32;
@@ -25,12 +25,15 @@ interface TenantKey {
 /** The keys of all tenants of a data folder; what is loaded is remembered. */
 export class TenantKeys {
   readonly #folder: string;
+  readonly #mayChange: MayChange | undefined;
   readonly #loaded = new Map<string, Promise<PolicyKeys>>();
   readonly #active = new Map<string, PolicyKeys>();
   /** Keys of {@link peek} that are in no file, by kind and tenant. */
   readonly #unsaved = new Map<string, Uint8Array>();
 
-  constructor(dataFolder: string) {
+  /** @param mayChange asked before a key is made; default: it always may be */
+  constructor(dataFolder: string, mayChange?: MayChange) {
+    this.#mayChange = mayChange;
     this.#folder = keysFolder(dataFolder);
   }
 
@@ -129,7 +132,12 @@ export class TenantKeys {
 
   async #make(tenant: string, kind: KeyKind, number: number): Promise<TenantKey> {
     // Another process may be faster: its key is the one that counts.
-    await writeSecretFile(this.#path(tenant, kind, number), randomBytes(SECRET_BYTES), "keep");
+    await writeSecretFile(
+      this.#path(tenant, kind, number),
+      randomBytes(SECRET_BYTES),
+      "keep",
+      this.#mayChange,
+    );
     return await this.#read(tenant, kind, number);
   }
 

@@ -6,6 +6,7 @@ import { desiredOfFile } from "../control/state_documents.ts";
 import { LeafmeshError } from "../model/errors.ts";
 import type { SiteFile } from "../model/schema/site.ts";
 import { DataFolder, DEFAULT_MEMBER } from "../nats/data_folder.ts";
+import type { MayChange } from "../nats/files.ts";
 import { loadSiteKeys, type SiteKeys } from "../nats/keys.ts";
 import { LinkLog } from "../nats/link_log.ts";
 import { SitePki } from "../nats/pki/site_pki.ts";
@@ -75,10 +76,12 @@ export interface PreparedServer {
 /**
  * Starts the server, or adopts it, with the configuration of what is remembered.
  * @param leave whether the server stays when this one is done with it
+ * @param mayChange asked before a file is replaced that the server reads; default: it always may be
  */
 export async function prepareServer(
   { options, folder, linkLog, loadKeys, loadPki }: Foundation,
   leave: () => Promise<boolean>,
+  mayChange?: MayChange,
 ): Promise<PreparedServer> {
   const { file, log, env, base, signal } = options;
   const { site } = file;
@@ -109,6 +112,7 @@ export async function prepareServer(
     env,
     log,
     leave,
+    ...(mayChange === undefined ? {} : { mayChange }),
     ...(signal === undefined ? {} : { signal }),
   });
   return { server, keys, pki, before, remembered, at };

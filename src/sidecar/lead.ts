@@ -83,7 +83,10 @@ export async function leadSite({
   const mesh = await jetstreamManager(nc, { checkAPI: false });
   const tenantManager = (tenant: string) =>
     jetstreamManager(nc, { apiPrefix: tenantApiPrefix(tenant), checkAPI: false });
-  const tenantKeys = new TenantKeys(folder.path);
+  // A file has no revision that would keep one that leads no more from changing it.
+  const mayChange = () => requireTerm(term);
+  pki.guard(mayChange);
+  const tenantKeys = new TenantKeys(folder.path, mayChange);
 
   const audit = stack.use(
     await whenPlaced(settings, { log, signal }, () =>
@@ -93,6 +96,7 @@ export async function leadSite({
         jsm: mesh,
         key: () => keys.site,
         dataFolder: folder.path,
+        mayChange,
         maxAgeMs: parseDurationMs(file.audit?.maxAge ?? "400d") ?? 0,
         replicas: replicasOf(settings),
         maxBytes: parseBytes(file.audit?.maxBytes ?? "256MiB") ?? 0,
@@ -109,6 +113,7 @@ export async function leadSite({
 
   const copyOptions = {
     folder: folder.path,
+    mayChange,
     js,
     jsm: mesh,
     log: (level: "info" | "warn" | "error", message: string) => log(level, "control", message),
@@ -137,7 +142,7 @@ export async function leadSite({
   copy = stack.use(await StateCopy.open(copyOptions));
   requireAllowed(state.desired().state, file);
   // From now on the store has streams of these accounts: the next start needs them, whatever the site file says then.
-  if (before === null) await rememberState(folder.path, remembered);
+  if (before === null) await rememberState(folder.path, remembered, mayChange);
   phases.done("state");
   const redrives = stack.use(
     new RedriveJobs({
@@ -149,16 +154,9 @@ export async function leadSite({
   const siteServer = new SiteServer({
     system,
     render: server.render,
-    // A file has no revision that would keep one that leads no more from writing it.
-    write: async (config) => {
-      await requireTerm(term);
-      await server.write(config);
-    },
+    write: (config) => server.write(config, mayChange),
     verify: server.verify,
-    remember: async (desired, retired) => {
-      await requireTerm(term);
-      await rememberState(folder.path, { state: desired, retired });
-    },
+    remember: (desired, retired) => rememberState(folder.path, { state: desired, retired }, mayChange),
     inForce: { ...remembered, at },
     now: () => new Date(),
   });
@@ -172,6 +170,7 @@ export async function leadSite({
     await Rollbacks.open({
       folder: folder.path,
       mesh,
+      mayChange,
       raise: (name, report) => alarms.raise(name, report),
       tell: (operation, target, result) => audit.event(`store.${operation}`, target, { result }),
       now: () => new Date(),
@@ -245,6 +244,7 @@ export async function leadSite({
       replays: (parts) =>
         ReplayJobs.open({
           ...parts,
+          leads: term.holds,
           nc,
           js,
           jsm: mesh,
@@ -264,8 +264,9 @@ export async function leadSite({
             system,
             audit,
             alarms,
-            key: new SiteKeyFiles(folder.path, keys.site, file.secrets?.site !== undefined),
+            key: new SiteKeyFiles(folder.path, keys.site, file.secrets?.site !== undefined, mayChange),
             pki: linkMode(settings) === "plain" ? null : pki,
+            leads: term.holds,
             log: (level, message) => log(level, "rotation", message),
           },
           host,
@@ -291,7 +292,12 @@ export async function leadSite({
   await control.openReplays();
   phases.done("replays");
   store = server.watchStore((restart) =>
-    settings.cluster === undefined ? control.restartServer(restart) : restart(),
+    settings.cluster === undefined
+      ? control.restartServer(async () => {
+          await requireTerm(term);
+          await restart();
+        })
+      : restart(),
   );
   if (store !== null) stack.use(store);
   const served = {
@@ -327,7 +333,7 @@ export async function leadSite({
       list: () => tokens.list(),
       add: (request) => tokens.add(request),
       revoke: (id) => tokens.revoke(id),
-      rotateBootstrap: () => token.rotate(),
+      rotateBootstrap: () => token.rotate(mayChange),
     },
     version: VERSION,
     log: apiLog(log),

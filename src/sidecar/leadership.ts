@@ -84,6 +84,7 @@ export class Leadership<T extends AsyncDisposable> implements AsyncDisposable {
     if (epoch === null || this.#led !== null) return;
     const term: Term = {
       epoch,
+      holds: () => members.hasLease && members.epoch === epoch,
       certain: () => members.isLeader && members.epoch === epoch,
       confirm: () => members.confirm(epoch),
     };

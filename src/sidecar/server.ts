@@ -12,7 +12,7 @@ import { ControlConnection } from "../nats/control_connection.ts";
 import { DATA_FILES, type DataFolder } from "../nats/data_folder.ts";
 import { EmbeddedServer } from "../nats/embedded.ts";
 import { verifyFragment } from "../nats/external.ts";
-import { readTextFile, writeSecretFile } from "../nats/files.ts";
+import { type MayChange, readTextFile, writeSecretFile } from "../nats/files.ts";
 import { findServer } from "../nats/find.ts";
 import { publicKeys, type SiteKeys } from "../nats/keys.ts";
 import type { LinkLog } from "../nats/link_log.ts";
@@ -44,6 +44,8 @@ export interface OpenServerOptions {
   readonly linkLog: LinkLog;
   /** Whether a server of our own goes on when this one is done with it: another sidecar has it then. */
   readonly leave: () => Promise<boolean>;
+  /** Asked before files of the first configuration are replaced. Default: they always may be. */
+  readonly mayChange?: MayChange;
   readonly signal?: AbortSignal;
 }
 
@@ -61,7 +63,7 @@ export interface OpenServer extends AsyncDisposable {
   /** Without users whose time is over by `now`. */
   render(state: DesiredState, retired: readonly string[], now: Date): RenderedConfig;
   /** Puts a configuration with its files where the server reads it; not in force before a reload. */
-  write(config: RenderedConfig): Promise<void>;
+  write(config: RenderedConfig, mayChange: MayChange): Promise<void>;
   /** After a reload: whether all of it is in force. @throws {LeafmeshError} `server_fragment_missing` */
   verify(state: DesiredState): Promise<void>;
   pid(): Promise<number | null>;
@@ -110,7 +112,7 @@ async function openEmbedded(options: OpenServerOptions): Promise<OpenServer> {
     ...(encrypted ? { storeKey: DATA_FILES.storeKeyConfig } : {}),
   });
   const first = render(options.state, options.retired, options.now);
-  await writeFiles(first);
+  await writeFiles(first, options.mayChange);
   await using stack = new AsyncDisposableStack();
   const { leave } = options;
   const server = await EmbeddedServer.start({
@@ -133,6 +135,7 @@ async function openEmbedded(options: OpenServerOptions): Promise<OpenServer> {
       } else log("warn", "nats", `server ${event.type.replace("_", " ")} ${JSON.stringify(event)}`);
     },
     ...(options.signal === undefined ? {} : { signal: options.signal }),
+    ...(options.mayChange === undefined ? {} : { mayChange: options.mayChange }),
     leave,
   });
   stack.defer(async () => {
@@ -155,9 +158,9 @@ async function openEmbedded(options: OpenServerOptions): Promise<OpenServer> {
     version: binary.version,
     sync: String(sync),
     render,
-    write: async (config) => {
-      await writeFiles(config);
-      await server.writeConfig(config.text);
+    write: async (config, mayChange) => {
+      await writeFiles(config, mayChange);
+      await server.writeConfig(config.text, mayChange);
     },
     verify: async () => {},
     pid: async () => (await server.process())?.pid ?? null,
@@ -189,8 +192,8 @@ async function openExternal(options: OpenServerOptions): Promise<OpenServer> {
   const before = await readTextFile(file);
   const first = render(options.state, options.retired, options.now);
   const { text } = first;
-  await writeFiles(first);
-  if (before !== text) await writeSecretFile(file, text, "replace");
+  await writeFiles(first, options.mayChange);
+  if (before !== text) await writeSecretFile(file, text, "replace", options.mayChange);
   const connection = await openOrSay(options, url, file);
   const { system } = connection;
   const reload = async (fallback: string | null) => {
@@ -198,7 +201,7 @@ async function openExternal(options: OpenServerOptions): Promise<OpenServer> {
       await system.reload();
     } catch (error) {
       // What the server refuses must not stand in its file: its next start would fail.
-      if (fallback !== null) await writeSecretFile(file, fallback, "replace");
+      if (fallback !== null) await writeSecretFile(file, fallback, "replace", options.mayChange);
       throw error;
     }
   };
@@ -220,9 +223,9 @@ async function openExternal(options: OpenServerOptions): Promise<OpenServer> {
     version,
     sync: String(sync),
     render,
-    write: async (next) => {
-      await writeFiles(next);
-      await writeSecretFile(file, next.text, "replace");
+    write: async (next, mayChange) => {
+      await writeFiles(next, mayChange);
+      await writeSecretFile(file, next.text, "replace", mayChange);
     },
     verify,
     pid: async () => null,
@@ -295,8 +298,8 @@ function renderer(
   };
 }
 
-async function writeFiles({ files }: RenderedConfig): Promise<void> {
-  for (const { path, content } of files) await writeSecretFile(path, content, "replace");
+async function writeFiles({ files }: RenderedConfig, mayChange: MayChange | undefined): Promise<void> {
+  for (const { path, content } of files) await writeSecretFile(path, content, "replace", mayChange);
 }
 
 async function connect(

@@ -3,7 +3,7 @@
 import { createHash } from "node:crypto";
 import { resolve } from "node:path";
 import { loadBootstrapToken } from "../control/access/bootstrap.ts";
-import type { Term } from "../control/members/guard.ts";
+import { requireTerm, type Term } from "../control/members/guard.ts";
 import { MEMBERS_PROTOCOL } from "../control/members/heartbeat.ts";
 import { MemberRpc } from "../control/members/member_rpc.ts";
 import { Members } from "../control/members/members.ts";
@@ -74,7 +74,8 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   const pki = await foundation.loadPki();
   const warning = linkWarning(settings);
   if (warning !== null) log("warn", "links", warning);
-  const token = await loadBootstrapToken(folder.path, tokenSetting(file, options.base), options.env);
+  const loadToken = () => loadBootstrapToken(folder.path, tokenSetting(file, options.base), options.env);
+  const token = await loadToken();
   /** As they are now: rotations change them in place, another member that led in their files. */
   let current: { readonly keys: SiteKeys; readonly pki: SitePki } = { keys, pki };
   const loadTls = () => loadApiTls(file, { dataFolder: folder.path, base: options.base, pki: current.pki });
@@ -116,12 +117,18 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
       },
       (error: unknown) => log("warn", "members", `views wait for the first pass: ${errorText(error)}`),
     );
-    if (settings.mode !== "external") await folder.own(true);
-    prepared ??= await prepareServer(foundation, end.leave);
+    const mayChange = () => requireTerm(term);
+    if (settings.mode !== "external") {
+      await mayChange();
+      await folder.own(true);
+    }
+    prepared ??= await prepareServer(foundation, end.leave, mayChange);
     current = prepared;
     await goingOn;
     phases.done("server");
     try {
+      // Another member that led may have put another token there.
+      const token = await loadToken();
       const led = await leadSite({ foundation, term, prepared, token, views: workers, members, phases });
       log("info", "members", `member ${member} has begun to lead in ${phases}`);
       const over = async () => {
@@ -176,7 +183,9 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   } else {
     stack.use(workers);
     // Beside each server of a cluster is a sidecar that renders and reloads it: all of them lead, as if each were alone.
-    const alone = stack.use(await lead({ epoch: 0, certain: () => true, confirm: async () => true }));
+    const alone = stack.use(
+      await lead({ epoch: 0, holds: () => true, certain: () => true, confirm: async () => true }),
+    );
     fetch = alone.fetch;
     led = () => alone;
   }

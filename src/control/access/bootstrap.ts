@@ -3,7 +3,7 @@ import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import { join } from "node:path";
 import { LeafmeshError } from "../../model/errors.ts";
 import { BOOTSTRAP, type Grant } from "../../model/principal.ts";
-import { readSecretFile, writeSecretFile } from "../../nats/files.ts";
+import { type MayChange, readSecretFile, writeSecretFile } from "../../nats/files.ts";
 import { keysFolder } from "../../nats/keys.ts";
 
 const LEAST_LENGTH = 16;
@@ -39,7 +39,7 @@ export class BootstrapToken {
    * @returns the new token
    * @throws {LeafmeshError} `conflict` where the token comes from the environment, or is switched off
    */
-  async rotate(): Promise<string> {
+  async rotate(mayChange?: MayChange): Promise<string> {
     if (this.#file === null) {
       throw new LeafmeshError(
         "conflict",
@@ -47,7 +47,7 @@ export class BootstrapToken {
       );
     }
     const value = createToken();
-    await writeSecretFile(this.#file, `${value}\n`, "replace");
+    await writeSecretFile(this.#file, `${value}\n`, "replace", mayChange);
     this.#expected = digest(value);
     this.#end.abort();
     this.#end = new AbortController();

@@ -18,7 +18,7 @@ import { errorText, LeafmeshError } from "../../model/errors.ts";
 import { AUDIT_STREAM, AUDIT_SUBJECT } from "../../model/names.ts";
 import { withoutSecretFields } from "../../model/secrets.ts";
 import { nanos } from "../../model/units.ts";
-import { readTextFile, writeSecretFile } from "../../nats/files.ts";
+import { type MayChange, readTextFile, writeSecretFile } from "../../nats/files.ts";
 import { isMessageNotFound, isStreamNotFound, isWrongSequence } from "../../nats/jetstream_errors.ts";
 import type { SigningKey } from "../../nats/keys.ts";
 
@@ -38,6 +38,8 @@ export interface TrailOptions {
   readonly key: () => SigningKey;
   /** Where the head is noted, so that a store that was put back or cut is noticed at the next start. */
   readonly dataFolder: string;
+  /** Asked before the note of the head is replaced. Default: it always may be. */
+  readonly mayChange?: MayChange;
   readonly maxAgeMs: number;
   readonly maxBytes: number;
   /** Servers that hold it; default 1. */
@@ -194,8 +196,9 @@ export class AuditTrail implements AsyncDisposable {
     for (let noted = ""; noted !== this.#head.hash; ) {
       const head = this.#head;
       noted = head.hash;
-      await writeSecretFile(this.#headFile, `${JSON.stringify(head)}\n`, "replace").catch((error: unknown) =>
-        this.#options.log("warn", `The head of the audit trail cannot be noted: ${errorText(error)}`),
+      const { mayChange, log } = this.#options;
+      await writeSecretFile(this.#headFile, `${JSON.stringify(head)}\n`, "replace", mayChange).catch(
+        (error: unknown) => log("warn", `The head of the audit trail cannot be noted: ${errorText(error)}`),
       );
     }
     this.#noting = null;

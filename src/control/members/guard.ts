@@ -8,6 +8,8 @@ import { LeafmeshError } from "../../model/errors.ts";
 /** One leadership, from its begin to its end. */
 export interface Term {
   readonly epoch: number;
+  /** Whether this sidecar leads as far as it knows. */
+  readonly holds: () => boolean;
   /** Whether this sidecar leads, for certain and now. */
   readonly certain: () => boolean;
   /** Looks where that is in doubt. */

@@ -7,7 +7,7 @@ import type { JetStreamManager, StreamInfo } from "@nats-io/jetstream";
 import { z } from "zod";
 import { errorText, LeafmeshError } from "../../model/errors.ts";
 import { parseStreamName } from "../../model/names.ts";
-import { readTextFile, writeSecretFile } from "../../nats/files.ts";
+import { type MayChange, readTextFile, writeSecretFile } from "../../nats/files.ts";
 
 const FILE = "positions.json";
 
@@ -55,8 +55,12 @@ export async function readPositions(folder: string): Promise<Positions | null> {
 }
 
 /** Replaces the note as a whole. @throws {LeafmeshError} `data_folder_unusable` */
-export async function writePositions(folder: string, positions: Positions): Promise<void> {
-  await writeSecretFile(join(folder, FILE), `${JSON.stringify(positions)}\n`, "replace");
+export async function writePositions(
+  folder: string,
+  positions: Positions,
+  mayChange?: MayChange,
+): Promise<void> {
+  await writeSecretFile(join(folder, FILE), `${JSON.stringify(positions)}\n`, "replace", mayChange);
 }
 
 /** What the streams are now. */

@@ -3,6 +3,7 @@ import type { JetStreamManager } from "@nats-io/jetstream";
 import type { DesiredState } from "../../model/desired.ts";
 import { errorText } from "../../model/errors.ts";
 import { parseStreamName, type StreamName } from "../../model/names.ts";
+import type { MayChange } from "../../nats/files.ts";
 import { sleep } from "../../nats/wait.ts";
 import type { HeldAt } from "./held.ts";
 import type { PeerAhead } from "./place.ts";
@@ -28,6 +29,8 @@ export interface RollbacksOptions {
   /** The data folder, outside of the store. */
   readonly folder: string;
   readonly mesh: JetStreamManager;
+  /** Asked before the note is replaced. Default: it always may be. */
+  readonly mayChange?: MayChange;
   readonly raise: (
     name: RollbackAlarm,
     report: {
@@ -175,10 +178,10 @@ export class Rollbacks implements AsyncDisposable {
   }
 
   async #note(): Promise<void> {
-    const { mesh, folder, now } = this.#options;
+    const { mesh, folder, now, mayChange } = this.#options;
     const positions = await positionsNow(mesh, now());
     if (JSON.stringify(positions.streams) === JSON.stringify(this.#noted?.streams)) return;
-    await writePositions(folder, positions);
+    await writePositions(folder, positions, mayChange);
     this.#noted = positions;
   }
 }

@@ -8,7 +8,7 @@ import { type KV, Kvm } from "@nats-io/kv";
 import { z } from "zod";
 import { errorText, LeafmeshError } from "../../model/errors.ts";
 import { STATE_BUCKET, stateKey } from "../../model/names.ts";
-import { readTextFile, writeSecretFile } from "../../nats/files.ts";
+import { type MayChange, readTextFile, writeSecretFile } from "../../nats/files.ts";
 import { isGone } from "../../nats/jetstream_errors.ts";
 import { sleep } from "../../nats/wait.ts";
 
@@ -48,6 +48,8 @@ export interface StateCopyOptions {
   readonly folder: string;
   readonly js: JetStreamClient;
   readonly jsm: JetStreamManager;
+  /** Asked before the copy is replaced. Default: it always may be. */
+  readonly mayChange?: MayChange;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
 }
 
@@ -147,7 +149,8 @@ export class StateCopy implements AsyncDisposable {
       const text = JSON.stringify({ revision, entries: Object.fromEntries(this.#entries) });
       this.#written = revision;
       try {
-        await writeSecretFile(join(this.#options.folder, FILE), `${text}\n`, "replace");
+        const { folder, mayChange } = this.#options;
+        await writeSecretFile(join(folder, FILE), `${text}\n`, "replace", mayChange);
         this.#failed = "";
       } catch (error) {
         const why = errorText(error);

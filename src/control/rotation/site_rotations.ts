@@ -31,6 +31,8 @@ export interface SiteRotationsOptions {
   readonly key: SiteKeyFiles;
   /** `null`: links are plain. */
   readonly pki: SitePki | null;
+  /** Whether this sidecar leads the site, as far as it knows. */
+  readonly leads: () => boolean;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
 }
 
@@ -44,7 +46,7 @@ export class SiteRotations implements AsyncDisposable {
   }
 
   static async open(options: SiteRotationsOptions, host: RotationHost): Promise<SiteRotations> {
-    const { site, js, state, system, audit, alarms, key, pki, log } = options;
+    const { site, js, state, system, audit, alarms, key, pki, leads, log } = options;
     const store = await RotationStore.open(js);
     const now = () => new Date();
     const linked = async (peer: string) => (await system.leafs([peer])).some(({ type }) => type === "up");
@@ -63,6 +65,7 @@ export class SiteRotations implements AsyncDisposable {
       store,
       key,
       pki,
+      leads,
       linked,
       alarms,
       relink: async (peer) => (await system.kickLeaf(peer)) > 0,

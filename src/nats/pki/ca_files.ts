@@ -4,7 +4,7 @@ import { rename } from "node:fs/promises";
 import { join } from "node:path";
 import { describeCertificate } from "../../model/certificate.ts";
 import { LeafmeshError } from "../../model/errors.ts";
-import { readSecretFile, syncFolder, writeSecretFile } from "../files.ts";
+import { type MayChange, readSecretFile, syncFolder, writeSecretFile } from "../files.ts";
 import { type Credential, createCa } from "./certificates.ts";
 
 const DAY_MS = 24 * 3_600_000;
@@ -37,17 +37,23 @@ export async function loadNextCa(folder: string): Promise<Credential | null> {
 }
 
 /** Makes the next CA. */
-export async function makeNextCa(folder: string, site: string, now: Date): Promise<Credential> {
+export async function makeNextCa(
+  folder: string,
+  site: string,
+  now: Date,
+  mayChange?: MayChange,
+): Promise<Credential> {
   const ca = await createCa(site, { now, ttlMs: CA_TTL_MS });
-  await writeSecretFile(join(folder, FILES.nextCaKey), ca.certPem + ca.keyPem, "replace");
+  await writeSecretFile(join(folder, FILES.nextCaKey), ca.certPem + ca.keyPem, "replace", mayChange);
   return ca;
 }
 
 /** Puts the next CA into the place of the one in use, which is gone then. */
-export async function replaceCa(folder: string, next: Credential): Promise<void> {
+export async function replaceCa(folder: string, next: Credential, mayChange?: MayChange): Promise<void> {
+  await mayChange?.();
   await rename(join(folder, FILES.nextCaKey), join(folder, FILES.caKey));
   await syncFolder(join(folder, FILES.caKey));
-  await writeSecretFile(join(folder, FILES.ca), next.certPem, "replace");
+  await writeSecretFile(join(folder, FILES.ca), next.certPem, "replace", mayChange);
 }
 
 /** Certificate and key of one file; `null` when it holds something else. */

@@ -6,7 +6,7 @@ import { X509Certificate } from "node:crypto";
 import { join } from "node:path";
 import { type CertificateInfo, describeCertificate } from "../../model/certificate.ts";
 import { LeafmeshError } from "../../model/errors.ts";
-import { prepareFolder, writeSecretFile } from "../files.ts";
+import { type MayChange, prepareFolder, writeSecretFile } from "../files.ts";
 import { keysFolder } from "../keys.ts";
 import { isPair, loadCa, loadNextCa, makeNextCa, readCredential, readText, replaceCa } from "./ca_files.ts";
 import { type Credential, issueApi, issueClient, issueLink } from "./certificates.ts";
@@ -36,6 +36,7 @@ export class SitePki {
   /** The CA that is to take its place. */
   #nextCa: Credential | null;
   #link: Credential;
+  #mayChange: MayChange | undefined;
 
   private constructor(
     folder: string,
@@ -69,6 +70,11 @@ export class SitePki {
     return pki;
   }
 
+  /** From now on `mayChange` is asked before a file is changed. */
+  guard(mayChange: MayChange): void {
+    this.#mayChange = mayChange;
+  }
+
   /** The certificate of the CA: what peers need of this site. Public. */
   get caPem(): string {
     return this.#ca.certPem;
@@ -86,14 +92,14 @@ export class SitePki {
 
   /** Makes the next CA, whatever next one there was. @returns its certificate */
   async prepareCa(): Promise<string> {
-    this.#nextCa = await makeNextCa(this.#folder, this.#options.site, nowOf(this.#options));
+    this.#nextCa = await makeNextCa(this.#folder, this.#options.site, nowOf(this.#options), this.#mayChange);
     return this.#nextCa.certPem;
   }
 
   /** Puts the next CA into the place of the one in use, and has it sign the certificate of the link. */
   async replaceCa(): Promise<void> {
     if (this.#nextCa === null) throw new LeafmeshError("internal", "There is no next CA");
-    await replaceCa(this.#folder, this.#nextCa);
+    await replaceCa(this.#folder, this.#nextCa, this.#mayChange);
     this.#ca = this.#nextCa;
     this.#nextCa = null;
     await this.renewLink();
@@ -144,11 +150,12 @@ export class SitePki {
   async renewLink(): Promise<void> {
     const { site, linkTtlMs } = this.#options;
     const names = { site, hosts: linkHosts(this.#options) };
-    this.#link = await issueLink(this.#ca, names, {
+    const link = await issueLink(this.#ca, names, {
       now: nowOf(this.#options),
       ttlMs: linkTtlMs ?? LINK_TTL_MS,
     });
-    await writeSecretFile(this.linkFile, this.#link.certPem + this.#link.keyPem, "replace");
+    await writeSecretFile(this.linkFile, link.certPem + link.keyPem, "replace", this.#mayChange);
+    this.#link = link;
   }
 }
 
