@@ -73,6 +73,7 @@ test("SIGKILL of the sidecar that leads: the other one leads, and the view goes 
   await berlin.end("SIGKILL");
   const ms = await resumes(mesh);
   process.stdout.write(`resumed after ${Math.round(ms)} ms\n`);
+  if (ms > 3000) console.log((await second.log()).slice(-6000));
   await waitFor(async () => (await second.get("/v1/tenants/globex")).ok, { what: "the API of the second" });
   // It comes back and stands by; then the one that leads is stopped in order.
   await berlin.start();
