@@ -18,7 +18,7 @@ async function said(
 describe("Standstill", () => {
   test("is told half a minute after the last thing was done, and again", async () => {
     expect(await said(() => ({ place: 7 }))).toEqual([30, 60, 90]);
-    expect(await said((second) => ({ place: second < 50 ? second : 50 }))).toEqual([80, 110]);
+    expect(await said((second) => ({ place: Math.min(second, 50) }))).toEqual([80, 110]);
   });
 
   test("is none where something moves, nothing waits, or a limit holds it", async () => {
