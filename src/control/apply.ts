@@ -161,7 +161,7 @@ export async function applyStep(context: ApplyContext, step: Step): Promise<void
       await attachSource(context, step);
       return;
     case "reattach-source":
-      await reattachSource(mesh, step.stream, step.api, step.source);
+      await reattachSource(await jsm(context, step.account), step.stream, step.api, step.source);
       return;
     case "switch-route":
       await switchRoute(context, step);

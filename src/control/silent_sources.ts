@@ -3,16 +3,20 @@
  * coming up), nats-server asks again only after 15 seconds, and later and later: taking the source out and in again asks
  * at once. Source: nats-server `server/stream.go`, calculateRetryBackoff.
  */
-import { type ObservedStreams, sourceReports } from "./observe.ts";
+import type { StreamAccount } from "./assets.ts";
+import { type Observed, sourceReports } from "./observe.ts";
 
 /** A source hears of its origin every second; silent for longer than this, it is asked to attach again. */
 const SILENT_MS = 3000;
+/** The same of what fills a log: it comes from the same server, so silence is rare, and a server that is busy is no reason. */
+const SILENT_LOG_MS = 10_000;
 /** Between two attempts for one source: doubles up to the second value. */
 const RETRY_MS = 4000;
 const MAX_RETRY_MS = 60_000;
 
 /** A source of a stream, by the JetStream API prefix of its site. */
 export interface SilentSource {
+  readonly account: StreamAccount;
   readonly stream: string;
   readonly api: string;
   readonly source: string;
@@ -33,18 +37,22 @@ export class SilentSources {
     this.#now = now;
   }
 
-  /** The sources to attach again now. `reachable`: whether the site behind a prefix answers and offers. */
-  find(streams: ObservedStreams, reachable: (api: string) => boolean): SilentSource[] {
+  /**
+   * The sources to attach again now: of peers, and of the tenants' logs.
+   * @param reachable whether the site behind a prefix answers and offers
+   */
+  find(observed: Pick<Observed, "mesh" | "logs">, reachable: (api: string) => boolean): SilentSource[] {
     const found: SilentSource[] = [];
     const still = new Map<string, Silence>();
     const now = this.#now();
-    for (const [stream, { info }] of streams) {
+    for (const { account, info, silentMs } of sourced(observed)) {
+      const stream = info.config.name;
       for (const report of sourceReports(info)) {
         const api = report.external?.api;
-        if (api === undefined || !reachable(api)) continue;
-        if (report.active >= 0 && report.active < SILENT_MS * 1e6) continue;
-        const key = `${stream} ${api} ${report.name}`;
-        const silence = this.#silences.get(key) ?? { since: now, next: now + SILENT_MS, waitMs: RETRY_MS };
+        if (api === undefined || (account.type === "mesh" && !reachable(api))) continue;
+        if (report.active >= 0 && report.active < silentMs * 1e6) continue;
+        const key = `${account.type === "mesh" ? "" : account.tenant} ${stream} ${api} ${report.name}`;
+        const silence = this.#silences.get(key) ?? { since: now, next: now + silentMs, waitMs: RETRY_MS };
         if (now < silence.next) {
           still.set(key, silence);
           continue;
@@ -54,10 +62,18 @@ export class SilentSources {
           next: now + silence.waitMs,
           waitMs: Math.min(silence.waitMs * 2, MAX_RETRY_MS),
         });
-        found.push({ stream, api, source: report.name });
+        found.push({ account, stream, api, source: report.name });
       }
     }
     this.#silences = still;
     return found;
   }
+}
+
+/** The streams that have sources, where they are, and for how long their sources may be silent. */
+function* sourced({ mesh, logs }: Pick<Observed, "mesh" | "logs">) {
+  for (const { info } of mesh.values())
+    yield { account: { type: "mesh" } as const, info, silentMs: SILENT_MS };
+  for (const [tenant, info] of logs)
+    if (info !== null) yield { account: { type: "tenant", tenant } as const, info, silentMs: SILENT_LOG_MS };
 }

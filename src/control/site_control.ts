@@ -196,7 +196,7 @@ export class SiteControl implements Control, AsyncDisposable {
       observe: (desired) => this.#observe(desired),
       peers: () => this.#knowledge(),
       configChanges: () => options.server.changes(this.#desired()),
-      silent: (observed) => this.#silent.find(observed.mesh, (api) => this.#reachable(api)),
+      silent: (observed) => this.#silent.find(observed, (api) => this.#reachable(api)),
       stuck: (observed) => this.#stuck.find(observed.mesh),
       strangers: () => options.server.strangers(this.#desired()),
       versionOf: options.versionOf,

@@ -4,6 +4,7 @@ import { linkAccount, logStream, MESH_ACCOUNT, tenantAccount } from "../model/na
 import type { StepReport } from "./api.ts";
 import type { ConsumerSpec, StreamAccount, StreamSpec } from "./assets.ts";
 import type { ExportPlan, InRoute, OutRoute } from "./routes.ts";
+import type { SilentSource } from "./silent_sources.ts";
 import type { StuckConsumer } from "./stuck_consumers.ts";
 
 /** Where a new consumer begins. */
@@ -87,12 +88,7 @@ export type Step =
       readonly spec: StreamSpec;
       readonly source: StreamSource;
     }
-  | {
-      readonly type: "reattach-source";
-      readonly stream: string;
-      readonly api: string;
-      readonly source: string;
-    }
+  | ({ readonly type: "reattach-source" } & SilentSource)
   | {
       readonly type: "switch-route";
       readonly route: OutRoute;
@@ -222,7 +218,7 @@ export function describeStep(step: Step): StepReport {
       );
     case "reattach-source":
       return report(
-        `MESH/${step.stream}`,
+        streamTarget(step.account, step.stream),
         `attach ${step.source} of ${step.api} to ${step.stream} again: it is silent`,
       );
     case "unstick-consumer": {

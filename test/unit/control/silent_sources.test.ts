@@ -1,17 +1,21 @@
 import { describe, expect, test } from "bun:test";
 import type { ConsumerInfo, StreamInfo } from "@nats-io/jetstream";
-import type { ObservedStreams } from "../../../src/control/observe.ts";
+import type { Observed } from "../../../src/control/observe.ts";
 import { SilentSources } from "../../../src/control/silent_sources.ts";
 
 const API = "mesh.austin.API";
 const NEVER = -1;
+const MESH = { type: "mesh" } as const;
 
 /** A stream with one source of austin that was heard `active` nanoseconds ago. */
-function streams(active: number): ObservedStreams {
+function streams(active: number): Pick<Observed, "mesh" | "logs"> {
   const local = { name: "out_acme", active: NEVER, lag: 0 };
   const report = { name: "out_acme", active, lag: 0, external: { api: API } };
-  const info = { sources: [local, report] } as unknown as StreamInfo;
-  return new Map([["in_acme", { info, consumers: new Map<string, ConsumerInfo>() }]]);
+  const info = { config: { name: "in_acme" }, sources: [local, report] } as unknown as StreamInfo;
+  return {
+    mesh: new Map([["in_acme", { info, consumers: new Map<string, ConsumerInfo>() }]]),
+    logs: new Map(),
+  };
 }
 
 /** When the source is asked to attach again, looked at every second for two minutes. */
@@ -22,7 +26,7 @@ function attempts(active: (second: number) => number, reachable: (second: number
   for (; second < 120; second++) {
     const sources = silent.find(streams(active(second)), () => reachable(second));
     for (const source of sources) {
-      expect(source).toEqual({ stream: "in_acme", api: API, source: "out_acme" });
+      expect(source).toEqual({ account: MESH, stream: "in_acme", api: API, source: "out_acme" });
       found.push(second);
     }
   }
@@ -62,19 +66,51 @@ describe("SilentSources", () => {
     let now = 0;
     const silent = new SilentSources(() => now);
     const report = (api: string) => ({ name: "out_acme", active: NEVER, lag: 0, external: { api } });
-    const of = (...apis: string[]) => ({
-      info: { sources: apis.map(report) } as unknown as StreamInfo,
+    const of = (name: string, ...apis: string[]) => ({
+      info: { config: { name }, sources: apis.map(report) } as unknown as StreamInfo,
       consumers: new Map<string, ConsumerInfo>(),
     });
-    const first = new Map([["in_acme", of(API)]]);
+    const first = { mesh: new Map([["in_acme", of("in_acme", API)]]), logs: new Map() };
     silent.find(first, () => true);
     now = 3000;
-    const all = new Map([
-      ["in_acme", of(API, "mesh.tokyo.API")],
-      ["quiet_acme", of(API)],
+    const mesh = new Map([
+      ["in_acme", of("in_acme", API, "mesh.tokyo.API")],
+      ["quiet_acme", of("quiet_acme", API)],
     ]);
-    expect(silent.find(all, () => true)).toEqual([{ stream: "in_acme", api: API, source: "out_acme" }]);
+    const all = { mesh, logs: new Map() };
+    expect(silent.find(all, () => true)).toEqual([
+      { account: MESH, stream: "in_acme", api: API, source: "out_acme" },
+    ]);
     now = 6000;
     expect(silent.find(all, (api) => api !== API)).toHaveLength(1);
+  });
+
+  test("watches what fills the logs, with more patience, whoever can be reached", () => {
+    let now = 0;
+    const silent = new SilentSources(() => now);
+    const report = { name: "out_acme", active: 9.9e9, lag: 0, external: { api: "$JS.mesh.API" } };
+    const info = { config: { name: "acme" }, sources: [report] } as unknown as StreamInfo;
+    const seen = {
+      mesh: new Map(),
+      logs: new Map([
+        ["acme", info],
+        ["globex", null],
+      ]),
+    };
+    const look = (seconds: number) => {
+      now = seconds * 1000;
+      return silent.find(seen, () => false);
+    };
+    expect([look(0), look(20)].flat()).toEqual([]);
+    report.active = 10e9;
+    expect([look(30), look(39)].flat()).toEqual([]);
+    expect(look(40)).toEqual([
+      {
+        account: { type: "tenant", tenant: "acme" },
+        stream: "acme",
+        api: "$JS.mesh.API",
+        source: "out_acme",
+      },
+    ]);
   });
 });

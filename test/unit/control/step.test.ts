@@ -105,7 +105,13 @@ const cases: [Step, string, string][] = [
     "decide view acme/orders by policy version 0123456789ab from now on",
   ],
   [
-    { type: "reattach-source", stream: "in_acme", api: "mesh.austin.API", source: "out_acme" },
+    {
+      type: "reattach-source",
+      account: { type: "mesh" },
+      stream: "in_acme",
+      api: "mesh.austin.API",
+      source: "out_acme",
+    },
     "MESH/in_acme",
     "attach out_acme of mesh.austin.API to in_acme again: it is silent",
   ],
