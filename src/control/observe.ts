@@ -3,6 +3,7 @@ import type { ConsumerInfo, JetStreamManager, StreamInfo } from "@nats-io/jetstr
 import { LeafmeshError } from "../model/errors.ts";
 import { LOG_CONSUMER, logStream, parseStreamName, userOfConsumer } from "../model/names.ts";
 import { isStreamNotFound } from "../nats/jetstream_errors.ts";
+import { together } from "./together.ts";
 
 /** Metadata of a view: the stream that it is filled from, and the sequence there that it begins after. */
 export const VIEW_SOURCE = "leafmesh-source";
@@ -64,18 +65,22 @@ export interface Observed {
  * @throws LeafmeshError `server_failed` while a stream of a cluster has no leader
  */
 export async function observeMesh(jsm: JetStreamManager, clustered = false): Promise<ObservedStreams> {
-  const streams = new Map<string, ObservedStream>();
   const missing = new Set(clustered ? await streamNames(jsm) : []);
+  const infos: StreamInfo[] = [];
   for await (const info of jsm.streams.list()) {
     if (parseStreamName(info.config.name) === null) continue;
+    infos.push(info);
+    missing.delete(info.config.name);
+  }
+  const consumersOf = async (info: StreamInfo): Promise<[string, ObservedStream]> => {
     const consumers = new Map<string, ConsumerInfo>();
     if (info.state.consumer_count > 0) {
       for await (const consumer of jsm.consumers.list(info.config.name))
         consumers.set(consumer.name, consumer);
     }
-    streams.set(info.config.name, { info, consumers });
-    missing.delete(info.config.name);
-  }
+    return [info.config.name, { info, consumers }];
+  };
+  const streams = new Map(await together(infos, consumersOf));
   // A stream that has no leader for a moment is in no list: it must not be taken for one that was removed.
   for (const name of missing) {
     if (await isThere(jsm, name))

@@ -9,6 +9,7 @@ import type { Observed } from "./observe.ts";
 import { type Plan, type PlanInput, planSteps } from "./plan.ts";
 import type { ExportPlan } from "./routes.ts";
 import { describeStep, type Step } from "./step.ts";
+import { together } from "./together.ts";
 import { Waiting } from "./waiting.ts";
 
 /** Looked at again at this pace when nothing happens. */
@@ -247,24 +248,36 @@ export class Reconciler implements AsyncDisposable {
   async #run(steps: readonly Step[]): Promise<Pick<ApplyReport, "applied" | "failed">> {
     const applied: StepReport[] = [];
     const failed: ApplyReport["failed"][number][] = [];
-    for (const step of steps) {
-      const report = describeStep(step);
-      if (this.#waitingToWork > 0) {
-        failed.push({ ...report, error: INTERRUPTED, waiting: true });
-        break;
+    for (const group of independent(steps)) {
+      const outcomes = await together(group, (step) => this.#try(step));
+      for (const { report, failure } of outcomes) {
+        if (failure === null) applied.push(report);
+        else failed.push({ ...report, error: failure.error, waiting: failure.waiting });
       }
-      try {
-        await applyStep(this.#options.context, step);
-        applied.push(report);
-        this.#options.applied?.(report);
-        this.#options.log("info", report.text);
-      } catch (error) {
-        failed.push({ ...report, error: errorText(error), waiting: error instanceof Waiting });
-        // Without its configuration the server lacks accounts that later steps need.
-        if (step.type === "configure-server") break;
-      }
+      if (outcomes.some(({ failure }) => failure?.last === true)) break;
     }
     return { applied, failed };
+  }
+
+  /** Makes a step. `last` of a failure: no other step can come after it. */
+  async #try(step: Step): Promise<{
+    readonly report: StepReport;
+    readonly failure: { readonly error: string; readonly waiting: boolean; readonly last: boolean } | null;
+  }> {
+    const report = describeStep(step);
+    if (this.#waitingToWork > 0) {
+      return { report, failure: { error: INTERRUPTED, waiting: true, last: true } };
+    }
+    try {
+      await applyStep(this.#options.context, step);
+    } catch (error) {
+      // Without its configuration the server lacks accounts that later steps need.
+      const last = step.type === "configure-server";
+      return { report, failure: { error: errorText(error), waiting: error instanceof Waiting, last } };
+    }
+    this.#options.applied?.(report);
+    this.#options.log("info", report.text);
+    return { report, failure: null };
   }
 
   #done(report: ApplyReport): ApplyReport {
@@ -279,4 +292,18 @@ export class Reconciler implements AsyncDisposable {
     }
     return report;
   }
+}
+
+/** Steps of these types that follow each other are about different things, and a site of many tenants has many of them. */
+const TOGETHER: ReadonlySet<Step["type"]> = new Set(["create-stream", "create-consumer", "place-route"]);
+
+/** The steps in their order, those together that do not wait for each other. */
+function independent(steps: readonly Step[]): readonly (readonly Step[])[] {
+  const groups: Step[][] = [];
+  for (const step of steps) {
+    const group = groups.at(-1);
+    if (group?.[0]?.type === step.type && TOGETHER.has(step.type)) group.push(step);
+    else groups.push([step]);
+  }
+  return groups;
 }

@@ -8,6 +8,7 @@ import { z } from "zod";
 import { parseStreamName } from "../../model/names.ts";
 import { pauseConsumer } from "../hold_consumer.ts";
 import { isPeerConsumer, type ObservedStreams, observeMesh, VIEW_SOURCE } from "../observe.ts";
+import { together } from "../together.ts";
 
 /** Metadata of a peer's consumer: {@link HeldAt} as JSON, while it is held. */
 const HELD = "leafmesh-held";
@@ -36,23 +37,24 @@ export function heldAt({ metadata }: Pick<ConsumerConfig, "metadata">): HeldAt |
  */
 export async function holdRoutes(mesh: JetStreamManager): Promise<number> {
   const streams = await observeMesh(mesh);
-  let held = 0;
-  for (const [stream, { info, consumers }] of streams) {
+  const routes = [...streams].flatMap(([stream, { info, consumers }]) => {
     // What is replayed is no route.
-    if (!ROUTED.has(parseStreamName(stream)?.type ?? "")) continue;
+    if (!ROUTED.has(parseStreamName(stream)?.type ?? "")) return [];
+    const last = info.state.last_seq;
     const source = lastOf(streams, info.config.metadata?.[VIEW_SOURCE] ?? stream);
-    for (const { name, config, paused } of consumers.values()) {
-      if (!isPeerConsumer(name)) continue;
-      const before = heldAt(config);
-      if (!paused) await pauseConsumer(mesh, stream, name);
-      await noteHeld(mesh, stream, name, {
-        last: Math.min(before?.last ?? Number.POSITIVE_INFINITY, info.state.last_seq),
-        source: Math.min(before?.source ?? Number.POSITIVE_INFINITY, source),
-      });
-      held++;
-    }
-  }
-  return held;
+    return [...consumers.values()]
+      .filter(({ name }) => isPeerConsumer(name))
+      .map((consumer) => ({ stream, consumer, last, source }));
+  });
+  await together(routes, async ({ stream, consumer: { name, config, paused }, last, source }) => {
+    const before = heldAt(config);
+    if (!paused) await pauseConsumer(mesh, stream, name);
+    await noteHeld(mesh, stream, name, {
+      last: Math.min(before?.last ?? Number.POSITIVE_INFINITY, last),
+      source: Math.min(before?.source ?? Number.POSITIVE_INFINITY, source),
+    });
+  });
+  return routes.length;
 }
 
 /** Writes down where a consumer is held; `null`: that it is not any more. */
