@@ -7,6 +7,7 @@ import { patternProblem } from "../src/model/subject.ts";
 import { BEARER } from "./auth.ts";
 import { refuseInvalid } from "./check.ts";
 import { requireTenant } from "./documents.ts";
+import { JobId, jobList } from "./jobs.ts";
 import type { Api, ApiOptions } from "./options.ts";
 import { problemResponse } from "./problem.ts";
 import { jsonBody, TenantParams } from "./schema/request.ts";
@@ -75,7 +76,7 @@ const list = createRoute({
   summary: "Erasures of a tenant, those that peers have asked for among them, newest first",
   request: { params: TenantParams },
   responses: {
-    200: jsonResponse(z.object({ items: z.array(Erasure).readonly() }).meta({ id: "ErasureList" }), "All"),
+    200: jobList(Erasure, "ErasureList"),
     default: problemResponse,
   },
 });
@@ -85,7 +86,7 @@ const show = createRoute({
   path: `${PATH}/{erasure}`,
   operationId: "getErasure",
   summary: "How an erasure stands",
-  request: { params: TenantParams.extend({ erasure: z.string().min(1).max(64) }) },
+  request: { params: TenantParams.extend({ erasure: JobId }) },
   responses: { 200: jsonResponse(Erasure, "The erasure"), default: problemResponse },
 });
 

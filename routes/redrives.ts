@@ -1,20 +1,18 @@
 /** `/v1/tenants/{tenant}/dlq/redrives`: dead letters that the policy of now decides again. */
-import { createRoute, z } from "@hono/zod-openapi";
+import { createRoute } from "@hono/zod-openapi";
 import { BEARER } from "./auth.ts";
 import { refuseInvalid } from "./check.ts";
 import { requireTenant } from "./documents.ts";
+import { JobId, jobList, waitMs, waitQuery } from "./jobs.ts";
 import type { Api, ApiOptions } from "./options.ts";
 import { problemResponse } from "./problem.ts";
 import { DEFAULT_RATE, filterOf, RedriveBody, RedriveReport } from "./schema/dead_letter.ts";
 import { jsonBody, TenantParams } from "./schema/request.ts";
 import { jsonResponse } from "./schema/response.ts";
 
-/** How long `wait=true` waits for the end. */
-const WAIT_MS = 10_000;
-
 const common = { tags: ["dlq"], security: BEARER };
 const PATH = "/v1/tenants/{tenant}/dlq/redrives" as const;
-const RedriveParams = TenantParams.extend({ id: z.string().min(1).max(64) });
+const RedriveParams = TenantParams.extend({ id: JobId });
 
 const start = createRoute({
   ...common,
@@ -37,10 +35,7 @@ const list = createRoute({
   summary: "The last redrives since the sidecar started, newest first",
   request: { params: TenantParams },
   responses: {
-    200: jsonResponse(
-      z.object({ items: z.array(RedriveReport).readonly() }).meta({ id: "RedriveList" }),
-      "All",
-    ),
+    200: jobList(RedriveReport, "RedriveList"),
     default: problemResponse,
   },
 });
@@ -53,12 +48,7 @@ const show = createRoute({
   summary: "How far a redrive is",
   request: {
     params: RedriveParams,
-    query: z.strictObject({
-      wait: z
-        .enum(["true", "false"])
-        .optional()
-        .meta({ description: `Answer when it has ended, or after ${WAIT_MS / 1000} seconds` }),
-    }),
+    query: waitQuery("when it has ended"),
   },
   responses: { 200: jsonResponse(RedriveReport, "The redrive"), default: problemResponse },
 });
@@ -104,8 +94,8 @@ export function addRedrives(app: Api, { control }: ApiOptions): void {
     async (c) => {
       const { tenant, id } = c.req.valid("param");
       requireTenant(control, tenant);
-      const waitMs = c.req.valid("query").wait === "true" ? WAIT_MS : 0;
-      return c.json(await control.deadLetters.redriveOf(tenant, id, { waitMs }), 200);
+      const until = { waitMs: waitMs(c.req.valid("query")) };
+      return c.json(await control.deadLetters.redriveOf(tenant, id, until), 200);
     },
     refuseInvalid(show.request),
   );

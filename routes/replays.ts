@@ -12,18 +12,16 @@ import { Name } from "../src/model/schema/scalars.ts";
 import { BEARER } from "./auth.ts";
 import { refuseInvalid } from "./check.ts";
 import { requireTenant } from "./documents.ts";
+import { JobId, jobList, waitMs, waitQuery } from "./jobs.ts";
 import type { Api, ApiOptions } from "./options.ts";
 import { problemResponse } from "./problem.ts";
 import { jsonBody, TenantParams } from "./schema/request.ts";
 import { jsonResponse } from "./schema/response.ts";
 import { seesPayloads } from "./visible.ts";
 
-/** How long `wait=true` waits for the end. */
-const WAIT_MS = 10_000;
-
 const common = { tags: ["replays"], security: BEARER };
 const PATH = "/v1/tenants/{tenant}/replays" as const;
-const Params = TenantParams.extend({ replay: z.string().min(1).max(64) });
+const Params = TenantParams.extend({ replay: JobId });
 const rate = z.int().positive().max(MOST_REPLAY_RATE);
 
 const Body = z
@@ -78,7 +76,7 @@ const list = createRoute({
   summary: "The replays of a tenant, newest first",
   request: { params: TenantParams },
   responses: {
-    200: jsonResponse(z.object({ items: z.array(Report).readonly() }).meta({ id: "ReplayList" }), "All"),
+    200: jobList(Report, "ReplayList"),
     default: problemResponse,
   },
 });
@@ -90,12 +88,7 @@ const show = createRoute({
   summary: "How a replay stands",
   request: {
     params: Params,
-    query: z.strictObject({
-      wait: z
-        .enum(["true", "false"])
-        .optional()
-        .meta({ description: `Answer when it has ended or is paused, or after ${WAIT_MS / 1000} seconds` }),
-    }),
+    query: waitQuery("when it has ended or is paused"),
   },
   responses: { 200: jsonResponse(Report, "The replay"), default: problemResponse },
 });
@@ -153,8 +146,8 @@ export function addReplays(app: Api, { control }: ApiOptions): void {
     async (c) => {
       const { tenant, replay } = c.req.valid("param");
       requireTenant(control, tenant);
-      const waitMs = c.req.valid("query").wait === "true" ? WAIT_MS : 0;
-      return c.json(shown(await control.replays.get(tenant, replay, waitMs), seesPayloads(c)), 200);
+      const report = await control.replays.get(tenant, replay, waitMs(c.req.valid("query")));
+      return c.json(shown(report, seesPayloads(c)), 200);
     },
     refuseInvalid(show.request),
   );

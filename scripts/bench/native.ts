@@ -24,8 +24,9 @@ import { planExports, planOutRoutes } from "../../src/control/routes.ts";
 import { outStream } from "../../src/model/names.ts";
 import { parseDurationMs } from "../../src/model/units.ts";
 import { startSites } from "../../test/support/sites.ts";
+import { nearSource, startBarePair } from "./bare_pair.ts";
 import { fill, storedRate } from "./events.ts";
-import { benchFolder, freePort, median, pairedRatio, startServer } from "./server.ts";
+import { median, pairedRatio } from "./server.ts";
 
 const TENANT = "acme";
 
@@ -76,24 +77,8 @@ const inbound = inSpec(toTenant, true, [importSource("austin", inRoute, source)]
 await tokyoJsm.streams.add(outSpec("tokyo", fromTenant) as StreamConfig);
 await fill(tokyo.mesh, tokyoJsm, source, `tokyo.${TENANT}.`, events);
 
-using folder = benchFolder();
-const bareLeaf = await freePort();
-const [nearPort, farPort] = [await freePort(), await freePort()];
-const plain = (name: string, port: number, leaf: string) =>
-  `server_name: ${name}\nlisten: "127.0.0.1:${port}"\nfeature_flags { js_ack_fc_v2: true }\n` +
-  `jetstream { store_dir: "${folder.path}/${name}", domain: ${name}, sync_interval: ${values.sync} }\nleafnodes { ${leaf} }\n`;
-await using near = await startServer(
-  folder.path,
-  "near",
-  nearPort,
-  plain("near", nearPort, `listen: "127.0.0.1:${bareLeaf}"`),
-);
-await using far = await startServer(
-  folder.path,
-  "far",
-  farPort,
-  plain("far", farPort, `remotes: [ { url: "nats-leaf://127.0.0.1:${bareLeaf}" } ]`),
-);
+await using pair = await startBarePair(values.sync);
+const { near, far } = pair;
 const nearConnection = await near.connect();
 const nearJsm = await jetstreamManager(nearConnection);
 const farJsm = await jetstreamManager(await far.connect());
@@ -121,8 +106,9 @@ async function ours(): Promise<number> {
 }
 
 const { republish, sources: _sources, ...kept } = inbound;
-const external = { sources: [{ name: source, external: { api: "$JS.near.API", deliver: "" } }] };
-const bareSpec = { ...kept, ...external } as unknown as Partial<StreamConfig> & { name: string };
+const bareSpec = { ...kept, sources: [nearSource(source)] } as unknown as Partial<StreamConfig> & {
+  name: string;
+};
 
 const republishedSpec = { ...bareSpec, republish } as Partial<StreamConfig> & { name: string };
 // A first run of each fills caches and is not counted.
@@ -130,12 +116,12 @@ await ours();
 await sourced(farJsm, republishedSpec);
 const rates: Record<"ours" | "republished" | "bare", number[]> = { ours: [], republished: [], bare: [] };
 for (let run = 0; run < runs; run++) {
-  const pair = [
+  const both = [
     async () => rates.ours.push(await ours()),
     async () => rates.republished.push(await sourced(farJsm, republishedSpec)),
   ];
   // Each goes first as often as the other.
-  for (const one of run % 2 === 0 ? pair : pair.reverse()) await one();
+  for (const one of run % 2 === 0 ? both : both.reverse()) await one();
   rates.bare.push(await sourced(farJsm, bareSpec));
   const last = (name: keyof typeof rates) => Math.round(rates[name][run] ?? 0);
   say(`run ${run + 1}: ours ${last("ours")}/s, republished ${last("republished")}/s, bare ${last("bare")}/s`);

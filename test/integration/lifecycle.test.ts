@@ -138,3 +138,13 @@ test("a stop that is not drained in time ends with exit code 10, and the next st
   await publish(site, 100, 110);
   expect([...(await decided(site, 110))].sort((left, right) => left - right)).toEqual(upTo(110));
 }, 240_000);
+
+test("a test that dies leaves neither sidecars nor servers behind", async () => {
+  mesh = await startMesh({ sites: { berlin: [] }, tenants: () => [], mode: "plain" });
+  const site = mesh.site("berlin");
+  const server = await serverOf(site);
+  expect(server).not.toBeNull();
+  site.letGo();
+  await waitFor(() => !site.running, { deadlineMs: 60_000, what: "the sidecar to end" });
+  expect(await serverOf(site)).toBeNull();
+}, 150_000);

@@ -50,7 +50,7 @@ interface Sidecar {
 /** A sidecar in a process of its own. */
 async function startSidecar(lingerMs: number): Promise<Sidecar> {
   const child = spawn(process.execPath, [PROGRAM, data, String(lingerMs)], {
-    stdio: ["ignore", "pipe", "inherit"],
+    stdio: ["pipe", "pipe", "inherit"],
   });
   const lines = createInterface({ input: child.stdout });
   const line = await new Promise<string>((resolve, reject) => {

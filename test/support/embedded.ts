@@ -13,6 +13,7 @@ import { DATA_FILES, DataFolder } from "../../src/nats/data_folder.ts";
 import { EmbeddedServer, type ServerEvent } from "../../src/nats/embedded.ts";
 import { findServer } from "../../src/nats/find.ts";
 import { loadSiteKeys, publicKeys, type SiteKeys } from "../../src/nats/keys.ts";
+import { endWithParent } from "./with_parent.ts";
 
 export interface TestEmbeddedOptions {
   readonly data: string;
@@ -79,6 +80,7 @@ export async function startEmbedded(options: TestEmbeddedOptions): Promise<TestE
 }
 
 if (import.meta.main) {
+  endWithParent();
   const [data = "", lingerMs = "0"] = process.argv.slice(2);
   const { server, addresses } = await startEmbedded({ data, lingerMs: Number(lingerMs) });
   const pid = (await server.process())?.pid;

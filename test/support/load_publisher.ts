@@ -7,7 +7,8 @@
 import { writeFileSync } from "node:fs";
 import process from "node:process";
 import { createInterface } from "node:readline";
-import { connect, createInbox, type NatsConnection, nkeyAuthenticator } from "@nats-io/transport-node";
+import { connect, createInbox, type NatsConnection } from "@nats-io/transport-node";
+import { signingKeyOf } from "../../src/nats/keys.ts";
 import type { LoadOrders } from "./load_processes.ts";
 
 const TICK_MS = 5;
@@ -28,7 +29,7 @@ async function login(): Promise<NatsConnection> {
     try {
       return await connect({
         servers: orders.servers,
-        authenticator: nkeyAuthenticator(() => seed),
+        authenticator: signingKeyOf(seed).authenticator,
         reconnect: false,
       });
     } catch (error) {

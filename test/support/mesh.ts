@@ -143,6 +143,11 @@ export class MeshSite {
     this.#process = null;
   }
 
+  /** Closes the sidecar's standard input, as the death of this process does. */
+  letGo(): void {
+    this.#process?.stdin?.end();
+  }
+
   /** Kills the sidecar, its server and the keeper of that, as a power cut does. */
   async kill(): Promise<void> {
     await this.end("SIGKILL");

@@ -1,6 +1,6 @@
 /** A bare stream source of nats-server over a plain leaf link: what a route's catching up is held against. */
 import { type JetStreamManager, jetstreamManager, type StreamConfig } from "@nats-io/jetstream";
-import { benchFolder, freePort, startServer } from "../../../scripts/bench/server.ts";
+import { nearSource, startBarePair } from "../../../scripts/bench/bare_pair.ts";
 import { fillStream } from "./fill.ts";
 
 const STREAM = "events";
@@ -14,23 +14,8 @@ export interface BareOptions {
 
 /** Events a second that one server sources from another, of so many. */
 export async function bareSourceRate({ events, payload, sync }: BareOptions): Promise<number> {
-  using folder = benchFolder();
-  const [nearPort, farPort, leaf] = [await freePort(), await freePort(), await freePort()];
-  const config = (name: string, port: number, leafnodes: string) =>
-    `server_name: ${name}\nlisten: "127.0.0.1:${port}"\n` +
-    `jetstream { store_dir: "${folder.path}/${name}", domain: ${name}, sync_interval: ${sync} }\nleafnodes { ${leafnodes} }\n`;
-  await using near = await startServer(
-    folder.path,
-    "near",
-    nearPort,
-    config("near", nearPort, `listen: "127.0.0.1:${leaf}"`),
-  );
-  await using far = await startServer(
-    folder.path,
-    "far",
-    farPort,
-    config("far", farPort, `remotes: [ { url: "nats-leaf://127.0.0.1:${leaf}" } ]`),
-  );
+  await using pair = await startBarePair(sync);
+  const { near, far } = pair;
   const nc = await near.connect();
   const nearJsm = await jetstreamManager(nc);
   await nearJsm.streams.add({ name: STREAM, subjects: ["acme.>"] });
@@ -38,7 +23,7 @@ export async function bareSourceRate({ events, payload, sync }: BareOptions): Pr
   const farJsm = await jetstreamManager(await far.connect());
   await farJsm.streams.add({
     name: STREAM,
-    sources: [{ name: STREAM, external: { api: "$JS.near.API", deliver: "" } }],
+    sources: [nearSource(STREAM)],
     // As the stream that a site takes events in with.
     republish: { src: "acme.>", dest: "heard.acme.>" },
   } as unknown as StreamConfig);
