@@ -3,7 +3,8 @@ import { describe, expect, test } from "bun:test";
 import { type Break, brokenBuild } from "../support/faults/broken_build.ts";
 import { runFaults } from "../support/faults/run.ts";
 
-const TIMEOUT_MS = 240_000;
+/** Five times what a quiet machine takes and more: builds restart sidecars from source. */
+const TIMEOUT_MS = 480_000;
 
 test(
   "three sites lose, repeat, reorder and leak nothing while links, processes and policies fail",
