@@ -75,6 +75,24 @@ export class Arrivals {
     this.#closedMs = null;
   }
 
+  /** Its origin has lost these events: they count no more. */
+  forget(serials: readonly number[]): void {
+    for (const serial of serials) {
+      if (!this.#seen[serial]) continue;
+      this.count--;
+      if (classOf(this.publisher.keys[serial] ?? 0) === "orders") this.orders--;
+    }
+  }
+
+  /** The store of the site that it is of was put back from an older copy: what it has is read again. */
+  restart(): void {
+    this.count = 0;
+    this.orders = 0;
+    this.#serials.length = 0;
+    this.#versions.length = 0;
+    this.#seen.length = 0;
+  }
+
   /** @param highest the newest version that may be in force. */
   take(event: LogEvent, highest: number): void {
     const serial = Number(/^\{"i":(\d+),/.exec(event.text)?.[1] ?? Number.NaN);
@@ -85,15 +103,18 @@ export class Arrivals {
     }
     const of = this.publisher.eventOf(serial);
     if (this.#seen[serial]) {
+      if (this.publisher.unsure[serial] === true) return;
       this.#tell("repeated", serial, `again as ${event.sequence} of the log`);
       return;
     }
     this.#seen[serial] = true;
-    this.count++;
     if (this.#closedMs !== null && (this.publisher.sentMs[serial] ?? 0) > this.#closedMs) {
       this.#tell("leaked", serial, "crossed while the peer was revoked");
     }
-    if (classOf(of.key) === "orders") this.orders++;
+    if (this.publisher.forgotten[serial] !== true) {
+      this.count++;
+      if (classOf(of.key) === "orders") this.orders++;
+    }
     const version = this.#judge(event, serial, highest);
     this.#serials.push(serial);
     this.#versions.push(version);
@@ -137,6 +158,7 @@ export class Arrivals {
     const { positions } = this.publisher;
     let last = 0;
     for (const serial of this.#serials) {
+      if (this.publisher.unsure[serial] === true) continue;
       const position = positions[serial] ?? 0;
       if (position < last) this.#tell("reordered", serial, `position ${position} came after ${last}`);
       last = Math.max(last, position);
@@ -145,7 +167,11 @@ export class Arrivals {
       (left, right) => (positions[left] ?? 0) - (positions[right] ?? 0),
     );
     const versionAt = new Map(
-      this.#serials.map((serial, index) => [serial, this.#versions[index] ?? UNSTAMPED]),
+      this.#serials.map((serial, index) => [
+        serial,
+        // It may have been decided where it was stored first, and have its position from where it was stored again.
+        this.publisher.unsure[serial] === true ? UNSTAMPED : (this.#versions[index] ?? UNSTAMPED),
+      ]),
     );
     // Between the stamps before it and behind it lies the version that decided an event which did not come.
     const behind: number[] = new Array(order.length);
@@ -173,6 +199,7 @@ export class Arrivals {
   }
 
   #mustArrive(serial: number, from: number, to: number): boolean {
+    if (this.publisher.forgotten[serial] === true) return false;
     if (this.#local) return true;
     const event = this.publisher.eventOf(serial);
     // A native route stamps nothing: which version decided cannot be told from its neighbours.

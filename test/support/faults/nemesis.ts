@@ -6,6 +6,7 @@ import { LINK_FAULTS } from "./link_faults.ts";
 import { MACHINE_FAULTS } from "./machine_faults.ts";
 import { MEMBER_FAULTS } from "./member_faults.ts";
 import { PROCESS_FAULTS } from "./process_faults.ts";
+import { ROLLBACK_FAULTS } from "./rollback_faults.ts";
 import { SITES } from "./scenario.ts";
 import type { World } from "./world.ts";
 
@@ -15,6 +16,7 @@ export const FAULTS: readonly Fault[] = [
   ...CHANGE_FAULTS,
   ...MEMBER_FAULTS,
   ...MACHINE_FAULTS,
+  ...ROLLBACK_FAULTS,
 ];
 
 /**

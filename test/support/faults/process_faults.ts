@@ -6,7 +6,7 @@ import { between, type Fault, type FaultRun, pause } from "./fault.ts";
 const READY_WITHIN_MS = 180_000;
 
 /** Starts a sidecar again, as often as it takes: a server that was killed with it may still be coming up. */
-async function startAgain({ world, site }: FaultRun): Promise<void> {
+export async function startAgain({ world, site }: FaultRun): Promise<void> {
   await waitFor(
     async () => {
       await world.site(site).end("SIGKILL");

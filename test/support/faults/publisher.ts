@@ -16,6 +16,8 @@ import {
 const ACK_WITHIN_MS = 3000;
 const RETRY_AFTER_MS = 100;
 const HEADER = "x-app";
+/** More than the sequences of a stream between two roll-backs. */
+const LIFE = 1_000_000_000;
 
 /** Publishes the events of one origin and tenant; of each key one at a time, so that a key's order is that of its numbers. */
 export class Publisher {
@@ -25,6 +27,10 @@ export class Publisher {
   readonly keys: number[] = [];
   readonly positions: number[] = [];
   readonly sentMs: number[] = [];
+  /** By serial: acknowledged, and lost with a store that was put back from an older copy; peers may have it. */
+  readonly forgotten: boolean[] = [];
+  /** By serial: it was under way when its site was killed, and an older copy does not know it: it may be stored twice. */
+  readonly unsure: boolean[] = [];
   /** Publishes that had to be repeated. */
   retries = 0;
   readonly #js: JetStreamClient;
@@ -32,6 +38,11 @@ export class Publisher {
   readonly #everyMs: number;
   readonly #done: Promise<void>;
   #stopped = false;
+  /** While it is set, nothing new is begun. */
+  #held: Promise<void> | null = null;
+  #underWay = 0;
+  /** Added to sequences: those of a store that was put back are used again. */
+  #base = 0;
   #acked = 0;
   #ackedOrders = 0;
 
@@ -58,6 +69,40 @@ export class Publisher {
     return this.#ackedOrders;
   }
 
+  /** Begins no new events, and waits until those under way are stored. @returns what lets it go on */
+  async hold(): Promise<() => void> {
+    let go = () => {};
+    this.#held = new Promise((resolve) => {
+      go = resolve;
+    });
+    while (this.#underWay > 0) await new Promise((resolve) => setTimeout(resolve, 20));
+    return () => {
+      this.#held = null;
+      go();
+    };
+  }
+
+  /** How many events were begun. */
+  get begun(): number {
+    return this.keys.length;
+  }
+
+  /** The store of its site is as it was when `begun` events were stored. @returns those that it has lost */
+  rollBack(begun: number): readonly number[] {
+    const lost: number[] = [];
+    for (let serial = begun; serial < this.keys.length; serial++) {
+      if (this.positions[serial] === 0) this.unsure[serial] = true;
+      else if (this.forgotten[serial] !== true) {
+        this.forgotten[serial] = true;
+        lost.push(serial);
+        this.#acked--;
+        if (classOf(this.keys[serial] ?? 0) === "orders") this.#ackedOrders--;
+      }
+    }
+    this.#base += LIFE;
+    return lost;
+  }
+
   /** Begins no new events, and waits until all that were begun are stored. */
   async stop(): Promise<void> {
     this.#stopped = true;
@@ -75,12 +120,15 @@ export class Publisher {
       if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
       // What an outage held up is not made good in a burst.
       due = Math.max(due + this.#everyMs, performance.now() - this.#everyMs);
+      while (this.#held !== null) await this.#held;
       if (this.#stopped) return;
       const serial = this.keys.length;
       this.keys.push(key);
       this.positions.push(0);
       this.sentMs.push(this.#history.nowMs());
+      this.#underWay++;
       await this.#publish({ origin: this.origin, tenant: this.tenant, serial, key });
+      this.#underWay--;
     }
   }
 
@@ -93,7 +141,7 @@ export class Publisher {
           msgID: idOf(event),
           headers,
         });
-        this.positions[event.serial] = ack.seq;
+        this.positions[event.serial] = this.#base + ack.seq;
         this.#acked++;
         if (classOf(event.key) === "orders") this.#ackedOrders++;
         return;

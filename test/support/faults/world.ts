@@ -42,7 +42,9 @@ export class World implements AsyncDisposable {
   /** The newest version of each site's policies that may be in force, and the one that is surely in force. */
   readonly #versions = new Map<string, { asked: number; applied: number }>();
   readonly #mesh: Mesh;
-  readonly #readers: LogReader[] = [];
+  readonly #readers = new Map<string, LogReader>();
+  /** The apps that read, by site and tenant. */
+  readonly #clients = new Map<string, NatsConnection>();
   readonly #unmount: () => void;
 
   private constructor(
@@ -157,6 +159,38 @@ export class World implements AsyncDisposable {
     await Promise.all(this.publishers.map((publisher) => publisher.stop()));
   }
 
+  /** Has the publishers of a site begin nothing more. @returns what lets them go on */
+  async holdPublishers(site: SiteName): Promise<() => void> {
+    const held = await Promise.all(this.#publishersOf(site).map((publisher) => publisher.hold()));
+    return () => {
+      for (const go of held) go();
+    };
+  }
+
+  /** How many events the publishers of a site have stored while they are held, in their order. */
+  stored(site: SiteName): readonly number[] {
+    return this.#publishersOf(site).map(({ begun }) => begun);
+  }
+
+  /** The store of a site is as it was when `stored` was asked. */
+  async rollBack(site: SiteName, stored: readonly number[]): Promise<void> {
+    for (const [index, publisher] of this.#publishersOf(site).entries()) {
+      const lost = publisher.rollBack(stored[index] ?? 0);
+      for (const one of this.arrivals) if (one.publisher === publisher && one.at !== site) one.forget(lost);
+    }
+    for (const tenant of TENANTS) {
+      await this.#readers.get(`${site}.${tenant}`)?.stop();
+      for (const one of this.arrivals) {
+        if (one.at === site && one.publisher.tenant === tenant) one.restart();
+      }
+      await this.#read(site, tenant);
+    }
+  }
+
+  #publishersOf(site: SiteName): readonly Publisher[] {
+    return this.publishers.filter(({ origin }) => origin === site);
+  }
+
   async flowing(): Promise<void> {
     await this.#mesh.flowing();
   }
@@ -167,7 +201,7 @@ export class World implements AsyncDisposable {
   }
 
   async stopReading(): Promise<void> {
-    await Promise.all(this.#readers.map((reader) => reader.stop()));
+    await Promise.all([...this.#readers.values()].map((reader) => reader.stop()));
   }
 
   /** Copies the logs of the sidecars and servers to `<folder>/<site>/`. */
@@ -201,22 +235,28 @@ export class World implements AsyncDisposable {
     }
     for (const at of SITES) {
       for (const tenant of TENANTS) {
-        const byOrigin = new Map(
-          this.arrivals
-            .filter((one) => one.at === at && one.publisher.tenant === tenant)
-            .map((one) => [one.publisher.origin as string, one]),
-        );
-        const nc = await this.#client(at, tenant);
-        this.#readers.push(
-          new LogReader(nc, tenant, (event) => {
-            const origin = event.subject.slice(0, event.subject.indexOf("."));
-            const arrivals = byOrigin.get(origin);
-            if (arrivals === undefined) throw new Error(`an event of no site: ${event.subject}`);
-            arrivals.take(event, this.version(arrivals.publisher.origin, tenant).asked);
-          }),
-        );
+        this.#clients.set(`${at}.${tenant}`, await this.#client(at, tenant));
+        await this.#read(at, tenant);
       }
     }
+  }
+
+  /** Reads the log of a tenant at a site from its begin. */
+  async #read(at: SiteName, tenant: TenantName): Promise<void> {
+    const byOrigin = new Map(
+      this.arrivals
+        .filter((one) => one.at === at && one.publisher.tenant === tenant)
+        .map((one) => [one.publisher.origin as string, one]),
+    );
+    const nc = this.#clients.get(`${at}.${tenant}`);
+    if (nc === undefined) throw new Error(`no app of ${tenant} at ${at}`);
+    const reader = new LogReader(nc, tenant, (event) => {
+      const origin = event.subject.slice(0, event.subject.indexOf("."));
+      const arrivals = byOrigin.get(origin);
+      if (arrivals === undefined) throw new Error(`an event of no site: ${event.subject}`);
+      arrivals.take(event, this.version(arrivals.publisher.origin, tenant).asked);
+    });
+    this.#readers.set(`${at}.${tenant}`, reader);
   }
 
   /** An app that never gives up. */
