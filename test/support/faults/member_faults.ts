@@ -4,35 +4,11 @@ import type { Peer } from "../../../src/model/schema/site.ts";
 import type { TenantSettings } from "../../../src/model/schema/tenant.ts";
 import { createSigningKey } from "../../../src/nats/keys.ts";
 import { waitFor } from "../wait_for.ts";
-import { between, type Fault, type FaultRun, pause } from "./fault.ts";
+import { ask } from "./ask.ts";
+import { between, type Fault, pause } from "./fault.ts";
 import { SITES, TENANTS } from "./scenario.ts";
 
 const WITHIN_MS = 120_000;
-const REQUEST_MS = 10_000;
-
-/** Asks a sidecar that may be down just now, until it answers with what is wanted. */
-async function ask(
-  { world, site }: FaultRun,
-  what: string,
-  call: {
-    readonly method: string;
-    readonly path: string;
-    readonly body?: object;
-    readonly anyRevision?: boolean;
-  },
-): Promise<unknown> {
-  return await waitFor(
-    async () => {
-      const headers: Record<string, string> = call.anyRevision === true ? { "if-match": "*" } : {};
-      const signal = AbortSignal.timeout(REQUEST_MS);
-      const response = await world.site(site).api(call.method, call.path, call.body, headers, signal);
-      const text = await response.text();
-      if (!response.ok) throw new Error(`${response.status} ${text.slice(0, 300)}`);
-      return { value: JSON.parse(text) as unknown };
-    },
-    { what: `${site} to ${what}`, deadlineMs: WITHIN_MS, pollMs: 200 },
-  ).then(({ value }) => value);
-}
 
 /** One site revokes another, whose events wait meanwhile, and takes its key back by force. */
 const PEER_REVOKED: Fault = {

@@ -7,6 +7,7 @@ import { MACHINE_FAULTS } from "./machine_faults.ts";
 import { MEMBER_FAULTS } from "./member_faults.ts";
 import { PROCESS_FAULTS } from "./process_faults.ts";
 import { ROLLBACK_FAULTS } from "./rollback_faults.ts";
+import { ROTATION_FAULTS } from "./rotation_faults.ts";
 import { SITES } from "./scenario.ts";
 import type { World } from "./world.ts";
 
@@ -17,6 +18,7 @@ export const FAULTS: readonly Fault[] = [
   ...MEMBER_FAULTS,
   ...MACHINE_FAULTS,
   ...ROLLBACK_FAULTS,
+  ...ROTATION_FAULTS,
 ];
 
 /**
