@@ -38,6 +38,11 @@ export class LogReader {
     await this.#done;
   }
 
+  /** Reads nothing more from now on, and is not waited for: while its server is away it does not hear of its end. */
+  abandon(): void {
+    this.#stopped = true;
+  }
+
   async #run(nc: NatsConnection, tenant: string, onEvent: (event: LogEvent) => void): Promise<void> {
     while (!this.#stopped) {
       try {
@@ -70,6 +75,7 @@ export class LogReader {
         // Something between was not delivered to this consumer: a new one reads it.
         if (message.info.deliverySequence !== delivered + 1) throw new Error("a delivery was missed");
         delivered++;
+        if (this.#stopped) return;
         if (message.seq <= this.last) continue;
         this.last = message.seq;
         onEvent({

@@ -45,7 +45,7 @@ const STORE_ROLLED_BACK: Fault = {
     note(`${site}: killed, and the older copy of its store is put back`);
     await world.site(site).kill();
     await copyStore(copy, store);
-    await world.rollBack(site, stored);
+    world.rollBack(site, stored);
     await startAgain(run);
     await rm(copy, { recursive: true });
     note(`${site} runs again`);

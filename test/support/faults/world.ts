@@ -173,17 +173,17 @@ export class World implements AsyncDisposable {
   }
 
   /** The store of a site is as it was when `stored` was asked. */
-  async rollBack(site: SiteName, stored: readonly number[]): Promise<void> {
+  rollBack(site: SiteName, stored: readonly number[]): void {
     for (const [index, publisher] of this.#publishersOf(site).entries()) {
       const lost = publisher.rollBack(stored[index] ?? 0);
       for (const one of this.arrivals) if (one.publisher === publisher && one.at !== site) one.forget(lost);
     }
     for (const tenant of TENANTS) {
-      await this.#readers.get(`${site}.${tenant}`)?.stop();
+      this.#readers.get(`${site}.${tenant}`)?.abandon();
       for (const one of this.arrivals) {
         if (one.at === site && one.publisher.tenant === tenant) one.restart();
       }
-      await this.#read(site, tenant);
+      this.#read(site, tenant);
     }
   }
 
@@ -236,13 +236,13 @@ export class World implements AsyncDisposable {
     for (const at of SITES) {
       for (const tenant of TENANTS) {
         this.#clients.set(`${at}.${tenant}`, await this.#client(at, tenant));
-        await this.#read(at, tenant);
+        this.#read(at, tenant);
       }
     }
   }
 
   /** Reads the log of a tenant at a site from its begin. */
-  async #read(at: SiteName, tenant: TenantName): Promise<void> {
+  #read(at: SiteName, tenant: TenantName): void {
     const byOrigin = new Map(
       this.arrivals
         .filter((one) => one.at === at && one.publisher.tenant === tenant)
