@@ -10,6 +10,7 @@ import { layoutMetadata } from "./layout.ts";
 import { isPeerConsumer, VIEW_AFTER } from "./observe.ts";
 import { noteVersion, positionAt, sequenceAfter, sequenceAt, sequenceOfVersion } from "./position.ts";
 import { type HeldAt, heldAt, noteHeld } from "./rollback/held.ts";
+import type { HoldNote } from "./rollback/hold_note.ts";
 import { type PeerAhead, placeRoute } from "./rollback/place.ts";
 import type { RewindAsk } from "./rollback/rewind.ts";
 import type { ExportPlan } from "./routes.ts";
@@ -69,6 +70,8 @@ export interface ApplyContext {
   readonly firstSequence: (stream: string) => number;
   /** Where a stream ended when its server started with an older copy of it; `null`: it did not. */
   readonly setback: (stream: string) => HeldAt | null;
+  /** Where routes are held, beside the store. */
+  readonly holds: HoldNote;
   /** A peer has events of ours that our store has lost. */
   readonly peerAhead: (found: PeerAhead) => void;
   /** Tells a peer that what we offer has changed. */
@@ -94,7 +97,7 @@ export async function applyStep(context: ApplyContext, step: Step): Promise<void
         // Made after the copy was taken that the store is of: what the peer has of it is not known here.
         const begin = await beginAfter(mesh, step.stream, step.start);
         await addConsumer(mesh, step.stream, step.spec, Math.min(begin, back.last), true);
-        await noteHeld(mesh, step.stream, step.spec.durable_name, back);
+        await noteHeld(context, step.stream, step.spec.durable_name, back);
         return;
       }
       const after = await startAfter(context, step.stream, step.start);

@@ -213,17 +213,27 @@ export function readerSpec(tenant: string, user: TenantUser): ConsumerSpec {
 }
 
 /** The log in the tenant's own account: all its events, local and remote. */
-export function logSpec(tenant: DesiredTenant, streams: readonly string[]): StreamSpec {
+export function logSpec(
+  tenant: DesiredTenant,
+  streams: readonly string[],
+  rewound: (stream: string) => Rewound | null = () => null,
+): StreamSpec {
   return {
     ...retention(tenant),
     name: logStream(tenant.name),
     // Both halves, and what sourcing adds to the headers of each event.
     max_bytes: LOG_STORAGE_FACTOR * tenant.limits.storageBytes,
-    sources: streams.map((stream) => ({
-      name: stream,
-      external: { api: LOG_API_PREFIX, deliver: "" },
-      consumer: { name: LOG_CONSUMER, deliver_subject: logDeliverSubject(tenant.name, stream) },
-    })),
+    // Ids are those of each origin. While its sources are out, nats-server gives it a window of two minutes.
+    duplicate_window: 0,
+    sources: streams.map((stream) => {
+      const transforms = rewoundTransforms(rewound(stream));
+      return {
+        name: stream,
+        external: { api: LOG_API_PREFIX, deliver: "" },
+        consumer: { name: LOG_CONSUMER, deliver_subject: logDeliverSubject(tenant.name, stream) },
+        ...(transforms.length === 0 ? {} : { subject_transforms: transforms }),
+      };
+    }),
   } as StreamSpec;
 }
 

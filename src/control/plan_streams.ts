@@ -233,7 +233,9 @@ export function planLog(input: PlanInput, tenant: DesiredTenant): Step[] {
     const spec: StreamSpec = { name: logStream(tenant.name), sources: [] };
     return [{ type: "update-stream", account, spec, changed: ["sources"] }];
   }
-  const spec = logSpec(tenant, logSources(input, tenant));
+  const spec = logSpec(tenant, logSources(input, tenant), (stream) =>
+    observed ? rewoundOf(observed.config, { origin: input.desired.site, stream }) : null,
+  );
   if (!observed) return [{ type: "create-stream", account, spec }];
   const changed = streamDifferences(spec, observed.config);
   return changed.length === 0 ? [] : [{ type: "update-stream", account, spec, changed }];

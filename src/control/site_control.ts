@@ -222,6 +222,7 @@ export class SiteControl implements Control, AsyncDisposable {
         peerAhead: (found) => options.rollbacks.peerAhead(found),
         firstSequence: (stream) => options.rollbacks.firstSequence(stream),
         setback: (stream) => options.rollbacks.setback(stream),
+        holds: options.rollbacks.holds,
         poke: (peer) => this.#peering.poke(peer),
       },
       onPlan: (planned) => this.#tellPeers(planned),
@@ -459,7 +460,7 @@ export class SiteControl implements Control, AsyncDisposable {
     // A pass under way would put sources in again that are taken out meanwhile.
     await this.#reconciler.between(() =>
       server.restartQuiet(restart, async (state) => {
-        await whenThere(() => holdRoutes(mesh));
+        await whenThere(() => holdRoutes(mesh, rollbacks.holds));
         await rollbacks.look(state);
         await detachSources({ site, mesh, tenant, reset, log }, state);
       }),
@@ -473,7 +474,7 @@ export class SiteControl implements Control, AsyncDisposable {
    */
   async lookForRollback(): Promise<void> {
     const { mesh, rollbacks } = this.#options;
-    if ((await rollbacks.look(this.#desired())) > 0) await holdRoutes(mesh);
+    if ((await rollbacks.look(this.#desired())) > 0) await holdRoutes(mesh, rollbacks.holds);
   }
 
   get membership(): Membership {

@@ -10,6 +10,7 @@ import { LOG_CONSUMER, logStream, outStream, remoteStreams } from "../model/name
 import { unlessGone } from "../nats/jetstream_errors.ts";
 import { sleep } from "../nats/wait.ts";
 import { sourceKey } from "./differences.ts";
+import { rewoundMetadata } from "./rollback/rewound.ts";
 import { goOnAfter } from "./source_position.ts";
 
 /** Metadata of a stream of remote events: the sources that were taken out, as JSON. Each is told where to go on before it is put in again. */
@@ -101,9 +102,29 @@ async function detachLog(context: RepairContext, tenant: DesiredTenant): Promise
       () => context.reset(stream, LOG_CONSUMER, null),
     );
     if (last === null) continue;
-    await context.reset(stream, LOG_CONSUMER, last + 1);
-    context.log("info", `the log of ${tenant.name} goes on after ${last} of ${stream}`);
+    const after = stream === outStream(tenant.name) ? await goBack(context, manager, tenant, last) : last;
+    await context.reset(stream, LOG_CONSUMER, after + 1);
+    context.log("info", `the log of ${tenant.name} goes on after ${after} of ${stream}`);
   }
+}
+
+/**
+ * Where a log goes on that has `last` of its site's own stream. That may be an older copy alone, which uses the sequences behind its end
+ * again: then the log keeps what it has, and its source becomes one that nats-server knows nothing of.
+ */
+async function goBack(
+  { site, mesh }: RepairContext,
+  manager: JetStreamManager,
+  tenant: DesiredTenant,
+  last: number,
+): Promise<number> {
+  const stream = outStream(tenant.name);
+  const after = (await mesh.streams.info(stream)).state.last_seq;
+  if (last <= after) return last;
+  const { config, state } = await manager.streams.info(logStream(tenant.name));
+  const metadata = rewoundMetadata(config, { origin: site, stream }, { at: state.last_seq, after });
+  await manager.streams.update(config.name, { ...config, metadata: { ...config.metadata, ...metadata } });
+  return after;
 }
 
 async function hasConsumer(mesh: JetStreamManager, stream: string): Promise<boolean> {

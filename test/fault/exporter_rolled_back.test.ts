@@ -1,10 +1,9 @@
 /** An exporter whose store is an older copy: what peers have of the lost events is named, and no new event is passed over. */
 import { expect, test } from "bun:test";
-import { cp, rename, rm } from "node:fs/promises";
-import { join } from "node:path";
-import { jetstream, jetstreamManager } from "@nats-io/jetstream";
+import { jetstream } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
-import { type MeshSite, startMesh } from "../support/mesh.ts";
+import { startMesh } from "../support/mesh.ts";
+import { alarmsOf, logHas, numbers, OlderCopy, publishNumbers } from "../support/older_copy.ts";
 import { type ReadEvent, readLog } from "../support/read_log.ts";
 import { TWO_KINDS, twoKinds } from "../support/two_kinds.ts";
 import { waitFor } from "../support/wait_for.ts";
@@ -24,24 +23,7 @@ async function startTwo() {
   return { mesh, berlin: mesh.site("berlin"), austin: mesh.site("austin") };
 }
 
-/** Publishes `{n}` for each number, and waits for the acknowledgements. */
-async function publish(nc: NatsConnection, tenant: string, from: number, to: number): Promise<number> {
-  const js = jetstream(nc);
-  let last = 0;
-  for (let n = from; n <= to; ) {
-    const some = Array.from({ length: Math.min(500, to - n + 1) }, (_, index) => n + index);
-    const acks = await Promise.all(
-      some.map((one) =>
-        js.publish(`${tenant}.orders.k${one % 5}`, JSON.stringify({ n: one }), { timeout: 20_000 }),
-      ),
-    );
-    last = Math.max(last, ...acks.map(({ seq }) => seq));
-    n += some.length;
-  }
-  return last;
-}
-
-/** The same as soon as the server takes it, with no regard to what else it does. */
+/** Publishes numbers as soon as the server takes them, with no regard to what else it does. */
 async function publishAtOnce(nc: NatsConnection, tenant: string, from: number, to: number): Promise<number> {
   const js = jetstream(nc);
   let last = 0;
@@ -61,51 +43,9 @@ async function publishAtOnce(nc: NatsConnection, tenant: string, from: number, t
 }
 
 async function arrived(nc: NatsConnection, tenant: string, least: number): Promise<ReadEvent[]> {
-  const jsm = await jetstreamManager(nc);
-  await waitFor(
-    async () => {
-      const { messages } = (await jsm.streams.info(tenant)).state;
-      return messages >= least || Promise.reject(new Error(`${messages} events`));
-    },
-    { what: `${least} events of ${tenant}`, deadlineMs: 60_000, pollMs: 200 },
-  );
+  await logHas(nc, tenant, least);
   return await readLog(nc, tenant, `berlin.${tenant}.orders.>`);
 }
-
-/** Details of the alarms of a roll-back, by their targets. */
-async function alarms(site: MeshSite): Promise<Record<string, string>> {
-  const { items } = await site.json<{ items: readonly { name: string; target: string; detail: string }[] }>(
-    "/v1/alarms",
-  );
-  return Object.fromEntries(
-    items.filter(({ name }) => name === "exporter-rolled-back").map(({ target, detail }) => [target, detail]),
-  );
-}
-
-/** Puts an older copy of the store back, as after a restored disk. The server is killed with its sidecar. */
-class OlderCopy {
-  readonly #site: MeshSite;
-
-  constructor(site: MeshSite) {
-    this.#site = site;
-  }
-
-  async take(): Promise<void> {
-    await this.#site.end("SIGTERM");
-    await cp(join(this.#site.dataFolder, "store"), join(this.#site.folder, "copy"), { recursive: true });
-    await this.#site.start();
-  }
-
-  async putBack(): Promise<void> {
-    const store = join(this.#site.dataFolder, "store");
-    await this.#site.kill();
-    await rm(store, { recursive: true });
-    await rename(join(this.#site.folder, "copy"), store);
-  }
-}
-
-const numbers = (from: number, to: number) =>
-  Array.from({ length: to - from + 1 }, (_, index) => from + index);
 
 for (const peer of ["up", "down"] as const) {
   test(`an exporter that is rolled back by 10,000 events, its peer ${peer}: all that is new arrives once and in order`, async () => {
@@ -114,10 +54,10 @@ for (const peer of ["up", "down"] as const) {
     const apps = await Promise.all(
       TWO_KINDS.map(async (tenant) => ({ tenant, nc: await berlin.app(tenant) })),
     );
-    for (const { tenant, nc } of apps) await publish(nc, tenant, 1, KEPT);
+    for (const { tenant, nc } of apps) await publishNumbers(jetstream(nc), tenant, 1, KEPT);
     const copy = new OlderCopy(berlin);
     await copy.take();
-    for (const { tenant, nc } of apps) await publish(nc, tenant, KEPT + 1, KEPT + LOST);
+    for (const { tenant, nc } of apps) await publishNumbers(jetstream(nc), tenant, KEPT + 1, KEPT + LOST);
     for (const { tenant } of apps) await arrived(await austin.app(tenant), tenant, KEPT + LOST);
     if (peer === "down") await austin.end("SIGTERM");
     await berlin.noted("out_globex", KEPT + LOST);
@@ -128,7 +68,7 @@ for (const peer of ["up", "down"] as const) {
     const [first, last] = [KEPT + LOST + 1, KEPT + LOST + more];
     const publishing = apps.map(async ({ tenant, nc }) => {
       await publishAtOnce(nc, tenant, first, first);
-      return await publish(nc, tenant, first + 1, last);
+      return await publishNumbers(jetstream(nc), tenant, first + 1, last);
     });
     await berlin.start();
     for (const seq of await Promise.all(publishing)) expect(seq).toBe(KEPT + more);
@@ -139,7 +79,10 @@ for (const peer of ["up", "down"] as const) {
     }
     await mesh.flowing();
     const range = `${KEPT + 1} to ${KEPT + LOST}`;
-    const [here, there] = [await alarms(berlin), await alarms(austin)];
+    const [here, there] = [
+      await alarmsOf(berlin, "exporter-rolled-back"),
+      await alarmsOf(austin, "exporter-rolled-back"),
+    ];
     expect(here.out_globex).toContain(`out_globex lacks events ${range},`);
     for (const stream of ["out_globex", "view_acme_out"]) {
       expect(here[`${stream} austin`]).toContain(`austin has stored events ${range} of ${stream}`);
@@ -149,7 +92,7 @@ for (const peer of ["up", "down"] as const) {
     await austin.end("SIGTERM");
     await austin.start();
     for (const { tenant, nc } of apps) {
-      await publish(nc, tenant, last + 1, last + 10);
+      await publishNumbers(jetstream(nc), tenant, last + 1, last + 10);
       const events = await arrived(await austin.app(tenant), tenant, last + 10);
       expect(events.map(({ n }) => n)).toEqual(numbers(1, last + 10));
     }

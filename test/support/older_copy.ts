@@ -20,11 +20,16 @@ export class OlderCopy {
     this.#copy = join(site.folder, `copy ${stream?.replace("/", " ") ?? ""}`);
   }
 
+  /** Takes copies while their site is stopped, and starts it again. */
+  static async takeAll(site: MeshSite, copies: readonly OlderCopy[]): Promise<void> {
+    await site.end("SIGTERM");
+    for (const copy of copies) await cp(copy.#path, copy.#copy, { recursive: true });
+    await site.start();
+  }
+
   /** Takes the copy while the site is stopped, and starts it again. */
   async take(): Promise<void> {
-    await this.#site.end("SIGTERM");
-    await cp(this.#path, this.#copy, { recursive: true });
-    await this.#site.start();
+    await OlderCopy.takeAll(this.#site, [this]);
   }
 
   /** Puts the copy back. The server is killed with its sidecar; who wants them starts them again. */

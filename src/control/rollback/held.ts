@@ -9,6 +9,7 @@ import { parseStreamName } from "../../model/names.ts";
 import { pauseConsumer } from "../hold_consumer.ts";
 import { isPeerConsumer, type ObservedStreams, observeMesh, VIEW_SOURCE } from "../observe.ts";
 import { together } from "../together.ts";
+import type { HoldNote } from "./hold_note.ts";
 
 /** Metadata of a peer's consumer: {@link HeldAt} as JSON, while it is held. */
 const HELD = "leafmesh-held";
@@ -32,10 +33,10 @@ export function heldAt({ metadata }: Pick<ConsumerConfig, "metadata">): HeldAt |
 
 /**
  * Holds all routes to peers. Must be called before anything can be published or delivered. A route that is still held from
- * an earlier start stays held where it was: the peer has got nothing since.
+ * an earlier start stays held where it was: the peer has got nothing since. Not so one that stands held in an older copy only.
  * @returns how many
  */
-export async function holdRoutes(mesh: JetStreamManager): Promise<number> {
+export async function holdRoutes(mesh: JetStreamManager, note: HoldNote): Promise<number> {
   const streams = await observeMesh(mesh);
   const routes = [...streams].flatMap(([stream, { info, consumers }]) => {
     // What is replayed is no route.
@@ -44,21 +45,36 @@ export async function holdRoutes(mesh: JetStreamManager): Promise<number> {
     const source = lastOf(streams, info.config.metadata?.[VIEW_SOURCE] ?? stream);
     return [...consumers.values()]
       .filter(({ name }) => isPeerConsumer(name))
-      .map((consumer) => ({ stream, consumer, last, source }));
+      .map(({ name: consumer, config, paused }) => {
+        const found = heldAt(config);
+        const before = found !== null && note.knows(stream, consumer, found.last) ? found : null;
+        const held = {
+          last: Math.min(before?.last ?? Number.POSITIVE_INFINITY, last),
+          source: Math.min(before?.source ?? Number.POSITIVE_INFINITY, source),
+        };
+        return { stream, consumer, paused, held, last: held.last };
+      });
   });
-  await together(routes, async ({ stream, consumer: { name, config, paused }, last, source }) => {
-    const before = heldAt(config);
-    if (!paused) await pauseConsumer(mesh, stream, name);
-    await noteHeld(mesh, stream, name, {
-      last: Math.min(before?.last ?? Number.POSITIVE_INFINITY, last),
-      source: Math.min(before?.source ?? Number.POSITIVE_INFINITY, source),
-    });
+  await note.replace(routes);
+  await together(routes, async ({ stream, consumer, paused, held }) => {
+    if (!paused) await pauseConsumer(mesh, stream, consumer);
+    await writeHeld(mesh, stream, consumer, held);
   });
   return routes.length;
 }
 
 /** Writes down where a consumer is held; `null`: that it is not any more. */
 export async function noteHeld(
+  { mesh, holds }: { readonly mesh: JetStreamManager; readonly holds: HoldNote },
+  stream: string,
+  consumer: string,
+  at: HeldAt | null,
+): Promise<void> {
+  await holds.put(stream, consumer, at?.last ?? null);
+  await writeHeld(mesh, stream, consumer, at);
+}
+
+async function writeHeld(
   mesh: JetStreamManager,
   stream: string,
   consumer: string,

@@ -47,10 +47,10 @@ export async function placeRoute(context: ApplyContext, route: OutRoute): Promis
       });
       const ask = { tenant: tenant.name, origin, stream, has: says.sequence, after };
       await orWait(context.rewindPeer(peer, ask), `${peer} must go back to ${after} of ${stream}`);
-      await noteHeld(mesh, stream, consumer, { ...held, last: after });
+      await noteHeld(context, stream, consumer, { ...held, last: after });
       throw new Waiting(`${peer} goes back to ${after} of ${stream}`);
     }
-    await noteHeld(mesh, stream, consumer, null);
+    await noteHeld(context, stream, consumer, null);
   }
   await mesh.consumers.resume(stream, consumer);
 }

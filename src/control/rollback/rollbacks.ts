@@ -6,6 +6,7 @@ import { parseStreamName, type StreamName } from "../../model/names.ts";
 import type { MayChange } from "../../nats/files.ts";
 import { sleep } from "../../nats/wait.ts";
 import type { HeldAt } from "./held.ts";
+import { HoldNote } from "./hold_note.ts";
 import type { PeerAhead } from "./place.ts";
 import {
   type Positions,
@@ -47,6 +48,8 @@ export interface RollbacksOptions {
 }
 
 export class Rollbacks implements AsyncDisposable {
+  /** Where routes are held. */
+  readonly holds: HoldNote;
   readonly #options: RollbacksOptions;
   readonly #ended = new AbortController();
   #noted: Positions | null;
@@ -58,14 +61,16 @@ export class Rollbacks implements AsyncDisposable {
   /** What was said of a target last: a step that is tried again says nothing new. */
   readonly #said = new Map<string, string>();
 
-  private constructor(options: RollbacksOptions, noted: Positions | null) {
+  private constructor(options: RollbacksOptions, noted: Positions | null, holds: HoldNote) {
     this.#options = options;
+    this.holds = holds;
     this.#noted = noted;
   }
 
   /** Reads what was noted. Nothing is noted before {@link watch}. @throws {LeafmeshError} `data_folder_unusable` */
   static async open(options: RollbacksOptions): Promise<Rollbacks> {
-    return new Rollbacks(options, await readPositions(options.folder));
+    const { folder } = options;
+    return new Rollbacks(options, await readPositions(folder), await HoldNote.open(folder));
   }
 
   /** Holds what is stored against what was noted. @returns how many streams have less */
