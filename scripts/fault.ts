@@ -1,7 +1,7 @@
 /**
  * Three sites under load while everything around them fails; at the end every event is accounted for.
  *
- *   bun run fault [--seed 1] [--minutes 3] [--rate 2000] [--only "link cut,server killed"] [--disk 2GiB|none] [--sync 1s] [--logs FOLDER] [--json]
+ *   bun run fault [--seed 1] [--minutes 3] [--rate 2000] [--only "link cut,server killed"] [--disk 2GiB|none] [--sync 1s] [--sidecars 2] [--logs FOLDER] [--json]
  *   bun run fault --seeds 1..20 [the same]       one seed after the other, and what came of all of them
  *   bun run fault --list                         the faults there are
  *
@@ -34,6 +34,7 @@ const { values } = parseArgs({
     only: { type: "string" },
     disk: { type: "string" },
     sync: { type: "string", default: "1s" },
+    sidecars: { type: "string", default: "1" },
     build: { type: "string" },
     logs: { type: "string" },
     json: { type: "boolean" },
@@ -67,7 +68,7 @@ if (values.seeds !== undefined) process.exit(await series(values.seeds));
 /** Each seed in a process of its own: what one leaves behind does not touch the next. */
 async function series(text: string): Promise<number> {
   const seeds = parseSeeds(text) ?? refuse(`--seeds '${text}' is not like 1..20 or 1,4,7..9`);
-  const given = ["minutes", "rate", "only", "disk", "sync", "build"] as const;
+  const given = ["minutes", "rate", "only", "disk", "sync", "sidecars", "build"] as const;
   const outcomes: readonly SeedOutcome[] = await runSeries({
     seeds,
     minutes: number("minutes", 0),
@@ -90,12 +91,15 @@ async function series(text: string): Promise<number> {
   return sum.ok ? 0 : 1;
 }
 
+const { sidecars } = values;
+if (sidecars !== "1" && sidecars !== "2") refuse(`--sidecars '${sidecars}' is neither 1 nor 2`);
 const report = await runFaults({
   seed: number("seed", 0),
   minutes: number("minutes", 0),
   rate: number("rate", 1),
   diskBytes,
   sync: values.sync,
+  sidecars: sidecars === "2" ? 2 : 1,
   ...(only === undefined ? {} : { only }),
   ...(values.build === undefined ? {} : { build: values.build }),
   ...(values.logs === undefined ? {} : { logs: values.logs }),

@@ -303,6 +303,7 @@ export async function leadSite({
   const served = {
     log: (message: string) => log("warn", "control", message),
     ...(signal === undefined ? {} : { signal }),
+    goesOn: term.holds,
   };
   await whenServed(() => control.apply(), served);
   phases.done("apply");

@@ -16,6 +16,8 @@ export async function whenServed<T>(
   options: {
     readonly log: (message: string) => void;
     readonly signal?: AbortSignal;
+    /** Whether trying again has a point: not when another sidecar leads. Default: it has. */
+    readonly goesOn?: () => boolean;
     /** Default two minutes. */
     readonly deadlineMs?: number;
     /** Default half a second. */
@@ -28,6 +30,7 @@ export async function whenServed<T>(
     try {
       return await work();
     } catch (error) {
+      if (options.goesOn?.() === false) throw error;
       const passes = !(error instanceof LeafmeshError) || PASSING.includes(error.code);
       if (!passes || options.signal?.aborted === true || performance.now() > end) throw error;
       const text = errorText(error);

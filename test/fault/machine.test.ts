@@ -6,6 +6,14 @@ import { runFaults } from "../support/faults/run.ts";
 
 /** Five times what a quiet machine takes and more: builds restart sidecars from source. */
 const TIMEOUT_MS = 480_000;
+/** One of these or two in each run, with all sites under load. */
+const FROZEN = {
+  minutes: 0,
+  rate: 400,
+  diskBytes: null,
+  sidecars: 2,
+  only: ["leader frozen"],
+} as const;
 
 test(
   "three sites lose, repeat, reorder and leak nothing while links, processes and policies fail",
@@ -25,6 +33,44 @@ test(
     });
     expect(report.published).toBeGreaterThan(1000);
     expect(report.received).toBeGreaterThan(report.published);
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  "sites of two sidecars lose, repeat and reorder nothing while the one that leads is stopped, and goes on",
+  async () => {
+    const report = await runFaults({ ...FROZEN, seed: 3, leastFaults: 2 });
+    expect(report).toMatchObject({ stuck: null, problems: [], lost: 0, repeated: 0, reordered: 0 });
+    expect(report.faults["leader frozen"]).toBeGreaterThan(1);
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  "and a build that has dropped the fence of the sidecars repeats events",
+  async () => {
+    await using build = await brokenBuild([
+      {
+        file: "src/sidecar/start.ts",
+        from: "? { mayWriteMs: () => (members?.hasLease === true ? members.remainingMs : 0) }",
+        to: "? {}",
+      },
+      { file: "src/sidecar/start.ts", from: "        workers.abandon();\n", to: "" },
+      {
+        file: "src/nats/raw_frame.ts",
+        from: "\\r\\nNats-Expected-Last-Sequence: ",
+        to: "\\r\\nNote-Expected-Last-Sequence: ",
+      },
+    ]);
+    const report = await runFaults({
+      ...FROZEN,
+      seed: 3,
+      leastFaults: 1,
+      build: build.path,
+      patienceMs: 10_000,
+    });
+    expect(report.repeated).toBeGreaterThan(0);
   },
   TIMEOUT_MS,
 );

@@ -7,7 +7,7 @@ import process from "node:process";
 import { stringify } from "yaml";
 import { freePorts } from "../../src/nats/addresses.ts";
 import { built, SIDECAR } from "./built.ts";
-import { type MeshSite, PATH } from "./mesh.ts";
+import { type MeshSite, PATH, type SidecarEntry } from "./mesh.ts";
 import { waitFor } from "./wait_for.ts";
 
 export class SecondMember implements AsyncDisposable {
@@ -15,22 +15,30 @@ export class SecondMember implements AsyncDisposable {
   readonly logFile: string;
   readonly #site: MeshSite;
   readonly #siteFile: string;
-  readonly #name: string;
+  readonly name: string;
+  readonly #entry: SidecarEntry;
   #process: ChildProcess | null = null;
 
-  private constructor(site: MeshSite, name: string, api: string) {
+  private constructor(site: MeshSite, name: string, api: string, entry: SidecarEntry) {
+    this.#entry = entry;
     this.#site = site;
-    this.#name = name;
+    this.name = name;
     this.api = api;
     this.logFile = join(site.folder, `sidecar-${name}.log`);
     this.#siteFile = join(site.folder, `site-${name}.yaml`);
   }
 
-  /** Writes its site file and starts it. */
-  static async start(site: MeshSite, name = "b"): Promise<SecondMember> {
+  /**
+   * Writes its site file and starts it.
+   * @param entry entry of its process; default that of this tree
+   */
+  static async start(
+    site: MeshSite,
+    { name = "b", entry = { path: SIDECAR } }: { readonly name?: string; readonly entry?: SidecarEntry } = {},
+  ): Promise<SecondMember> {
     const [port] = await freePorts("127.0.0.1", 1);
     const api = `127.0.0.1:${port}`;
-    const member = new SecondMember(site, name, api);
+    const member = new SecondMember(site, name, api, entry);
     await writeFile(member.#siteFile, stringify({ ...site.file, api: { listen: api } }));
     await member.start();
     return member;
@@ -38,18 +46,20 @@ export class SecondMember implements AsyncDisposable {
 
   /** Starts it and waits until its API says that it is ready. */
   async start(): Promise<void> {
-    const child = spawn(process.execPath, [await built(SIDECAR), this.#siteFile], {
+    const { path, root } = this.#entry;
+    const program = root === undefined ? await built(path) : join(root, path);
+    const child = spawn(process.execPath, [program, this.#siteFile], {
       stdio: ["pipe", "ignore", "pipe"],
-      env: { ...process.env, PATH, LEAFMESH_MEMBER: this.#name },
+      env: { ...process.env, PATH, LEAFMESH_MEMBER: this.name },
     });
     child.stderr.pipe(createWriteStream(this.logFile, { flags: "a" }), { end: false });
     this.#process = child;
     await waitFor(
       async () => {
-        if (child.exitCode !== null) throw new Error(`member ${this.#name} ended: ${await this.log()}`);
+        if (child.exitCode !== null) throw new Error(`member ${this.name} ended: ${await this.log()}`);
         return (await fetch(`http://${this.api}/readyz`)).ok;
       },
-      { deadlineMs: 60_000, what: `member ${this.#name} to be ready` },
+      { deadlineMs: 60_000, what: `member ${this.name} to be ready` },
     );
   }
 

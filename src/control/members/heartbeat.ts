@@ -14,6 +14,8 @@ export const MEMBER_TIMES = {
   tickMs: 250,
   holdMs: 1000,
   takeMs: 1400,
+  /** A look that takes longer says nothing of how long the lease has stood still. */
+  slowMs: 500,
   /** How long a member that is alone on its data folder goes on without a look. */
   aloneMs: 4000,
   /** How long one that has just come waits for a leader that it has never seen move. */

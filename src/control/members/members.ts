@@ -3,52 +3,14 @@
  * lease there, which another one takes when it has stood still for too long. Times are measured by each process's own clock alone:
  * who holds something stops before anybody else may take it, see {@link MEMBER_TIMES}.
  */
-import type { NatsConnection } from "@nats-io/transport-node";
 import { errorText, LeafmeshError } from "../../model/errors.ts";
 import { memberKey } from "../../model/names.ts";
 import { type Heartbeat, type Lease, MEMBER_TIMES, MEMBERS_PROTOCOL, type ProcessMark } from "./heartbeat.ts";
+import { otherKeys, requireJoinable } from "./joining.ts";
 import { MemberTable, type Stored } from "./member_table.ts";
+import type { Member, MembersChange, MembersOptions } from "./options.ts";
+import { OtherMembers } from "./other_members.ts";
 import { Sightings } from "./sightings.ts";
-
-export interface MembersOptions {
-  readonly nc: NatsConnection;
-  readonly name: string;
-  readonly version: string;
-  readonly api: () => string;
-  /** Of the keys that all members must have; read again when another one has others. */
-  readonly keys: () => Promise<string>;
-  readonly process: ProcessMark;
-  /** Whether a process of this machine runs. */
-  readonly isRunning: (mark: ProcessMark) => Promise<boolean>;
-  /**
-   * Whether no other member can be there, as the data folder says that all of them would share. Where it is given, one that
-   * is alone leads whatever the server says: it is the one to mend it.
-   */
-  readonly alone?: () => Promise<boolean>;
-  readonly replicas?: () => number;
-  /** Whether nobody can have led since the server runs: this process has started it. */
-  readonly fresh?: boolean;
-  /** The views that run here, with the version of the policy of each. */
-  readonly views: () => ReadonlyMap<string, string>;
-  readonly log: (level: "info" | "warn" | "error", message: string) => void;
-  /** Milliseconds of a monotonic clock. Default `performance.now`. */
-  readonly now?: () => number;
-}
-
-/** A sidecar of the site, as this one sees it. */
-export interface Member {
-  readonly name: string;
-  readonly instance: string;
-  readonly alive: boolean;
-  readonly leads: boolean;
-  readonly self: boolean;
-  readonly version: string;
-  readonly api: string;
-  readonly views: Readonly<Record<string, string>>;
-}
-
-/** What has changed: who leads, or who lives. */
-export type MembersChange = "leader" | "members";
 
 const PERSISTENT_MS = 5_000;
 
@@ -60,8 +22,7 @@ export class Members implements AsyncDisposable {
   readonly #table: MemberTable;
   readonly #sightings: Sightings;
   readonly #openedAt: number;
-  readonly #others = new Map<string, Heartbeat>();
-  readonly #dead = new Set<string>();
+  readonly #others: OtherMembers;
   readonly #listeners = new Set<(change: MembersChange) => void>();
   #keys = "";
   #ownRevision = 0;
@@ -81,12 +42,13 @@ export class Members implements AsyncDisposable {
   #timer: ReturnType<typeof setTimeout> | null = null;
   #ended = false;
   #eager = false;
-  #namesAt = Number.NEGATIVE_INFINITY;
   /** Since when there has been no lease. */
   #emptySince: number | null = null;
   #said = "";
   #ranBefore: ReadonlyMap<string, string> = new Map();
   #failingSince: number | null = null;
+  /** When the look under way began. */
+  #lookAt = 0;
 
   private constructor(options: MembersOptions, table: MemberTable) {
     this.#options = options;
@@ -94,6 +56,8 @@ export class Members implements AsyncDisposable {
     this.#table = table;
     this.#now = options.now ?? (() => performance.now());
     this.#sightings = new Sightings(this.#now);
+    const isGone = (mark: ProcessMark) => this.#isGone(mark);
+    this.#others = new OtherMembers({ table, self: options.name, isGone, now: this.#now });
     this.#openedAt = this.#now();
   }
 
@@ -105,7 +69,9 @@ export class Members implements AsyncDisposable {
     const table = await MemberTable.open(options.nc, options.replicas ?? (() => 1));
     const members = new Members(options, table);
     members.#keys = await options.keys();
-    await members.#join();
+    const { name, process, isRunning } = options;
+    const joining = { table, name, keys: members.#keys, process, isRunning };
+    members.#ownRevision = await requireJoinable(joining);
     members.#schedule(0);
     return members;
   }
@@ -152,7 +118,7 @@ export class Members implements AsyncDisposable {
   /** All members, also those that are away. */
   list(): readonly Member[] {
     const leader = this.leader;
-    const others = [...this.#others.values()].map((one) => this.#member(one, leader));
+    const others = this.#others.all.map((one) => this.#member(one, leader));
     return [this.#member(this.#heartbeat(), leader), ...others].sort((left, right) =>
       left.name < right.name ? -1 : 1,
     );
@@ -201,7 +167,7 @@ export class Members implements AsyncDisposable {
     if (member === undefined) throw new LeafmeshError("not_found", `There is no member ${name}`);
     if (member.alive) throw new LeafmeshError("conflict", `Member ${name} lives: stop it first`);
     await this.#table.remove(name);
-    this.#drop(name);
+    this.#others.drop(name);
     this.#tell("members");
   }
 
@@ -212,36 +178,6 @@ export class Members implements AsyncDisposable {
     if (this.#timer !== null) clearTimeout(this.#timer);
     await this.#tick?.catch(() => undefined);
     if (!this.#options.nc.isClosed()) await this.#table.remove(this.name).catch(() => undefined);
-  }
-
-  async #join(): Promise<void> {
-    const { name, process: own, isRunning } = this.#options;
-    const there = await this.#table.heartbeat(name);
-    if (there !== null) {
-      const { value } = there;
-      const here = value.process.host === own.host;
-      if (here ? await isRunning(value.process) : await this.#moves(name, there.revision)) {
-        throw new LeafmeshError(
-          "conflict",
-          `The site has a sidecar with the member name ${name} (process ${value.process.pid}): give this one another with --member`,
-        );
-      }
-      this.#ownRevision = (await this.#table.heartbeat(name))?.revision ?? 0;
-    }
-    const lease = (await this.#table.lease())?.value ?? null;
-    if (lease === null || lease.holder === null || lease.holder.name === name) return;
-    if (lease.protocol !== MEMBERS_PROTOCOL) {
-      throw new LeafmeshError(
-        "conflict",
-        `Member ${lease.holder.name} speaks version ${lease.protocol} of the members' protocol, this one ${MEMBERS_PROTOCOL}: stop all of one version before one of the other starts`,
-      );
-    }
-    if (lease.keys !== this.#keys) throw otherKeys(lease.holder.name);
-  }
-
-  async #moves(name: string, revision: number): Promise<boolean> {
-    await new Promise((resolve) => setTimeout(resolve, MEMBER_TIMES.takeMs));
-    return ((await this.#table.heartbeat(name))?.revision ?? revision) !== revision;
   }
 
   #schedule(ms: number): void {
@@ -261,6 +197,7 @@ export class Members implements AsyncDisposable {
 
   async #lookOnce(): Promise<void> {
     const before = JSON.stringify(this.#summary());
+    this.#lookAt = this.#now();
     try {
       await this.#lookAlone();
       await this.#beat();
@@ -331,6 +268,10 @@ export class Members implements AsyncDisposable {
     const found = await this.#table.lease();
     this.#lease = found;
     if (found !== null) this.#sightings.see(memberKey.leader, found.revision);
+    // A server that does not answer this member in time does not let the one that leads renew its lease, either.
+    if (this.#failingSince !== null || this.#now() - this.#lookAt > MEMBER_TIMES.slowMs) {
+      this.#sightings.pardon(memberKey.leader);
+    }
     if (this.#term !== null) {
       const holder = found?.value.holder ?? null;
       // The bucket is new, or this member began to lead without it.
@@ -403,37 +344,7 @@ export class Members implements AsyncDisposable {
   }
 
   async #lookAtOthers(): Promise<void> {
-    if (this.#now() - this.#namesAt >= MEMBER_TIMES.tickMs * 4 || this.#others.size === 0) {
-      this.#namesAt = this.#now();
-      if (this.#term !== null) this.#keys = await this.#options.keys();
-      const names = new Set(await this.#table.names());
-      for (const name of this.#others.keys()) if (!names.has(name)) this.#drop(name);
-      for (const name of names) if (name !== this.name) await this.#lookAtOther(name);
-      return;
-    }
-    await Promise.all([...this.#others.keys()].map((name) => this.#lookAtOther(name)));
-  }
-
-  async #lookAtOther(name: string): Promise<void> {
-    const there = await this.#table.heartbeat(name);
-    if (there === null) {
-      this.#drop(name);
-      return;
-    }
-    const { value, revision } = there;
-    const key = memberKey.member(name);
-    if (this.#others.get(name)?.instance !== value.instance) this.#sightings.forget(key);
-    this.#sightings.see(key, revision);
-    this.#others.set(name, value);
-    const still = (this.#sightings.stillMs(key) ?? 0) >= MEMBER_TIMES.takeMs;
-    if (still || (await this.#isGone(value.process))) this.#dead.add(name);
-    else this.#dead.delete(name);
-  }
-
-  #drop(name: string): void {
-    this.#others.delete(name);
-    this.#dead.delete(name);
-    this.#sightings.forget(memberKey.member(name));
+    if ((await this.#others.look()) && this.#term !== null) this.#keys = await this.#options.keys();
   }
 
   /** Whether a process of this machine has ended. */
@@ -481,18 +392,11 @@ export class Members implements AsyncDisposable {
   #member(one: Heartbeat, leader: string | null): Member {
     const { name, instance, version, api, views } = one;
     const self = name === this.name;
-    const alive = self || !this.#dead.has(name);
+    const alive = self || this.#others.isAlive(name);
     return { name, instance, alive, leads: name === leader, self, version, api, views };
   }
 
   #summary() {
     return [this.leader, this.list().map(({ name, instance, alive }) => ({ name, instance, alive }))];
   }
-}
-
-function otherKeys(name: string): LeafmeshError {
-  return new LeafmeshError(
-    "conflict",
-    `The keys in this data folder are others than those of member ${name}: copy the folder keys/ of its data folder here, as it is, and start again`,
-  );
 }

@@ -23,6 +23,12 @@ export class Sightings {
     return seen === undefined ? null : this.#now() - seen.movedAt;
   }
 
+  /** The time so far does not count: it could not be seen. */
+  pardon(key: string): void {
+    const seen = this.#seen.get(key);
+    if (seen !== undefined) seen.movedAt = this.#now();
+  }
+
   /** How often it was seen to move, since it was found. */
   moves(key: string): number {
     return this.#seen.get(key)?.moves ?? 0;

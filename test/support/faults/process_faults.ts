@@ -1,19 +1,20 @@
 /** Processes that are killed, restarted and stopped for a while. */
 import process from "node:process";
 import { waitFor } from "../wait_for.ts";
-import { between, type Fault, type FaultRun, pause } from "./fault.ts";
+import { between, type Fault, pause } from "./fault.ts";
+import type { SidecarProcess } from "./world.ts";
 
 const READY_WITHIN_MS = 180_000;
 
 /** Starts a sidecar again, as often as it takes: a server that was killed with it may still be coming up. */
-export async function startAgain({ world, site }: FaultRun): Promise<void> {
+export async function startAgain(sidecar: SidecarProcess): Promise<void> {
   await waitFor(
     async () => {
-      await world.site(site).end("SIGKILL");
-      await world.site(site).start();
+      await sidecar.end("SIGKILL");
+      await sidecar.start();
       return true;
     },
-    { what: `${site} to be ready again`, deadlineMs: READY_WITHIN_MS },
+    { what: `${sidecar.name} to be ready again`, deadlineMs: READY_WITHIN_MS },
   );
 }
 
@@ -33,12 +34,14 @@ function ended(
     run: async (run) => {
       const { world, random, site, note } = run;
       const pid = how.server === true ? await world.serverPid(site) : null;
-      note(`${how.signal} of ${how.what} of ${site}`);
+      const sidecar = world.sidecar(site, random);
+      const which = sidecar.name === site ? site : `${site} (${sidecar.name})`;
+      note(`${how.signal} of ${how.what} of ${which}`);
       if (pid !== null) process.kill(pid, how.signal);
-      await world.site(site).end(how.signal);
+      await sidecar.end(how.signal);
       await pause(between(random, 0, how.awayMs));
-      await startAgain(run);
-      note(`the sidecar of ${site} runs again`);
+      await startAgain(sidecar);
+      note(`the sidecar of ${which} runs again`);
     },
   };
 }
@@ -95,7 +98,22 @@ const SIDECAR_FROZEN: Fault = {
   run: async ({ world, random, site, note }) => {
     const ms = between(random, 500, 8000);
     note(`SIGSTOP of the sidecar of ${site} for ${ms} ms`);
-    await freeze(world.site(site).pid, ms);
+    await freeze(world.sidecar(site, random).pid, ms);
+  },
+};
+
+/** Stops the sidecar that leads until the other one surely does. */
+const LEADER_FROZEN: Fault = {
+  name: "leader frozen",
+  lane: "process",
+  weight: 3,
+  unavailable: (world) => (world.seconds.size === 0 ? "each site has one sidecar" : null),
+  run: async ({ world, random, site, note }) => {
+    const ms = between(random, 3000, 6000);
+    const leader = await world.leader(site).catch(() => null);
+    if (leader === null) return;
+    note(`SIGSTOP of the sidecar that leads ${site} for ${ms} ms`);
+    await freeze(leader.pid, ms);
   },
 };
 
@@ -118,5 +136,6 @@ export const PROCESS_FAULTS: readonly Fault[] = [
   SERVER_KILLED,
   BOTH_KILLED,
   SIDECAR_FROZEN,
+  LEADER_FROZEN,
   SERVER_FROZEN,
 ];

@@ -28,6 +28,8 @@ const STORE_ROLLED_BACK: Fault = {
   name: "store rolled back",
   lane: "process",
   weight: 1,
+  // It would have to be killed with the first, as a power cut does.
+  unavailable: (world) => (world.seconds.size > 0 ? "each site has a second sidecar, which goes on" : null),
   run: async (run) => {
     const { world, random, site, note } = run;
     const store = join(world.site(site).dataFolder, "store");
@@ -40,13 +42,13 @@ const STORE_ROLLED_BACK: Fault = {
     await copyStore(store, copy);
     const stored = world.stored(site);
     go();
-    await startAgain(run);
+    await startAgain(world.site(site));
     await pause(between(random, 500, 6000));
     note(`${site}: killed, and the older copy of its store is put back`);
     await world.site(site).kill();
     await copyStore(copy, store);
     world.rollBack(site, stored);
-    await startAgain(run);
+    await startAgain(world.site(site));
     await rm(copy, { recursive: true });
     note(`${site} runs again`);
   },

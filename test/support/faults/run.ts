@@ -16,6 +16,8 @@ export interface FaultRunOptions {
   /** Stores on memory disks of this size, so that they can be filled; `null`: on the machine's disk. */
   readonly diskBytes: number | null;
   readonly sync?: string;
+  /** Sidecars of each site. Default 1. */
+  readonly sidecars?: 1 | 2;
   /** How long nothing may arrive before what is missing counts as lost. Default 45 s. */
   readonly patienceMs?: number;
   /** Folder of a build to test instead of this tree. */
@@ -36,6 +38,7 @@ export async function runFaults(options: FaultRunOptions): Promise<FaultReport> 
     history,
     diskBytes: options.diskBytes,
     sync: options.sync ?? "1s",
+    sidecars: options.sidecars ?? 1,
     entry: { path: ENTRY, ...(options.build === undefined ? {} : { root: options.build }) },
   });
   history.note(`${options.rate} events a second over three sites and three tenants`);

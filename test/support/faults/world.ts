@@ -5,6 +5,8 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import { dialUrls } from "../../../src/model/schema/site.ts";
 import { readRunningProcess } from "../../../src/nats/processes.ts";
 import { type Mesh, type MeshSite, type SidecarEntry, startMesh } from "../mesh.ts";
+import type { Random } from "../random.ts";
+import { SecondMember } from "../second_member.ts";
 import { mountDisk } from "../small_disk.ts";
 import { waitFor } from "../wait_for.ts";
 import { Arrivals } from "./arrivals.ts";
@@ -31,7 +33,12 @@ export interface WorldOptions {
   readonly sync: string;
   /** Entry of the sidecar's process, for builds that are broken on purpose. */
   readonly entry?: SidecarEntry;
+  /** Two: each site has one more, that stands by. Default one. */
+  readonly sidecars?: 1 | 2;
 }
+
+/** One sidecar of a site, as what goes wrong with it. */
+export type SidecarProcess = Pick<MeshSite, "name" | "pid" | "start" | "end">;
 
 export class World implements AsyncDisposable {
   readonly history: History;
@@ -45,6 +52,8 @@ export class World implements AsyncDisposable {
   readonly #readers = new Map<string, LogReader>();
   /** The apps that read, by site and tenant. */
   readonly #clients = new Map<string, NatsConnection>();
+  /** The second sidecar of each site, where each has two. */
+  readonly seconds = new Map<SiteName, SecondMember>();
   readonly #unmount: () => void;
 
   private constructor(
@@ -101,6 +110,13 @@ export class World implements AsyncDisposable {
     const world = new World(mesh, proxies, unmount, options);
     try {
       await mesh.flowing();
+      if (options.sidecars === 2) {
+        const { entry } = options;
+        for (const name of SITES) {
+          const second = await SecondMember.start(mesh.site(name), entry === undefined ? {} : { entry });
+          world.seconds.set(name, second);
+        }
+      }
       await world.#begin(options);
     } catch (error) {
       await world[Symbol.asyncDispose]();
@@ -111,6 +127,22 @@ export class World implements AsyncDisposable {
 
   site(name: SiteName): MeshSite {
     return this.#mesh.site(name);
+  }
+
+  /** One of the site's sidecars, by chance where it has two. */
+  sidecar(name: SiteName, random: Random): SidecarProcess {
+    const second = this.seconds.get(name);
+    return second !== undefined && random.below(2) === 1 ? second : this.site(name);
+  }
+
+  /** The sidecar that leads a site; `null` while none says so. */
+  async leader(name: SiteName): Promise<SidecarProcess | null> {
+    const signal = AbortSignal.timeout(5_000);
+    const response = await this.site(name).api("GET", "/v1/members", undefined, {}, signal);
+    const { items } = (await response.json()) as { items: { name: string; leads: boolean }[] };
+    const found = items.find(({ leads }) => leads)?.name;
+    const second = this.seconds.get(name);
+    return found === undefined ? null : found === second?.name ? second : this.site(name);
   }
 
   /** Process id of a site's nats-server; `null` while none runs. */
@@ -211,11 +243,14 @@ export class World implements AsyncDisposable {
       await mkdir(join(folder, name), { recursive: true });
       await cp(join(dataFolder, "log"), join(folder, name), { recursive: true });
       await cp(logFile, join(folder, name, "sidecar.log"));
+      const second = this.seconds.get(name);
+      if (second !== undefined) await cp(second.logFile, join(folder, name, "sidecar-b.log"));
     }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stopReading();
+    await Promise.all([...this.seconds.values()].map((second) => second[Symbol.asyncDispose]()));
     await Promise.all(SITES.map((name) => this.site(name).close()));
     for (const proxy of this.proxies.values()) await proxy[Symbol.asyncDispose]();
     this.#unmount();
