@@ -1,7 +1,7 @@
 /** The lease of the sidecar that leads: taken, given back, lost, stolen; with clocks that the test moves. */
 import { expect, test } from "bun:test";
 import type { NatsConnection } from "@nats-io/transport-node";
-import { type Lease, MEMBERS_PROTOCOL } from "../../src/control/members/heartbeat.ts";
+import { type Lease, MEMBER_TIMES, MEMBERS_PROTOCOL } from "../../src/control/members/heartbeat.ts";
 import { MemberTable } from "../../src/control/members/member_table.ts";
 import { Members } from "../../src/control/members/members.ts";
 import { LeafmeshError } from "../../src/model/errors.ts";
@@ -141,7 +141,7 @@ test("who could not renew in time must not write, and leads on where nobody has 
   const { epoch } = a.members;
   expect(a.members.remainingMs).toBeGreaterThan(0);
   await a.stop();
-  a.later(1_000);
+  a.later(MEMBER_TIMES.holdMs);
   expect(a.members.isLeader).toBe(false);
   expect(a.members.remainingMs).toBe(0);
   a.resume();

@@ -12,8 +12,8 @@ export const MEMBERS_PROTOCOL = 1;
 export const MEMBER_TIMES = {
   /** A heartbeat, and the lease of the one that leads. */
   tickMs: 250,
-  holdMs: 1000,
-  takeMs: 1400,
+  holdMs: 1500,
+  takeMs: 2000,
   /** A look that takes longer says nothing of how long the lease has stood still. */
   slowMs: 500,
   /** How long a member that is alone on its data folder goes on without a look. */
