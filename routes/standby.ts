@@ -19,7 +19,8 @@ export interface ForwardedRequest {
 }
 
 export interface StandbyOptions extends Pick<ApiOptions, "knowsHost" | "log" | "version" | "tls" | "limits"> {
-  readonly ready: () => { readonly ready: boolean; readonly reasons: readonly string[] };
+  /** Why it is not ready; none: it is. */
+  readonly reasons: () => Promise<readonly string[]>;
   /** Prometheus text about this sidecar alone. */
   readonly metrics: () => string;
   /** @throws LeafmeshError `no_leader`, `timeout`, `too_large` */
@@ -59,8 +60,9 @@ export function createStandbyApi(options: StandbyOptions): Api {
   );
   app.use(requireHead(options));
   app.get("/healthz", (c) => c.json({ ok: true }, 200));
-  app.get("/readyz", (c) => {
-    const { ready, reasons } = options.ready();
+  app.get("/readyz", async (c) => {
+    const reasons = await options.reasons();
+    const ready = reasons.length === 0;
     return c.json({ ready, reasons }, ready ? 200 : 503);
   });
   app.get("/metrics", (c) => c.text(options.metrics(), 200, { "Content-Type": PROMETHEUS }));

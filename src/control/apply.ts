@@ -7,6 +7,7 @@ import { addConsumer, beginOf } from "./apply_consumers.ts";
 import type { StreamAccount, StreamSpec } from "./assets.ts";
 import { pauseConsumer } from "./hold_consumer.ts";
 import { layoutMetadata } from "./layout.ts";
+import type { MovedLeader } from "./linked_leaders.ts";
 import { isPeerConsumer, VIEW_AFTER } from "./observe.ts";
 import { noteVersion, positionAt, sequenceAfter, sequenceAt, sequenceOfVersion } from "./position.ts";
 import { type HeldAt, heldAt, noteHeld } from "./rollback/held.ts";
@@ -74,6 +75,8 @@ export interface ApplyContext {
   readonly holds: HoldNote;
   /** A peer has events of ours that our store has lost. */
   readonly peerAhead: (found: PeerAhead) => void;
+  /** Has another server lead. @throws {LeafmeshError} `apply_failed` */
+  readonly moveLeader: (moved: MovedLeader) => Promise<void>;
   /** Tells a peer that what we offer has changed. */
   readonly poke: (peer: string) => void;
 }
@@ -162,6 +165,9 @@ export async function applyStep(context: ApplyContext, step: Step): Promise<void
       return;
     case "attach-source":
       await attachSource(context, step);
+      return;
+    case "move-leader":
+      await context.moveLeader(step);
       return;
     case "reattach-source":
       await reattachSource(await jsm(context, step.account), step.stream, step.api, step.source);

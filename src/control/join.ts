@@ -228,6 +228,7 @@ function joinBody({ trust }: JoinHost, { payload, request }: Talk): JoinBody {
     invitation: payload.id,
     ...(trust.tls === null ? {} : { ca: trust.tls.caPem }),
     ...(request.dialBack === undefined ? {} : { dialBack: request.dialBack }),
+    ...(trust.servers === undefined ? {} : { servers: trust.servers }),
   };
 }
 

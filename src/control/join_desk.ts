@@ -115,7 +115,7 @@ export class JoinDesk implements AsyncDisposable {
         "conflict",
         `the links of this site are ${trust.tls === null ? "plain" : "TLS"}, yours are not: make both the same (server.links)`,
       );
-    const peer: Peer = { name: invitation.site, key, ...caOf(body) };
+    const peer: Peer = { name: invitation.site, key, ...caOf(body), ...serversOf(body) };
     requireNotRevokedKey(state, key);
     const ref = { type: "peer", peer: peer.name } as const;
     const there = state.get(ref);
@@ -206,4 +206,8 @@ export class JoinDesk implements AsyncDisposable {
 
 function caOf({ ca }: JoinBody): Partial<Peer> {
   return ca === undefined ? {} : { ca };
+}
+
+function serversOf({ servers }: JoinBody): Partial<Peer> {
+  return servers === undefined ? {} : { servers };
 }

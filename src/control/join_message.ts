@@ -6,6 +6,7 @@ import { Buffer } from "node:buffer";
 import { z } from "zod";
 import { type ErrorCode, errorTitle, LeafmeshError } from "../model/errors.ts";
 import { Address, PublicKey } from "../model/schema/scalars.ts";
+import { ServerCount } from "../model/schema/site.ts";
 import { type SigningKey, verifySignature } from "../nats/keys.ts";
 import { type Message, openMessage, sealMessage } from "./envelope.ts";
 
@@ -24,6 +25,8 @@ export const JoinBody = z.strictObject({
     .optional(),
   /** Where the inviting site is to dial it; without it, it dials. */
   dialBack: Address.optional(),
+  /** How many servers it is, where they are several. */
+  servers: ServerCount.optional(),
 });
 export type JoinBody = z.infer<typeof JoinBody>;
 

@@ -4,6 +4,8 @@ export interface LinkTrust {
   readonly address: string | null;
   /** Hosts that the certificate of the links is good for; absent: it does not matter. */
   readonly hosts?: readonly string[];
+  /** How many servers this site is, where they are several: each of them dials. */
+  readonly servers?: number;
   /** `null`: links are plain. */
   readonly tls: LinkCa | null;
 }

@@ -2,6 +2,7 @@
 import type { DesiredState } from "../model/desired.ts";
 import { rewriteNotes } from "../policy/rewrite_check.ts";
 import type { Peers } from "./agreement.ts";
+import type { MovedLeader } from "./linked_leaders.ts";
 import type { Observed } from "./observe.ts";
 import { keepNarrow, planOutgoing } from "./plan_outgoing.ts";
 import { planReaders } from "./plan_readers.ts";
@@ -34,6 +35,8 @@ export interface PlanInput {
   readonly silent: readonly SilentSource[];
   /** Consumers that should deliver and do not move. */
   readonly stuck: readonly StuckConsumer[];
+  /** Streams and consumers of a cluster whose leader has no link for them. */
+  readonly misplaced?: readonly MovedLeader[];
   /** Views whose worker runs, with the version of the policy that it decides by. */
   readonly views: ReadonlyMap<string, string>;
   /** Replays that have not ended; `undefined`: not known yet. */
@@ -115,6 +118,7 @@ export function planSteps(given: PlanInput): Plan {
       ...outgoing.flatMap((one) => one.switches),
       ...outgoing.flatMap((one) => one.resumes),
       ...replays.resumes,
+      ...(input.misplaced ?? []).map((moved): Step => ({ type: "move-leader", ...moved })),
       ...input.silent.map((source): Step => ({ type: "reattach-source", ...source })),
       ...input.stuck.map((consumer): Step => ({ type: "unstick-consumer", ...consumer })),
       ...stale.leftovers,

@@ -34,6 +34,8 @@ export interface ReconcilerOptions {
   readonly strangers: () => Promise<PlanInput["strangers"]>;
   readonly silent: (observed: Observed) => PlanInput["silent"];
   readonly stuck: (observed: Observed) => PlanInput["stuck"];
+  /** Streams and consumers whose leader is to be another one; default: none. */
+  readonly misplaced?: (observed: Observed) => NonNullable<PlanInput["misplaced"]>;
   readonly versionOf: (plan: ExportPlan) => string;
   /** Replays that have not ended; `undefined`: not known yet. */
   readonly replays?: () => PlanInput["replays"];
@@ -198,6 +200,7 @@ export class Reconciler implements AsyncDisposable {
       strangers: await this.#options.strangers(),
       silent: this.#options.silent(observed),
       stuck: this.#options.stuck(observed),
+      misplaced: this.#options.misplaced?.(observed) ?? [],
       views: this.#options.context.views.running(),
       versionOf: this.#options.versionOf,
       replays: this.#options.replays?.(),

@@ -25,6 +25,7 @@ import { Workspace } from "../policy/redact/workspace.ts";
 import type { PeerKnowledge, Peers } from "./agreement.ts";
 import { AlarmWatch } from "./alarms/alarm_watch.ts";
 import type { Alarms } from "./alarms/alarms.ts";
+import { ClusterSight } from "./alarms/cluster.ts";
 import type { SiteFacts } from "./alarms/dangers.ts";
 import { oldestFrom } from "./alarms/oldest.ts";
 import { memoryReport, readFacts, storeReport, type Watched } from "./alarms/site_facts.ts";
@@ -51,9 +52,11 @@ import { explainForPeers, keyNotes } from "./explain.ts";
 import { importPosition } from "./import_position.ts";
 import { reportLinks, revokedLink } from "./link_report.ts";
 import type { LinkTrust } from "./link_trust.ts";
+import { LinkedLeaders, type ServerLinks } from "./linked_leaders.ts";
 import { type LintFile, lintSite, lintText } from "./lint.ts";
 import { LogGate } from "./log_gate.ts";
 import { Membership } from "./membership.ts";
+import { moveLeader } from "./move_leader.ts";
 import { type Observed, type ObservedStreams, observeLog, observeMesh, observeReaders } from "./observe.ts";
 import { offersTo } from "./offers.ts";
 import { Peering } from "./peering.ts";
@@ -65,6 +68,7 @@ import { ReplaySources, type SourceOfReplay } from "./replay_source.ts";
 import { holdRoutes } from "./rollback/held.ts";
 import { RewindAsk, rewindSource } from "./rollback/rewind.ts";
 import type { Rollbacks } from "./rollback/rollbacks.ts";
+import { notRotating } from "./rotation/not_rotating.ts";
 import type { RotationHost, SiteRotations } from "./rotation/site_rotations.ts";
 import { acceptedOf, type ExportPlan, planExports, planInRoutes } from "./routes.ts";
 import { Shadows } from "./shadows.ts";
@@ -149,6 +153,10 @@ export class SiteControl implements Control, AsyncDisposable {
   readonly #readiness = new Readiness();
   readonly #silent = new SilentSources(() => performance.now());
   readonly #stuck = new StuckConsumers(() => performance.now());
+  readonly #leaders = new LinkedLeaders(() => performance.now());
+  /** The servers of a cluster as the last pass saw them; `null`: the site is one server, or none has looked. */
+  #servers: ServerLinks | null = null;
+  readonly #clusterSight = new ClusterSight();
   readonly #differ: Differ;
   readonly #shadows: Shadows;
   /** Of the policies that explanations, diffs and shadows compile: they decide one event after the other. */
@@ -198,6 +206,8 @@ export class SiteControl implements Control, AsyncDisposable {
       configChanges: () => options.server.changes(this.#desired()),
       silent: (observed) => this.#silent.find(observed, (api) => this.#reachable(api)),
       stuck: (observed) => this.#stuck.find(observed.mesh),
+      misplaced: ({ mesh: streams }) =>
+        this.#servers === null ? [] : this.#leaders.find(streams, this.#desired().peers, this.#servers),
       strangers: () => options.server.strangers(this.#desired()),
       versionOf: options.versionOf,
       replays: () => this.#replays.wanted(),
@@ -223,6 +233,7 @@ export class SiteControl implements Control, AsyncDisposable {
         firstSequence: (stream) => options.rollbacks.firstSequence(stream),
         setback: (stream) => options.rollbacks.setback(stream),
         holds: options.rollbacks.holds,
+        moveLeader: (moved) => moveLeader(nc, moved),
         poke: (peer) => this.#peering.poke(peer),
       },
       onPlan: (planned) => this.#tellPeers(planned),
@@ -309,7 +320,7 @@ export class SiteControl implements Control, AsyncDisposable {
 
   get rotations(): RotationApi {
     if (this.#rotations === null) throw new LeafmeshError("internal", "The rotations are not open");
-    return this.#rotations.own;
+    return this.#isClustered ? notRotating(this.#rotations.own) : this.#rotations.own;
   }
 
   get erasures(): Erasures {
@@ -443,6 +454,12 @@ export class SiteControl implements Control, AsyncDisposable {
 
   async rotateKey(tenant: string, kind: KeyKind): Promise<KeyInfo> {
     this.#requireTenant(tenant);
+    if (this.#isClustered) {
+      throw new LeafmeshError(
+        "conflict",
+        `Each host of a site of several servers has keys of its own: write the same 32 random bytes to keys/${kind}_${tenant}.<number>.key of each, and restart the sidecars (docs/clusters.md)`,
+      );
+    }
     const made = await this.#options.tenantKeys.rotate(tenant, kind);
     this.#reconciler.trigger();
     this.#shadows.sync();
@@ -504,6 +521,7 @@ export class SiteControl implements Control, AsyncDisposable {
       links: (plan, streams) => this.#links(plan, streams),
       watched: this.#watched,
       memoryLimitBytes: this.#options.alarmLimits.memoryBytes,
+      cluster: this.#servers === null ? null : this.#clusterSight.look(this.#desired(), this.#servers),
     });
   }
 
@@ -623,11 +641,16 @@ export class SiteControl implements Control, AsyncDisposable {
   }
 
   async #observeMesh(): Promise<ObservedStreams> {
-    return await observeMesh(this.#options.mesh, (this.#desired().replicas ?? 1) > 1);
+    return await observeMesh(this.#options.mesh, this.#isClustered);
+  }
+
+  get #isClustered(): boolean {
+    return (this.#desired().replicas ?? 1) > 1;
   }
 
   async #observe({ tenants }: DesiredState): Promise<Observed> {
     await this.#options.server.look();
+    this.#servers = this.#isClustered ? await this.#options.system.serverLinks() : null;
     // Versions of policies count their keys. What keeps them from being read is told by the step that needs them.
     await Promise.all(
       tenants

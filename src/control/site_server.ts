@@ -40,6 +40,12 @@ export class SiteServer {
     this.#inForce = { state, retired, at, config: options.render(state, retired, at) };
   }
 
+  /** What the configuration that is in force was rendered from. */
+  get inForce(): SiteServerOptions["inForce"] {
+    const { state, retired, at } = this.#inForce;
+    return { state, retired, at };
+  }
+
   /** What differs between the configuration that `state` asks for and the one in force; empty: nothing. */
   changes(state: DesiredState): readonly string[] {
     const now = this.#options.now();

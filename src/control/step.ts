@@ -3,6 +3,7 @@ import type { StreamSource } from "@nats-io/jetstream";
 import { linkAccount, logStream, MESH_ACCOUNT, tenantAccount } from "../model/names.ts";
 import type { StepReport } from "./api.ts";
 import type { ConsumerSpec, StreamAccount, StreamSpec } from "./assets.ts";
+import type { MovedLeader } from "./linked_leaders.ts";
 import type { ExportPlan, InRoute, OutRoute } from "./routes.ts";
 import type { SilentSource } from "./silent_sources.ts";
 import type { StuckConsumer } from "./stuck_consumers.ts";
@@ -89,6 +90,8 @@ export type Step =
       readonly source: StreamSource;
     }
   | ({ readonly type: "reattach-source" } & SilentSource)
+  /** Has another server of a cluster lead a stream or consumer, which has the links that it needs. */
+  | ({ readonly type: "move-leader" } & MovedLeader)
   | {
       readonly type: "switch-route";
       readonly route: OutRoute;
@@ -228,6 +231,13 @@ export function describeStep(step: Step): StepReport {
         step.by === "link"
           ? `look after consumer ${target}, which has events and does not move; where its peer stores nothing, make the link anew`
           : `look after consumer ${target}, which has events and does not move; where nobody stores any, go on after what is acknowledged`,
+      );
+    }
+    case "move-leader": {
+      const target = step.consumer === null ? step.stream : `${step.stream}/${step.consumer}`;
+      return report(
+        `MESH/${target}`,
+        `have ${step.to} lead ${target}: ${step.from} has no link with ${step.peers.join(", ")}`,
       );
     }
     case "widen-route": {

@@ -142,6 +142,11 @@ export const ALARMS = {
     means: "A server of the site's cluster is gone: with one more the site stands still",
     todo: "bring the server back",
   },
+  "server-of-cluster-unlinked": {
+    severity: "warning",
+    means: "A server of the site's cluster has no link with a peer, while others have",
+    todo: "see that server's log for why; until then others lead what crosses that link",
+  },
 } as const satisfies Record<string, AlarmRow>;
 
 export type AlarmName = keyof typeof ALARMS;

@@ -172,9 +172,11 @@ export class SystemApi {
   /**
    * Whether the server stores events. When it cannot write to its disk it switches JetStream off, or leaves a stream that
    * takes nothing any more; neither mends itself before a restart.
+   * @param streams whether its streams are looked at one by one
    */
-  async storing(): Promise<StoringStatus> {
+  async storing(streams = true): Promise<StoringStatus> {
     if ((await this.varz()).jetstream?.config === undefined) return { type: "off" };
+    if (!streams) return { type: "on" };
     const { errors } = z
       .object({ errors: z.array(HealthProblem).nullish() })
       .parse(await this.request("HEALTHZ", { details: true }));
@@ -214,6 +216,26 @@ export class SystemApi {
     const { routes } = Routez.parse(await this.request("ROUTEZ"));
     const names = new Map((routes ?? []).map(({ remote_id, remote_name }) => [remote_id, remote_name]));
     return [...names].map(([id, name]) => ({ id, name }));
+  }
+
+  /**
+   * The servers of the site that this one is connected to, itself among them, by name, each with the accounts that have a leaf
+   * connection there; `null`: it does not answer.
+   */
+  async serverLinks(): Promise<ReadonlyMap<string, ReadonlySet<string> | null>> {
+    const own = { id: this.serverId, name: this.#connection.info?.server_name ?? "" };
+    const servers = [own, ...(await this.otherServers())];
+    const links = await Promise.all(
+      servers.map(async ({ id, name }): Promise<[string, ReadonlySet<string> | null]> => {
+        try {
+          const { leafs } = Leafz.parse(await this.request("LEAFZ", {}, id));
+          return [name, new Set((leafs ?? []).map(({ account }) => account))];
+        } catch {
+          return [name, null];
+        }
+      }),
+    );
+    return new Map(links);
   }
 
   /** The leaf link of each of `peers`: of a cluster any one, of this server before those of others. */

@@ -4,13 +4,13 @@
  * `pseudonym_acme.key` is the first of its kind, `pseudonym_acme.2.key` the second, and so on; the one of the highest number is
  * active. The older ones stay, to decrypt what was written with them.
  */
-import { createHash, randomBytes } from "node:crypto";
+import { createHash, createHmac, randomBytes } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { errorText, LeafmeshError } from "../model/errors.ts";
 import { type EncryptionKey, KEY_KINDS, type KeyInfo, type KeyKind, type PolicyKeys } from "../model/keys.ts";
 import { type MayChange, prepareFolder, readSecretFile, writeSecretFile } from "./files.ts";
-import { keysFolder } from "./keys.ts";
+import { keysFolder, type SigningKey } from "./keys.ts";
 
 const SECRET_BYTES = 32;
 const ID_CHARACTERS = 8;
@@ -22,19 +22,27 @@ interface TenantKey {
   readonly secret: Uint8Array;
 }
 
+/** Makes the first key of a tenant. */
+export type FirstKey = (tenant: string, kind: KeyKind) => Uint8Array;
+
 /** The keys of all tenants of a data folder; what is loaded is remembered. */
 export class TenantKeys {
   readonly #folder: string;
   readonly #mayChange: MayChange | undefined;
+  readonly #first: FirstKey | undefined;
   readonly #loaded = new Map<string, Promise<PolicyKeys>>();
   readonly #active = new Map<string, PolicyKeys>();
   /** Keys of {@link peek} that are in no file, by kind and tenant. */
   readonly #unsaved = new Map<string, Uint8Array>();
 
-  /** @param mayChange asked before a key is made; default: it always may be */
-  constructor(dataFolder: string, mayChange?: MayChange) {
+  /**
+   * @param mayChange asked before a key is made; default: it always may be
+   * @param first what the first key of a kind is, where it is not random
+   */
+  constructor(dataFolder: string, mayChange?: MayChange, first?: FirstKey) {
     this.#mayChange = mayChange;
     this.#folder = keysFolder(dataFolder);
+    this.#first = first;
   }
 
   /**
@@ -68,7 +76,7 @@ export class TenantKeys {
       const [key] = await this.#keys(tenant, kind);
       if (key !== undefined) return { id: key.id, secret: key.secret };
       missing.push(kind);
-      const secret = this.#unsaved.get(`${kind} ${tenant}`) ?? new Uint8Array(randomBytes(SECRET_BYTES));
+      const secret = this.#unsaved.get(`${kind} ${tenant}`) ?? this.#firstOf(tenant, kind);
       this.#unsaved.set(`${kind} ${tenant}`, secret);
       return { id: keyId(kind, secret), secret };
     };
@@ -134,11 +142,15 @@ export class TenantKeys {
     // Another process may be faster: its key is the one that counts.
     await writeSecretFile(
       this.#path(tenant, kind, number),
-      randomBytes(SECRET_BYTES),
+      number === 1 ? this.#firstOf(tenant, kind) : randomBytes(SECRET_BYTES),
       "keep",
       this.#mayChange,
     );
     return await this.#read(tenant, kind, number);
+  }
+
+  #firstOf(tenant: string, kind: KeyKind): Uint8Array {
+    return this.#first?.(tenant, kind) ?? new Uint8Array(randomBytes(SECRET_BYTES));
   }
 
   async #read(tenant: string, kind: KeyKind, number: number): Promise<TenantKey> {
@@ -160,6 +172,12 @@ export class TenantKeys {
   #path(tenant: string, kind: KeyKind, number: number): string {
     return join(this.#folder, `${kind}_${tenant}${number === 1 ? "" : `.${number}`}.key`);
   }
+}
+
+/** The first key of a tenant at every host of a clustered site: they all have the key that it is made from. */
+export function sharedTenantKey(mesh: SigningKey, tenant: string, kind: KeyKind): Uint8Array {
+  const digest = createHmac("sha256", mesh.seed()).update(`leafmesh tenant key\0${kind}\0${tenant}`).digest();
+  return new Uint8Array(digest);
 }
 
 /** The number of the key that a file of this name holds; `null` when it holds none of this kind and tenant. */

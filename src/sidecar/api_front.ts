@@ -19,6 +19,8 @@ export interface ApiFrontOptions {
   readonly address: ApiAddress;
   readonly tls: boolean;
   readonly log: Log;
+  /** What is wrong with the server that this sidecar keeps while it does not lead. */
+  readonly serverReasons: () => Promise<readonly string[]>;
 }
 
 /** What answers requests at this sidecar. */
@@ -29,6 +31,7 @@ export function apiFront({
   address,
   tls,
   log,
+  serverReasons,
 }: ApiFrontOptions): ServeOptions["fetch"] {
   rpc.handle(API_VERB, async ({ body }) => {
     const { site } = leadership;
@@ -42,9 +45,9 @@ export function apiFront({
     log: apiLog(log),
     tls,
     ...(address.knowsHost === undefined ? {} : { knowsHost: address.knowsHost }),
-    ready: () => {
-      const ready = members.leader !== null && members.leader !== members.name;
-      return { ready, reasons: ready ? [] : ["no sidecar leads the site"] };
+    reasons: async () => {
+      const led = members.leader !== null && members.leader !== members.name;
+      return [...(led ? [] : ["no sidecar leads the site"]), ...(await serverReasons())];
     },
     metrics: () => memberMetrics(members),
     forward: (request) => forwardRequest(members, rpc, request),

@@ -1,7 +1,7 @@
 /** A site of several servers: what the sidecar beside one of them makes of the settings. */
 import { join } from "node:path";
-import { JetStreamApiError } from "@nats-io/jetstream";
 import { clusteredState, type DesiredState } from "../model/desired.ts";
+import { errorText, LeafmeshError } from "../model/errors.ts";
 import type { ServerSettings } from "../model/schema/site.ts";
 import { parseAddress } from "../nats/addresses.ts";
 import { type ClusterInput, clusterPassword, renderClusterCredential } from "../nats/config_cluster.ts";
@@ -22,7 +22,10 @@ export function replicasOf({ cluster }: ServerSettings): number {
 }
 
 /** A state as the servers of these settings hold it, whatever was remembered of others. */
-export function stateOn(settings: ServerSettings, { replicas: _, ...state }: DesiredState): DesiredState {
+export function stateOn(
+  settings: ServerSettings,
+  { replicas: _, closed: __, ...state }: DesiredState,
+): DesiredState {
   const tenants = state.tenants.map(({ replicas: _, ...tenant }) => tenant);
   return clusteredState({ ...state, tenants }, replicasOf(settings));
 }
@@ -62,6 +65,11 @@ export function clusterInput(
   };
 }
 
+/** Whether a cluster may answer otherwise in a while: it has no leader yet, not all servers, or much to do. */
+export function isPassing(error: unknown): boolean {
+  return !(error instanceof LeafmeshError);
+}
+
 /**
  * Does the first thing that makes a stream, again until all servers that must hold it are there. @throws what it throws when
  * that takes too long, or the site is one server
@@ -76,10 +84,10 @@ export async function whenPlaced<T>(
     try {
       return await work();
     } catch (error) {
-      const waits = settings.cluster !== undefined && error instanceof JetStreamApiError;
+      const waits = settings.cluster !== undefined && isPassing(error);
       if (!waits || signal?.aborted === true || performance.now() > until) throw error;
-      if (said !== error.message) {
-        said = error.message;
+      if (said !== errorText(error)) {
+        said = errorText(error);
         log("info", "nats", `waits for the ${replicasOf(settings)} servers that hold each stream: ${said}`);
       }
       await sleep(PLACE_EVERY_MS, signal);

@@ -3,8 +3,9 @@ import { join, resolve } from "node:path";
 import { requireAllowed } from "../control/check_state.ts";
 import { loadRemembered, type Remembered } from "../control/remembered.ts";
 import { desiredOfFile } from "../control/state_documents.ts";
+import { closedState } from "../model/desired.ts";
 import { LeafmeshError } from "../model/errors.ts";
-import type { SiteFile } from "../model/schema/site.ts";
+import type { ServerSettings, SiteFile } from "../model/schema/site.ts";
 import { DataFolder, DEFAULT_MEMBER } from "../nats/data_folder.ts";
 import type { MayChange } from "../nats/files.ts";
 import { loadSiteKeys, type SiteKeys } from "../nats/keys.ts";
@@ -12,7 +13,7 @@ import { LinkLog } from "../nats/link_log.ts";
 import { SitePki } from "../nats/pki/site_pki.ts";
 import { readSecret } from "../nats/secret_source.ts";
 import type { Log } from "../observe/log.ts";
-import { stateOn } from "./cluster.ts";
+import { replicasOf, stateOn } from "./cluster.ts";
 import { linkHosts } from "./links.ts";
 import { type OpenServer, openServer } from "./server.ts";
 
@@ -45,7 +46,7 @@ export interface Foundation {
 /** Locks the data folder, and says how keys are read. @throws LeafmeshError `data_folder_locked`, `data_folder_unusable` */
 export async function layFoundation(options: SidecarOptions): Promise<Foundation & AsyncDisposable> {
   const { file, base } = options;
-  const member = options.member ?? DEFAULT_MEMBER;
+  const member = options.member ?? file.server?.cluster?.member ?? DEFAULT_MEMBER;
   const path = resolve(base, file.data ?? join("leafmesh-data", file.site));
   const folder = await DataFolder.open(path, member);
   const given = givenSeeds(options);
@@ -89,7 +90,9 @@ export async function prepareServer(
   const pki = await loadPki();
   const before = await loadRemembered(folder.path);
   const { state, retired } = before ?? { state: desiredOfFile(file), retired: [] };
-  const remembered = { state: stateOn(file.server ?? {}, state), retired };
+  const settings = file.server ?? {};
+  requireSameServers(folder.path, settings, before);
+  const remembered = { state: stateOn(settings, state), retired };
   if (remembered.state.site !== site) {
     throw new LeafmeshError(
       "conflict",
@@ -101,7 +104,7 @@ export async function prepareServer(
   const at = new Date();
   const server = await openServer({
     site,
-    settings: file.server ?? {},
+    settings,
     base,
     folder,
     keys,
@@ -115,7 +118,19 @@ export async function prepareServer(
     ...(mayChange === undefined ? {} : { mayChange }),
     ...(signal === undefined ? {} : { signal }),
   });
-  return { server, keys, pki, before, remembered, at };
+  const closed = settings.cluster !== undefined && server.quiet;
+  const inForce = closed ? { ...remembered, state: closedState(remembered.state) } : remembered;
+  return { server, keys, pki, before, remembered: inForce, at };
+}
+
+/** @throws LeafmeshError `conflict`: nats-server would throw away the streams of a store that was made with other servers */
+function requireSameServers(folder: string, settings: ServerSettings, before: Remembered | null): void {
+  const [was, wanted] = [before?.state.replicas ?? 1, replicasOf(settings)];
+  if (before === null || was === wanted) return;
+  throw new LeafmeshError(
+    "conflict",
+    `${folder} holds a site whose streams are on ${was} servers, and server.cluster asks for ${wanted}: nats-server cannot take its store over; begin with new data folders, or set server.cluster back`,
+  );
 }
 
 /** Seeds that the site file keeps elsewhere. */

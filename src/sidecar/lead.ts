@@ -11,6 +11,7 @@ import { Erasures } from "../control/erasure/erasures.ts";
 import { migrateLayout } from "../control/layout.ts";
 import { guardConnection, requireTerm, type Term } from "../control/members/guard.ts";
 import type { Members } from "../control/members/members.ts";
+import { OtherServers } from "../control/other_servers.ts";
 import { rememberState } from "../control/remembered.ts";
 import { Rollbacks } from "../control/rollback/rollbacks.ts";
 import { type Recovered, recoverState, StateCopy } from "../control/rollback/state_copy.ts";
@@ -28,12 +29,12 @@ import { parseBytes, parseDurationMs } from "../model/units.ts";
 import { publicKeys } from "../nats/keys.ts";
 import { SiteKeyFiles } from "../nats/site_key_files.ts";
 import type { StoreWatch } from "../nats/store_watch.ts";
-import { TenantKeys } from "../nats/tenant_keys.ts";
+import { sharedTenantKey, TenantKeys } from "../nats/tenant_keys.ts";
 import { policyVersion } from "../policy/compile.ts";
 import { apiLog, runtimeName, type SiteViews, siteMetrics, viewReport, viewRunner } from "./adapters.ts";
 import { apiAddress, oidcTokens } from "./api_server.ts";
 import { CertificateWatch } from "./certificate_watch.ts";
-import { replicasOf, whenPlaced } from "./cluster.ts";
+import { replicasOf, stateOn, whenPlaced } from "./cluster.ts";
 import { deadLettersOf } from "./dead_letters.ts";
 import type { Foundation, PreparedServer } from "./foundation.ts";
 import { linkTrust } from "./link_trust.ts";
@@ -76,6 +77,7 @@ export async function leadSite({
   const { file, log, signal } = options;
   const { site } = file;
   const settings = file.server ?? {};
+  const clustered = settings.cluster !== undefined;
   const { server, keys, pki, before, remembered, at } = prepared;
   const connection = server.connection.guarded((one) => guardConnection(one, term));
   const { mesh: nc, system } = connection;
@@ -86,7 +88,11 @@ export async function leadSite({
   // A file has no revision that would keep one that leads no more from changing it.
   const mayChange = () => requireTerm(term);
   pki.guard(mayChange);
-  const tenantKeys = new TenantKeys(folder.path, mayChange);
+  const tenantKeys = new TenantKeys(
+    folder.path,
+    mayChange,
+    clustered ? (tenant, kind) => sharedTenantKey(keys.mesh, tenant, kind) : undefined,
+  );
 
   const audit = stack.use(
     await whenPlaced(settings, { log, signal }, () =>
@@ -142,7 +148,13 @@ export async function leadSite({
   copy = stack.use(await StateCopy.open(copyOptions));
   requireAllowed(state.desired().state, file);
   // From now on the store has streams of these accounts: the next start needs them, whatever the site file says then.
-  if (before === null) await rememberState(folder.path, remembered, mayChange);
+  if (before === null) {
+    await rememberState(
+      folder.path,
+      { ...remembered, state: stateOn(settings, remembered.state) },
+      mayChange,
+    );
+  }
   phases.done("state");
   const redrives = stack.use(
     new RedriveJobs({
@@ -158,6 +170,7 @@ export async function leadSite({
     verify: server.verify,
     remember: (desired, retired) => rememberState(folder.path, { state: desired, retired }, mayChange),
     inForce: { ...remembered, at },
+    ...(settings.cluster === undefined ? {} : { others: new OtherServers({ site, nc, system }) }),
     now: () => new Date(),
   });
 
@@ -285,8 +298,10 @@ export async function leadSite({
   };
   phases.done("control");
   // What an older copy of the store lacks, and what a full disk did not take, is asked for again before anything new comes.
-  if (server.quiet) await control.restartServer(async () => {});
-  else if (settings.cluster === undefined) await control.lookForRollback();
+  if (!clustered) {
+    if (server.quiet) await control.restartServer(async () => {});
+    else await control.lookForRollback();
+  }
   rollbacks.watch();
   phases.done("positions");
   await control.openReplays();

@@ -3,6 +3,7 @@ import type { LinkTrust } from "../control/link_trust.ts";
 import type { ServerSettings } from "../model/schema/site.ts";
 import { parseAddress } from "../nats/addresses.ts";
 import type { SitePki } from "../nats/pki/site_pki.ts";
+import { replicasOf } from "./cluster.ts";
 import { linkHosts } from "./links.ts";
 
 /** @param leaf where the server listens for peers, `host:port` */
@@ -14,5 +15,6 @@ export function linkTrust(
   const { host } = parseAddress(leaf);
   const everywhere = host === "0.0.0.0" || host === "::";
   const address = settings.advertise ?? (everywhere ? null : leaf);
-  return { address, tls: pki, ...(pki === null ? {} : { hosts: linkHosts(settings) }) };
+  const servers = settings.cluster === undefined ? {} : { servers: replicasOf(settings) };
+  return { address, tls: pki, ...servers, ...(pki === null ? {} : { hosts: linkHosts(settings) }) };
 }

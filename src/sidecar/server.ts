@@ -1,6 +1,6 @@
 /** The site's nats-server as the sidecar runs it: one of its own, or one that somebody else runs. */
 import { dirname, join, relative, resolve } from "node:path";
-import { currentUsers, type DesiredState, quietState } from "../model/desired.ts";
+import { closedState, currentUsers, type DesiredState, quietState } from "../model/desired.ts";
 import { errorText, LeafmeshError } from "../model/errors.ts";
 import { linkedState, linkMode } from "../model/links.ts";
 import { isLoopback, type ServerSettings } from "../model/schema/site.ts";
@@ -121,10 +121,12 @@ async function openEmbedded(options: OpenServerOptions): Promise<OpenServer> {
     site,
     addresses,
     config: first.text,
-    // In a cluster, a server that comes back has from the others what it lacks, and the others go on meanwhile.
-    ...(settings.cluster === undefined
-      ? { quietConfig: render(quietState(options.state), options.retired, options.now).text }
-      : {}),
+    // A server of a cluster has from the others what it lacks, and they go on meanwhile: it need not be quiet, only closed.
+    quietConfig: render(
+      settings.cluster === undefined ? quietState(options.state) : closedState(options.state),
+      options.retired,
+      options.now,
+    ).text,
     leafCredential: renderLeafCredential(keys.site),
     sys: keys.sys,
     lingerMs: settings.linger === undefined ? DEFAULT_LINGER_MS : (parseDurationMs(settings.linger) ?? 0),
@@ -166,13 +168,15 @@ async function openEmbedded(options: OpenServerOptions): Promise<OpenServer> {
     pid: async () => (await server.process())?.pid ?? null,
     quiet: server.quiet,
     leave: () => server.leave(),
-    watchStore: (restart) =>
-      new StoreWatch({
+    watchStore: (restart) => {
+      return new StoreWatch({
         path: folder.file("store"),
-        storing: () => connection.system.storing().catch(() => null),
+        // A stream of a cluster that waits for a leader looks like one that cannot write: a restart would only make it worse.
+        storing: () => connection.system.storing(settings.cluster === undefined).catch(() => null),
         restart: (signal) => restart(() => server.restart(signal)),
         log: (level, message) => log(level, "store", message),
-      }),
+      });
+    },
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
   };
 }

@@ -17,12 +17,13 @@ import { stopKeeper, tellKeeperToEnd } from "../nats/keeper.ts";
 import { publicKeys, type SiteKeys } from "../nats/keys.ts";
 import type { SitePki } from "../nats/pki/site_pki.ts";
 import { isRunning } from "../nats/processes.ts";
-import type { ServeOptions } from "../runtime/serve.ts";
 import { apiFront } from "./api_front.ts";
 import { apiAddress, loadApiTls, serveApi } from "./api_server.ts";
 import { ApiTlsWatch } from "./api_tls_watch.ts";
+import { isPassing, replicasOf, whenPlaced } from "./cluster.ts";
 import { continueViews } from "./early_views.ts";
 import { enter } from "./entrance.ts";
+import { FollowedServer } from "./follow.ts";
 import { type Foundation, layFoundation, prepareServer, type SidecarOptions } from "./foundation.ts";
 import { type LedSite, leadSite } from "./lead.ts";
 import { Leadership } from "./leadership.ts";
@@ -91,6 +92,29 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     await held?.server[Symbol.asyncDispose]();
   };
   stack.defer(dispose);
+  // Each sidecar of a clustered site has a server of its own, and keeps it as the state wants it while another one leads.
+  const clustered = settings.cluster !== undefined;
+  let followed: FollowedServer | null = null;
+  const follow = async () => {
+    if (!clustered) return await dispose();
+    prepared ??= await prepareServer(foundation, end.leave);
+    followed ??= new FollowedServer(foundation, prepared);
+  };
+  const unfollow = async () => {
+    await followed?.[Symbol.asyncDispose]();
+    if (followed !== null) prepared = followed.prepared;
+    followed = null;
+  };
+  stack.defer(unfollow);
+  // A lease may be lost while it is taken, and taken while this one begins to stand by.
+  const turns = new Turns();
+  let leading = false;
+  const takeOver = async (mayChange: () => Promise<void>) => {
+    leading = true;
+    await unfollow();
+    prepared ??= await prepareServer(foundation, end.leave, mayChange);
+    return prepared;
+  };
   const { nc } = entrance;
   stack.defer(() => nc.close());
   let members: Members | null = null;
@@ -98,9 +122,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     connection: { site, server: entrance.address, seed: keys.mesh.seed() },
     log: (message) => log("info", "view", message),
     // What another sidecar may have taken over is not written any more.
-    ...(settings.cluster === undefined
-      ? { mayWriteMs: () => (members?.hasLease === true ? members.remainingMs : 0) }
-      : {}),
+    mayWriteMs: () => (members?.hasLease === true ? members.remainingMs : 0),
   });
   const lead = async (term: Term): Promise<LedSite> => {
     const phases = new Phases();
@@ -122,31 +144,38 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
       await mayChange();
       await folder.own(true);
     }
-    prepared ??= await prepareServer(foundation, end.leave, mayChange);
-    current = prepared;
-    await goingOn;
-    phases.done("server");
+    const stand = () =>
+      turns.take(async () => {
+        leading = false;
+        // The connections of a term are of no use after it; of a cluster, the server beside them goes on also while this one starts.
+        if (end.ending && !(clustered && end.starting)) return;
+        await unfollow();
+        await end.staying(dispose);
+        await follow();
+      });
     try {
+      const prepared = await turns.take(() => takeOver(mayChange));
+      current = prepared;
+      await goingOn;
+      phases.done("server");
       // Another member that led may have put another token there.
       const token = await loadToken();
       const led = await leadSite({ foundation, term, prepared, token, views: workers, members, phases });
       log("info", "members", `member ${member} has begun to lead in ${phases}`);
       const over = async () => {
         await led[Symbol.asyncDispose]();
-        if (!end.ending) await dispose();
+        await stand();
       };
       return { control: led.control, fetch: led.fetch, [Symbol.asyncDispose]: over };
     } catch (error) {
-      if (!end.ending) await dispose();
+      await stand();
       throw error;
     }
   };
   let apiUrl = "";
-  let led: () => LedSite | null;
-  let fetch: ServeOptions["fetch"];
-  if (settings.cluster === undefined) {
-    members = stack.use(
-      await Members.open({
+  const joined = stack.use(
+    await whenPlaced(settings, { log, signal: options.signal }, async () =>
+      Members.open({
         nc,
         name: member,
         version: VERSION,
@@ -154,41 +183,53 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
         keys: async () => fingerprint(await foundation.loadKeys()),
         process: { host: await hostMark(), ...folder.process },
         isRunning,
-        ...(settings.mode === "external" ? {} : { alone: async () => !(await folder.shared()) }),
+        replicas: () => replicasOf(settings),
+        // Of a cluster, the others have data folders of their own.
+        ...(settings.mode === "external" || clustered ? {} : { alone: async () => !(await folder.shared()) }),
         // Who has just started the server knows that nobody has led since.
-        fresh: prepared !== null,
+        fresh: prepared !== null && !clustered,
         views: () => workers.running(),
         log: (level, message) => log(level, "members", message),
       }),
-    );
-    const joined = members;
-    stack.use(workers);
-    // Who leads now has started them anew.
-    stack.defer(
-      joined.onChange((change) => {
-        if (change !== "leader" || joined.hasLease || end.ending) return;
-        workers.abandon();
-        workers.warm();
-      }),
-    );
-    const leadership = stack.use(new Leadership<LedSite>({ members, log, lead }));
-    await leadership.begin(options.signal);
-    if (leadership.site === null) {
-      await dispose();
+    ),
+  );
+  members = joined;
+  stack.use(workers);
+  // Who leads now has started them anew.
+  stack.defer(
+    joined.onChange((change) => {
+      if (change !== "leader" || joined.hasLease || end.ending) return;
+      workers.abandon();
       workers.warm();
-    }
-    const rpc = stack.use(new MemberRpc({ nc, site, name: member, epoch: () => joined.epoch }));
-    fetch = apiFront({ members, rpc, leadership, address, tls: tls !== null, log });
-    led = () => leadership.site;
-  } else {
-    stack.use(workers);
-    // Beside each server of a cluster is a sidecar that renders and reloads it: all of them lead, as if each were alone.
-    const alone = stack.use(
-      await lead({ epoch: 0, holds: () => true, certain: () => true, confirm: async () => true }),
-    );
-    fetch = alone.fetch;
-    led = () => alone;
+    }),
+  );
+  const leadership = stack.use(new Leadership<LedSite>({ members: joined, log, lead }));
+  // Of a start that fails, too.
+  stack.defer(() => end.set(true));
+  try {
+    await leadership.begin(options.signal);
+  } catch (error) {
+    if (!clustered || !isPassing(error)) throw error;
+    log("warn", "members", `cannot lead yet: ${errorText(error)}`);
   }
+  if (leadership.site === null) {
+    await turns.take(async () => {
+      if (!leading) await follow();
+    });
+    workers.warm();
+  }
+  const rpc = stack.use(new MemberRpc({ nc, site, name: member, epoch: () => joined.epoch }));
+  const serverReasons = async () => (await followed?.reasons()) ?? [];
+  const fetch = apiFront({
+    members: joined,
+    rpc,
+    leadership,
+    address,
+    tls: tls !== null,
+    log,
+    serverReasons,
+  });
+  const led = () => leadership.site;
   const { server: httpServer, url } = await serveApi(address, tls, fetch);
   apiUrl = url;
   stack.use(httpServer);
@@ -241,10 +282,23 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   };
 }
 
+/** One after another. */
+class Turns {
+  #last: Promise<unknown> = Promise.resolve();
+
+  take<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(work, work);
+    this.#last = result.catch(() => undefined);
+    return result;
+  }
+}
+
 /** Whether the server goes on when this sidecar ends: where another one works on the same data folder. */
 function lastLeaves({ folder, options }: Foundation) {
   // A start that fails ends it, too.
   let ending = true;
+  let starting = true;
+  let staying = false;
   // Two that end at once: each gives its lock back before it looks, so at least one sees that it is the last.
   const shared = async () => {
     if (!(await folder.shared())) return false;
@@ -255,10 +309,23 @@ function lastLeaves({ folder, options }: Foundation) {
     get ending() {
       return ending;
     },
+    get starting() {
+      return starting;
+    },
     set: (to: boolean) => {
       ending = to;
+      starting = false;
     },
-    leave: async () => !ending || (await shared()),
+    /** Does something with the server, which is to go on. */
+    staying: async (work: () => Promise<void>) => {
+      staying = true;
+      try {
+        await work();
+      } finally {
+        staying = false;
+      }
+    },
+    leave: async () => staying || !ending || (await shared()),
     ofStandby: async () => {
       if (options.file.server?.mode === "external" || !ending) return;
       if (!(await shared())) await stopKeeper(folder);

@@ -1,6 +1,9 @@
 /** A site of three servers, below the sidecars: any server dies, leaders change, all are rolled, and every event is there once. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { jetstreamManager } from "@nats-io/jetstream";
+import { LinkedLeaders } from "../../src/control/linked_leaders.ts";
+import { moveLeader } from "../../src/control/move_leader.ts";
+import { observeMesh } from "../../src/control/observe.ts";
 import { inStream, outStream, rpcSubject } from "../../src/model/names.ts";
 import { faults, Load } from "../support/ledger.ts";
 import { makeExport, makeImport, makeTenantStreams } from "../support/native_routes.ts";
@@ -100,6 +103,16 @@ async function compare(): Promise<void> {
   }
 }
 
+async function leaderOf(stream: string, consumer: string): Promise<string> {
+  return await waitFor(
+    async () => {
+      const jsm = await jetstreamManager(sites.site("berlin").mesh, { checkAPI: false, timeout: 1000 });
+      return (await jsm.consumers.info(stream, consumer)).cluster?.leader;
+    },
+    { ...WAIT, what: `a leader of ${stream}/${consumer}` },
+  );
+}
+
 async function healthy(): Promise<void> {
   await waitFor(
     async () =>
@@ -149,6 +162,33 @@ describe("a site of three servers", () => {
       expect(answer.json<{ success?: boolean }>().success).toBe(true);
       await goesOn();
     }
+  }, 120_000);
+
+  test("has another server lead what the leader has no link for, and goes on", async () => {
+    const [first] = berlin;
+    if (first === undefined) throw new Error("berlin has no server");
+    const { desired } = first;
+    const led = await leaderOf(outStream("acme"), "tokyo");
+    const unlinked = berlin.find(({ member }) => `berlin-${member?.name}` === led);
+    if (unlinked === undefined) throw new Error(`berlin has no server ${led}`);
+    await unlinked.reload({ ...desired, peers: desired.peers.map(({ dial: _, ...peer }) => peer) });
+    await unlinked.control.system.kickLeaf("tokyo", "here");
+    const { system, mesh: nc } = first.control;
+    const leaders = new LinkedLeaders(() => performance.now());
+    const moved = await waitFor(
+      async () => {
+        const streams = await observeMesh(await jetstreamManager(nc, { checkAPI: false }), true);
+        const found = leaders.find(streams, desired.peers, await system.serverLinks());
+        for (const one of found) await moveLeader(nc, one);
+        return found.find(({ stream, consumer }) => stream === outStream("acme") && consumer === "tokyo");
+      },
+      { ...WAIT, pollMs: 500, what: `${led} to lead the route no more` },
+    );
+    expect(moved.from).toBe(led);
+    expect(moved.to).not.toBe(led);
+    await goesOn();
+    await unlinked.reload(desired);
+    await sites.linked();
   }, 120_000);
 
   test("goes on when all are stopped and started one after another", async () => {

@@ -86,17 +86,7 @@ export class MeshSite {
 
   /** Starts the process and waits until the API says that it is ready. */
   async start(deadlineMs = 120_000): Promise<void> {
-    const { path, root } = this.#entry;
-    const program = root === undefined ? await built(path) : join(root, path);
-    const child = spawn(process.execPath, [program, this.siteFile], {
-      stdio: ["pipe", "pipe", "pipe"],
-      env: { ...process.env, PATH },
-    });
-    const log = createWriteStream(this.logFile, { flags: "a" });
-    // What a person is told at the start, the new token with it, is no log.
-    child.stdout.resume();
-    child.stderr.pipe(log, { end: false });
-    this.#process = child;
+    const child = await this.launch();
     let ended = false;
     await waitFor(
       async () => {
@@ -108,6 +98,22 @@ export class MeshSite {
       { deadlineMs, what: `sidecar ${this.name} to be ready` },
     );
     if (ended) throw new Error(`sidecar ${this.name} ended: ${await this.log()}`);
+  }
+
+  /** Starts the process. */
+  async launch(): Promise<ChildProcess> {
+    const { path, root } = this.#entry;
+    const program = root === undefined ? await built(path) : join(root, path);
+    const child = spawn(process.execPath, [program, this.siteFile], {
+      stdio: ["pipe", "pipe", "pipe"],
+      env: { ...process.env, PATH },
+    });
+    const log = createWriteStream(this.logFile, { flags: "a" });
+    // What a person is told at the start, the new token with it, is no log.
+    child.stdout.resume();
+    child.stderr.pipe(log, { end: false });
+    this.#process = child;
+    return child;
   }
 
   /** Process id of the sidecar. */
@@ -192,6 +198,10 @@ export class MeshSite {
   /** The admin token. */
   get token(): string {
     return this.#token;
+  }
+
+  set token(token: string) {
+    this.#token = token;
   }
 
   async log(): Promise<string> {

@@ -4,6 +4,7 @@ import type { DesiredState } from "../../model/desired.ts";
 import { dlqStream, parseStreamName } from "../../model/names.ts";
 import type { CertificateReport, LinkReport, MemoryReport, RouteReport, StoreReport } from "../api.ts";
 import type { ObservedStreams } from "../observe.ts";
+import { type ClusterFacts, clusterDangers } from "./cluster.ts";
 import type { Lasting } from "./lasting.ts";
 import type { StreamReader } from "./retention.ts";
 import { bytesText } from "./text.ts";
@@ -33,6 +34,8 @@ export const OF_SITE: readonly AlarmName[] = [
   "budgets-exceed-disk",
   "memory-high",
   "server-down",
+  "server-of-cluster-down",
+  "server-of-cluster-unlinked",
   "state-not-applied",
 ];
 
@@ -67,6 +70,8 @@ export interface SiteFacts {
   readonly refusing: readonly RefusingStream[];
   /** Why the server is not healthy; `null`: it is. */
   readonly server: string | null;
+  /** The servers of a cluster; `null`: the site is one server. */
+  readonly cluster?: ClusterFacts | null;
   /** Steps that fail. */
   readonly failures: readonly string[];
   readonly now: Date;
@@ -108,6 +113,7 @@ const MEMORY_HELD_MS = 30_000;
 export function findDangers(facts: SiteFacts, lasting: Lasting, patience: Patience): Danger[] {
   return [
     ...serverDangers(facts, lasting, patience),
+    ...(facts.cluster ? clusterDangers(facts.cluster, lasting, patience) : []),
     ...(facts.links ?? []).flatMap((link) => linkDangers(link, lasting, patience)),
     ...facts.certificates.flatMap((one) => certificateDanger(one, facts.now)),
     ...storeDangers(facts.store),

@@ -27,6 +27,8 @@ export interface FactsInput {
   readonly links: (plan: Plan, streams: ObservedStreams) => Promise<readonly LinkReport[]>;
   readonly watched: Watched;
   readonly memoryLimitBytes: number;
+  /** `null`: the site is one server, or its servers were not looked at yet. */
+  readonly cluster?: SiteFacts["cluster"];
 }
 
 /** Reads the facts of now. */
@@ -45,6 +47,7 @@ export async function readFacts(input: FactsInput): Promise<SiteFacts> {
     store: storeReport(desired, last?.observed ?? null, watched.store),
     memory: memoryReport(input.memoryLimitBytes),
     server,
+    cluster: input.cluster ?? null,
     failures,
     now: new Date(),
   };

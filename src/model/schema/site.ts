@@ -22,6 +22,7 @@ function isLeafUrl(text: string): boolean {
 
 /** Servers of one site, at most. */
 const MOST_SERVERS = 5;
+export const ServerCount = z.int().min(1).max(MOST_SERVERS);
 
 export const Peer = z
   .strictObject({
@@ -32,7 +33,7 @@ export const Peer = z
       .meta({
         description: "Leaf address of the peer, or one for each of its servers; without it the peer dials us",
       }),
-    servers: z.int().min(1).max(MOST_SERVERS).optional().meta({
+    servers: ServerCount.optional().meta({
       description: "How many servers the peer is: each of them may have a link with us. Default 1",
     }),
     key: PublicKey.meta({
