@@ -34,6 +34,26 @@ test("together() fails with the first that fails, and begins no other", async ()
   expect(begun.length).toBe(16);
 });
 
+test("together() that fails begins no other, and leaves none under way", async () => {
+  const begun: number[] = [];
+  let under = 0;
+  const work = async (n: number) => {
+    begun.push(n);
+    under++;
+    for (let turn = 0; turn < n; turn++) await Promise.resolve();
+    under--;
+    if (n === 3) throw new Error(`no ${n}`);
+  };
+  await expect(
+    together(
+      Array.from({ length: 100 }, (_, n) => n),
+      work,
+    ),
+  ).rejects.toThrow("no 3");
+  expect(under).toBe(0);
+  expect(begun.length).toBeLessThan(24);
+});
+
 test("together() of nothing is nothing", async () => {
   expect(await together([], async () => 1)).toEqual([]);
 });
