@@ -68,8 +68,13 @@ export function openMessage(sealed: string, expected: Expected): Message {
   }
   if (message.to !== expected.to)
     throw refuse(`sent a message that is meant for ${message.to}, not ${expected.to}`);
-  if (expected.nonce !== undefined && message.nonce !== expected.nonce) {
-    throw refuse("answered another question than the one asked");
-  }
+  if (expected.nonce !== undefined) requireAnswer(message, expected.nonce, expected.sender);
   return message;
+}
+
+/** Checks that a message answers the question with this nonce. @throws {LeafmeshError} `peer_refused` */
+export function requireAnswer(message: Message, nonce: string, sender: string): void {
+  if (message.nonce !== nonce) {
+    throw new LeafmeshError("peer_refused", `${sender} answered another question than the one asked`);
+  }
 }

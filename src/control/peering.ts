@@ -8,8 +8,9 @@ import { dialUrls, type Peer } from "../model/schema/site.ts";
 import type { SigningKey } from "../nats/keys.ts";
 import { Accepted, Offer, type PeerKnowledge, type Peers, UNKNOWN_PEER } from "./agreement.ts";
 import type { PeerPosition } from "./apply.ts";
-import { openMessage, sealMessage } from "./envelope.ts";
+import { openMessage, requireAnswer, sealMessage } from "./envelope.ts";
 import { RequestGuard } from "./request_guard.ts";
+import { Turns } from "./turns.ts";
 
 /** Asked again at this pace, and at once when either side changes. */
 const SYNC_EVERY_MS = 2000;
@@ -17,6 +18,8 @@ const ANSWER_WITHIN_MS = 2000;
 
 /** A position is looked up on the server: it costs more than what is known already. */
 const POSITION_UNITS = 2;
+/** Requests of one verb that a peer is asked at once: it works on eight of ours, and those of other verbs must find room beside. */
+const ASKED_AT_ONCE = 3;
 
 const SyncBody = z.strictObject({ accepted: z.array(Accepted) });
 const SyncAnswer = z.strictObject({ offers: z.array(Offer).nullable() });
@@ -55,6 +58,8 @@ interface PeerState {
   why: string | null;
   syncing: boolean;
   again: boolean;
+  /** By verb. */
+  readonly turns: Map<string, Turns>;
 }
 
 /** Asks and answers the sidecars of the peers. */
@@ -117,7 +122,8 @@ export class Peering implements AsyncDisposable {
   async position(name: string, tenant: string, stream: string): Promise<PeerPosition> {
     const peer = this.#host.peers().find((one) => one.name === name);
     if (peer === undefined) throw new LeafmeshError("peer_unreachable", `${name} is not a peer`);
-    return PositionAnswer.parse(await this.#request(peer, "position", { tenant, stream }));
+    const asked = await this.#inTurn(peer, "position", { tenant, stream }, ANSWER_WITHIN_MS);
+    return PositionAnswer.parse(asked.body);
   }
 
   /**
@@ -133,7 +139,7 @@ export class Peering implements AsyncDisposable {
   ): Promise<{ readonly body: unknown; readonly sealed: string }> {
     const peer = this.#host.peers().find((one) => one.name === name);
     if (peer === undefined) throw new LeafmeshError("peer_unreachable", `${name} is not a peer`);
-    return await this.#exchange(peer, verb, body, withinMs);
+    return await this.#inTurn(peer, verb, body, withinMs);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -155,6 +161,7 @@ export class Peering implements AsyncDisposable {
       why: null,
       syncing: false,
       again: false,
+      turns: new Map(),
     };
     this.#states.set(peer.name, state);
     return state;
@@ -202,6 +209,19 @@ export class Peering implements AsyncDisposable {
     return (await this.#exchange(peer, verb, body, ANSWER_WITHIN_MS)).body;
   }
 
+  /** What is asked of many streams at once must not be refused for that. */
+  async #inTurn(
+    peer: Peer,
+    verb: string,
+    body: unknown,
+    withinMs: number,
+  ): Promise<{ readonly body: unknown; readonly sealed: string }> {
+    const { turns } = this.#state(peer);
+    const own = turns.get(verb) ?? new Turns(ASKED_AT_ONCE);
+    turns.set(verb, own);
+    return await own.take(() => this.#exchange(peer, verb, body, withinMs));
+  }
+
   async #exchange(
     peer: Peer,
     verb: string,
@@ -224,15 +244,12 @@ export class Peering implements AsyncDisposable {
       peer.dial === undefined
         ? `the site that dialled as ${peer.name}`
         : `the site at ${dialUrls(peer).join(", ")}`;
-    const opened = openMessage(answer.string(), {
-      from: peer.name,
-      to: site,
-      key: peer.key,
-      nextKey: peer.nextKey,
-      sender,
-      nonce,
-    });
+    const from = { from: peer.name, to: site, key: peer.key, nextKey: peer.nextKey, sender };
+    const opened = openMessage(answer.string(), from);
     const refusal = Refusal.safeParse(opened.body);
+    // Who refused without a look at the question is the peer all the same.
+    const unread = refusal.success && opened.nonce === NO_NONCE;
+    if (!unread) requireAnswer(opened, nonce, sender);
     if (refusal.success) throw new LeafmeshError("peer_unreachable", `${peer.name}: ${refusal.data.error}`);
     return { body: opened.body, sealed: answer.string() };
   }
