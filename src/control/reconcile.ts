@@ -98,9 +98,9 @@ export class Reconciler implements AsyncDisposable {
     void this.apply().catch((error: unknown) => this.#options.log("error", errorText(error)));
   }
 
-  /** Makes a plan now and changes nothing. */
+  /** Makes a plan now and changes nothing. What only a pass does, again and later each time, is not in it. */
   async plan(): Promise<Planned> {
-    return await this.#again(() => this.#serial(() => this.#plan()));
+    return await this.#again(() => this.#serial(() => this.#plan(false)));
   }
 
   /** Plans and applies until nothing differs, a step fails, or a peer must be waited for. */
@@ -189,7 +189,8 @@ export class Reconciler implements AsyncDisposable {
     this.#timer = setTimeout(() => this.trigger(), pauseMs);
   }
 
-  async #plan(): Promise<Planned> {
+  /** @param attempts whether what stands still is to be set going: each look for it counts as an attempt */
+  async #plan(attempts = true): Promise<Planned> {
     const { state, revision } = this.#options.state.desired();
     const observed = await this.#unlessInterrupted(this.#options.observe(state));
     const plan = planSteps({
@@ -198,9 +199,9 @@ export class Reconciler implements AsyncDisposable {
       observed,
       configChanges: this.#options.configChanges(),
       strangers: await this.#options.strangers(),
-      silent: this.#options.silent(observed),
-      stuck: this.#options.stuck(observed),
-      misplaced: this.#options.misplaced?.(observed) ?? [],
+      silent: attempts ? this.#options.silent(observed) : [],
+      stuck: attempts ? this.#options.stuck(observed) : [],
+      misplaced: attempts ? (this.#options.misplaced?.(observed) ?? []) : [],
       views: this.#options.context.views.running(),
       versionOf: this.#options.versionOf,
       replays: this.#options.replays?.(),

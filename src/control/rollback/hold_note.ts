@@ -5,7 +5,7 @@
 import { join } from "node:path";
 import { z } from "zod";
 import { errorText, LeafmeshError } from "../../model/errors.ts";
-import { readTextFile, writeSecretFile } from "../../nats/files.ts";
+import { type MayChange, readTextFile, writeSecretFile } from "../../nats/files.ts";
 
 const FILE = "held.json";
 const Held = z.record(z.string(), z.int().nonnegative());
@@ -13,23 +13,33 @@ const keyOf = (stream: string, consumer: string): string => `${stream} ${consume
 
 export class HoldNote {
   readonly #path: string;
+  readonly #mayChange: MayChange | undefined;
   /** By stream and consumer: the last sequence of the stream when it was held. `null`: there was no note. */
   #held: Readonly<Record<string, number>> | null;
   /** One writes at a time. */
   #writing: Promise<void> = Promise.resolve();
 
-  private constructor(path: string, held: Readonly<Record<string, number>> | null) {
+  private constructor(
+    path: string,
+    held: Readonly<Record<string, number>> | null,
+    mayChange: MayChange | undefined,
+  ) {
     this.#path = path;
+    this.#mayChange = mayChange;
     this.#held = held;
   }
 
-  /** Reads the note. @throws {LeafmeshError} `data_folder_unusable` */
-  static async open(folder: string): Promise<HoldNote> {
+  /**
+   * Reads the note.
+   * @param mayChange asked before it is replaced; default: it always may be
+   * @throws {LeafmeshError} `data_folder_unusable`
+   */
+  static async open(folder: string, mayChange?: MayChange): Promise<HoldNote> {
     const path = join(folder, FILE);
     const text = await readTextFile(path);
-    if (text === null) return new HoldNote(path, null);
+    if (text === null) return new HoldNote(path, null, mayChange);
     try {
-      return new HoldNote(path, Held.parse(JSON.parse(text)));
+      return new HoldNote(path, Held.parse(JSON.parse(text)), mayChange);
     } catch (error) {
       throw new LeafmeshError(
         "data_folder_unusable",
@@ -62,7 +72,7 @@ export class HoldNote {
   async #write(held: Readonly<Record<string, number>>): Promise<void> {
     this.#held = held;
     const write = async () => {
-      await writeSecretFile(this.#path, `${JSON.stringify(this.#held)}\n`, "replace");
+      await writeSecretFile(this.#path, `${JSON.stringify(this.#held)}\n`, "replace", this.#mayChange);
     };
     const written = this.#writing.then(write, write);
     this.#writing = written.catch(() => undefined);

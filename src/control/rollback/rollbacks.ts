@@ -30,7 +30,7 @@ export interface RollbacksOptions {
   /** The data folder, outside of the store. */
   readonly folder: string;
   readonly mesh: JetStreamManager;
-  /** Asked before the note is replaced. Default: it always may be. */
+  /** Asked before a note is replaced. Default: they always may be. */
   readonly mayChange?: MayChange;
   readonly raise: (
     name: RollbackAlarm,
@@ -69,8 +69,8 @@ export class Rollbacks implements AsyncDisposable {
 
   /** Reads what was noted. Nothing is noted before {@link watch}. @throws {LeafmeshError} `data_folder_unusable` */
   static async open(options: RollbacksOptions): Promise<Rollbacks> {
-    const { folder } = options;
-    return new Rollbacks(options, await readPositions(folder), await HoldNote.open(folder));
+    const { folder, mayChange } = options;
+    return new Rollbacks(options, await readPositions(folder), await HoldNote.open(folder, mayChange));
   }
 
   /** Holds what is stored against what was noted. @returns how many streams have less */

@@ -2,13 +2,16 @@ import { expect, test } from "bun:test";
 import type { StateStore } from "../../../src/control/api.ts";
 import type { ApplyContext } from "../../../src/control/apply.ts";
 import type { Observed } from "../../../src/control/observe.ts";
-import { Reconciler } from "../../../src/control/reconcile.ts";
+import { Reconciler, type ReconcilerOptions } from "../../../src/control/reconcile.ts";
 import { waitFor } from "../../support/wait_for.ts";
 
 const NOTHING: Observed = { mesh: new Map(), logs: new Map() };
 
 /** A reconciler of a site without tenants, whose server is looked at by `observe`. */
-function reconcilerOf(observe: () => Promise<Observed>): Reconciler {
+function reconcilerOf(
+  observe: () => Promise<Observed>,
+  silent: ReconcilerOptions["silent"] = () => [],
+): Reconciler {
   const state = { site: "berlin", peers: [], tenants: [] };
   return new Reconciler({
     state: { desired: () => ({ state, revision: 1 }) } as unknown as StateStore,
@@ -17,7 +20,7 @@ function reconcilerOf(observe: () => Promise<Observed>): Reconciler {
     peers: () => new Map(),
     configChanges: () => [],
     strangers: async () => [],
-    silent: () => [],
+    silent,
     stuck: () => [],
     versionOf: () => "",
     log: () => {},
@@ -49,4 +52,17 @@ test("apply() that could not look at the server is made again by itself", async 
   expect(reconciler.failures).toEqual(["the state cannot be applied: timeout"]);
   await waitFor(() => reconciler.converged, { deadlineMs: 20_000 });
   expect(reconciler.failures).toEqual([]);
+});
+
+test("plan() takes no attempt away from the passes", async () => {
+  let attempts = 0;
+  const silent = () => {
+    attempts++;
+    return [];
+  };
+  await using reconciler = reconcilerOf(async () => NOTHING, silent);
+  await reconciler.plan();
+  expect(attempts).toBe(0);
+  await reconciler.apply();
+  expect(attempts).toBe(1);
 });

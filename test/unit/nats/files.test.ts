@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { rememberState } from "../../../src/control/remembered.ts";
+import { HoldNote } from "../../../src/control/rollback/hold_note.ts";
 import { writePositions } from "../../../src/control/rollback/position_note.ts";
 import { LeafmeshError } from "../../../src/model/errors.ts";
 import { writeSecretFile } from "../../../src/nats/files.ts";
@@ -43,6 +44,7 @@ test("one that leads no more changes no file of the site", async () => {
   const state = { site: "berlin", tenants: [], peers: [] };
   await rememberState(folder, { state, retired: [] });
   await writePositions(folder, { at: "2026-01-01T00:00:00Z", streams: {} });
+  await (await HoldNote.open(folder)).put("out_acme", "tokyo", 7);
   const before = await contents(folder);
   const { fingerprint } = pki.link;
 
@@ -59,6 +61,7 @@ test("one that leads no more changes no file of the site", async () => {
     () => new TenantKeys(folder, no).rotate("acme", "pseudonym"),
     () => rememberState(folder, { state, retired: ["acme"] }, no),
     () => writePositions(folder, { at: "2026-01-02T00:00:00Z", streams: {} }, no),
+    async () => (await HoldNote.open(folder, no)).put("out_acme", "tokyo", null),
   ];
   for (const work of tries) await expect(work()).rejects.toThrow("leads no more");
   expect(await contents(folder)).toEqual(before);
