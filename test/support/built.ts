@@ -4,7 +4,7 @@
  */
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { copyFile, mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readdir, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
@@ -12,7 +12,7 @@ import { promisify } from "node:util";
 
 /** This tree's folder. */
 export const PROJECT = fileURLToPath(new URL("../../", import.meta.url));
-const PARTS = ["src", "routes", "test/support", "bun.lock"];
+const PARTS = ["src", "routes", "test/support", "bun.lock", "package.json"];
 /** A sidecar as most tests want it. */
 export const SIDECAR = "test/support/sidecar_process.ts";
 /** What the bundle opens beside itself: the thread of views, and the script that keeps the server. */
@@ -33,7 +33,7 @@ async function build(entry: string): Promise<string> {
   const name = basename(entry, ".ts");
   const folder = join(cache, `${name}-${await stateOf(entry)}`);
   const bundle = join(folder, `${name}.js`);
-  if (await exists(bundle)) return bundle;
+  if (await used(folder)) return bundle;
   await mkdir(cache, { recursive: true });
   await removeOld(cache);
   const unfinished = await mkdtemp(join(cache, "new-"));
@@ -70,8 +70,13 @@ async function removeOld(cache: string): Promise<void> {
   }
 }
 
-async function exists(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => null)) !== null;
+/** Whether a bundle is there; it is kept for another while then: another test process removes what is old. */
+async function used(folder: string): Promise<boolean> {
+  const now = new Date();
+  return await utimes(folder, now, now).then(
+    () => true,
+    () => false,
+  );
 }
 
 if (import.meta.main) await built(SIDECAR);

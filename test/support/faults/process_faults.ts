@@ -110,8 +110,10 @@ const LEADER_FROZEN: Fault = {
   unavailable: (world) => (world.seconds.size === 0 ? "each site has one sidecar" : null),
   run: async ({ world, random, site, note }) => {
     const ms = between(random, 3000, 6000);
-    const leader = await world.leader(site).catch(() => null);
-    if (leader === null) return;
+    const leader = await waitFor(() => world.leader(site), {
+      what: `a sidecar of ${site} that leads`,
+      deadlineMs: READY_WITHIN_MS,
+    });
     note(`SIGSTOP of the sidecar that leads ${site} for ${ms} ms`);
     await freeze(leader.pid, ms);
   },
