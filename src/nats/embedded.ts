@@ -57,6 +57,8 @@ export interface EmbeddedServerOptions {
   readonly leafCredential: string;
   /** The sidecar's key in the system account: proves that a running server is this site's. */
   readonly sys: SigningKey;
+  /** One of several: streams that catch up, or wait for a leader, look like broken ones there. Default: it is alone. */
+  readonly clustered?: boolean;
   /** How long the server outlives a sidecar that died, milliseconds, in whole seconds. */
   readonly lingerMs: number;
   readonly onEvent?: (event: ServerEvent) => void;
@@ -269,10 +271,9 @@ async function storesNothing(options: EmbeddedServerOptions): Promise<boolean> {
   return status !== null && status.type !== "on";
 }
 
-/** Whether the server stores; `null`: it does not answer. In a cluster, streams that catch up look like broken ones. */
+/** Whether the server stores; `null`: it does not answer. */
 async function readStoring(options: EmbeddedServerOptions): Promise<StoringStatus | null> {
-  const status = await withSystemApi(options, (system) => system.storing()).catch(() => null);
-  return status?.type === "broken" && options.quietConfig === undefined ? null : status;
+  return await withSystemApi(options, (system) => system.storing(options.clustered !== true)).catch(() => null);
 }
 
 /** Why the server does not run, in its own last words; an address that another one holds is named as that. */

@@ -127,6 +127,7 @@ async function openEmbedded(options: OpenServerOptions): Promise<OpenServer> {
       options.retired,
       options.now,
     ).text,
+    clustered: settings.cluster !== undefined,
     leafCredential: renderLeafCredential(keys.site),
     sys: keys.sys,
     lingerMs: settings.linger === undefined ? DEFAULT_LINGER_MS : (parseDurationMs(settings.linger) ?? 0),
