@@ -40,15 +40,18 @@ export async function placeRoute(context: ApplyContext, route: OutRoute): Promis
     );
     if (says.sequence > held.last) {
       const after = await newAfter(mesh, plan, held, says);
-      context.peerAhead(aheadOf(route, held, says, after));
       // A consumer that begins later leaves nothing out that the peer could have.
       await context.resetHere(stream, consumer, after + 1).catch((error: unknown) => {
         if (!(error instanceof LeafmeshError)) throw error;
       });
-      const ask = { tenant: tenant.name, origin, stream, has: says.sequence, after };
-      await orWait(context.rewindPeer(peer, ask), `${peer} must go back to ${after} of ${stream}`);
-      await noteHeld(context, stream, consumer, { ...held, last: after });
-      throw new Waiting(`${peer} goes back to ${after} of ${stream}`);
+      // Otherwise what it has more was decided here again, or it has gone back already and its answer did not come.
+      if (says.sequence > after) {
+        context.peerAhead(aheadOf(route, held, says, after));
+        const ask = { tenant: tenant.name, origin, stream, has: says.sequence, after };
+        await orWait(context.rewindPeer(peer, ask), `${peer} must go back to ${after} of ${stream}`);
+        await noteHeld(context, stream, consumer, { ...held, last: after });
+        throw new Waiting(`${peer} goes back to ${after} of ${stream}`);
+      }
     }
     await noteHeld(context, stream, consumer, null);
   }

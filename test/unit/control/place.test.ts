@@ -1,0 +1,117 @@
+/** Routes that were held, against a real server whose view has decided again what an older copy lacked. */
+import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
+import type { ConsumerConfig } from "@nats-io/jetstream";
+import { headers } from "@nats-io/transport-node";
+import type { ApplyContext, PeerPosition } from "../../../src/control/apply.ts";
+import { heldAt, noteHeld } from "../../../src/control/rollback/held.ts";
+import { HoldNote } from "../../../src/control/rollback/hold_note.ts";
+import { placeRoute } from "../../../src/control/rollback/place.ts";
+import type { RewindAsk } from "../../../src/control/rollback/rewind.ts";
+import { type OutRoute, planExports } from "../../../src/control/routes.ts";
+import { Waiting } from "../../../src/control/waiting.ts";
+import { POSITION_HEADER, peerConsumer } from "../../../src/model/names.ts";
+import { type TempFolder, tempFolder } from "../../support/temp_folder.ts";
+import { berlin } from "./fake_server.ts";
+import { startJetStream, type TestJetStream } from "./jetstream.ts";
+
+const MEMORY = { storage: "memory" } as const;
+const OUT = "out_acme";
+const VIEW = "view_acme_orders";
+const CONSUMER = peerConsumer("austin");
+const plan = planExports(
+  berlin([
+    {
+      tenant: "acme",
+      exports: [{ name: "orders", to: ["austin"], rules: [{ subjects: ["acme.>"], when: "size > 1" }] }],
+    },
+  ]),
+)[0]!;
+const route = { peer: "austin", export: plan } as OutRoute;
+
+let server: TestJetStream;
+let folder: TempFolder;
+beforeAll(async () => {
+  server = await startJetStream();
+  folder = await tempFolder();
+});
+afterAll(async () => {
+  await server[Symbol.asyncDispose]();
+  await folder[Symbol.asyncDispose]();
+});
+
+/** The copy had six events in the source and, as its worker was behind, two in the view; the others were decided again. */
+const HELD = { last: 2, source: 6 };
+beforeEach(async () => {
+  const { jsm, js } = server;
+  for (const name of await jsm.streams.names().next()) await jsm.streams.delete(name);
+  await jsm.streams.add({ ...MEMORY, name: OUT, subjects: ["berlin.acme.>"] });
+  await jsm.streams.add({ ...MEMORY, name: VIEW, subjects: ["berlin~orders.acme.>"] });
+  await jsm.consumers.add(OUT, { durable_name: "view_orders", ack_policy: "all" });
+  await jsm.consumers.add(VIEW, {
+    durable_name: CONSUMER,
+    ack_policy: "all",
+    pause_until: "2200-01-01T00:00:00Z",
+  } as ConsumerConfig);
+  for (const position of [2, 3, 5, 6, 7]) {
+    const header = headers();
+    header.set(POSITION_HEADER, String(position));
+    await js.publish("berlin~orders.acme.x", "", { headers: header });
+  }
+});
+
+/** A site whose peer is at `peer`, which `rewind` may change. */
+async function contextOf(peer: { at: PeerPosition }, rewind: (ask: RewindAsk) => void) {
+  const resets: number[] = [];
+  const context = {
+    mesh: server.jsm,
+    holds: await HoldNote.open(folder.path),
+    peerPosition: async () => peer.at,
+    peerAhead: () => {},
+    resetHere: async (_stream: string, _consumer: string, sequence: number) => resets.push(sequence),
+    rewindPeer: async (_peer: string, ask: RewindAsk) => {
+      // As rewindSource() does.
+      if (ask.after >= ask.has) throw new Error(`${ask.after} is not before ${ask.has}`);
+      rewind(ask);
+    },
+  } as unknown as ApplyContext;
+  await noteHeld(context, VIEW, CONSUMER, HELD);
+  return { context, resets };
+}
+
+async function expectPlaced(): Promise<void> {
+  const { config, paused } = await server.jsm.consumers.info(VIEW, CONSUMER);
+  expect({ held: heldAt(config), paused: paused ?? false }).toEqual({ held: null, paused: false });
+}
+
+test("a route goes on whose peer has gone back, and whose answer was lost", async () => {
+  const peer = { at: { attached: true, sequence: 50, position: 60 } };
+  const { context, resets } = await contextOf(peer, ({ after }) => {
+    peer.at = { attached: false, sequence: after, position: 60 };
+    throw new Error("the sidecar of austin did not answer within 4000 ms");
+  });
+  await expect(placeRoute(context, route)).rejects.toThrow(Waiting);
+  expect(peer.at.sequence).toBe(4);
+  await placeRoute(context, route);
+  expect(resets).toEqual([5, 5]);
+  await expectPlaced();
+});
+
+test("a route goes on whose peer has what was decided again here, and no more", async () => {
+  const { context, resets } = await contextOf({ at: { attached: true, sequence: 3, position: 5 } }, () => {});
+  await placeRoute(context, route);
+  expect(resets).toEqual([4]);
+  await expectPlaced();
+});
+
+test("a peer that has more goes back first", async () => {
+  const peer = { at: { attached: true, sequence: 50, position: 60 } };
+  const asked: number[] = [];
+  const { context } = await contextOf(peer, ({ after }) => {
+    asked.push(after);
+    peer.at = { attached: false, sequence: after, position: 60 };
+  });
+  await expect(placeRoute(context, route)).rejects.toThrow("goes back to 4");
+  await placeRoute(context, route);
+  expect(asked).toEqual([4]);
+  await expectPlaced();
+});
