@@ -273,7 +273,8 @@ async function storesNothing(options: EmbeddedServerOptions): Promise<boolean> {
 
 /** Whether the server stores; `null`: it does not answer. */
 async function readStoring(options: EmbeddedServerOptions): Promise<StoringStatus | null> {
-  return await withSystemApi(options, (system) => system.storing(options.clustered !== true)).catch(() => null);
+  const streams = options.clustered !== true;
+  return await withSystemApi(options, (system) => system.storing(streams)).catch(() => null);
 }
 
 /** Why the server does not run, in its own last words; an address that another one holds is named as that. */
