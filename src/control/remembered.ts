@@ -1,9 +1,9 @@
 /** What the next start renders its first configuration from, before the state bucket can be read. No secrets. */
-import { readFile, rename, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { DesiredState } from "../model/desired.ts";
 import { errorText, LeafmeshError } from "../model/errors.ts";
-import type { MayChange } from "../nats/files.ts";
+import { type MayChange, writeSecretFile } from "../nats/files.ts";
 import { LAYOUT, requireKnownLayout } from "./layout.ts";
 
 /** A state with the tenants that are gone but whose account the server must keep until it restarts. */
@@ -38,18 +38,11 @@ export async function rememberState(
   remembered: Remembered,
   mayChange?: MayChange,
 ): Promise<void> {
-  const path = fileOf(folder);
-  try {
-    await writeFile(`${path}.new`, JSON.stringify({ ...remembered, layout: LAYOUT }), {
-      mode: 0o600,
-      flush: true,
-    });
-    await mayChange?.();
-    await rename(`${path}.new`, path);
-  } catch (error) {
-    if (error instanceof LeafmeshError) throw error;
-    throw new LeafmeshError("data_folder_unusable", `${path} cannot be written: ${errorText(error)}`, {
-      cause: error,
-    });
-  }
+  // Beside its place under a name of its own: none puts in place what another member wrote.
+  await writeSecretFile(
+    fileOf(folder),
+    JSON.stringify({ ...remembered, layout: LAYOUT }),
+    "replace",
+    mayChange,
+  );
 }

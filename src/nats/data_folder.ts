@@ -18,8 +18,6 @@ import {
 /** Names inside a data folder. */
 export const DATA_FILES = {
   config: "nats.conf",
-  /** A configuration that nats-server has yet to check. */
-  candidate: "nats.conf.new",
   leafCredential: "keys/leaf.conf",
   /** What the servers of a cluster show each other. */
   clusterCredential: "keys/cluster.conf",
@@ -43,6 +41,7 @@ export const DATA_FILES = {
 export const DEFAULT_MEMBER = "a";
 /** Locks of members: keeper.sh looks for these, too. */
 const LOCK_FILE = /^sidecar(?:\.[a-z][a-z0-9-]*)?\.pid$/;
+const CANDIDATE_FILE = /^nats\.conf(?:\.[a-z][a-z0-9-]*)?\.new$/;
 const TAKE_OVER_TRIES = 10;
 
 /** A data folder that this process holds as one member. Disposing of it lets the next sidecar of that name in. */
@@ -51,12 +50,15 @@ export class DataFolder implements AsyncDisposable {
   readonly path: string;
   /** This process. */
   readonly process: ProcessRef;
+  /** A configuration that nats-server has yet to check. Each member has its own: none puts in place what another one wrote. */
+  readonly candidate: string;
   readonly #lock: string;
 
-  private constructor(path: string, process: ProcessRef, lock: string) {
+  private constructor(path: string, process: ProcessRef, member: string) {
     this.path = path;
     this.process = process;
-    this.#lock = lock;
+    this.candidate = join(path, candidateFile(member));
+    this.#lock = join(path, lockFile(member));
   }
 
   /**
@@ -73,7 +75,7 @@ export class DataFolder implements AsyncDisposable {
     const owner = await ownProcess();
     const file = join(full, lockFile(member));
     const holder = await lock(file, owner);
-    if (holder === null) return new DataFolder(full, owner, file);
+    if (holder === null) return new DataFolder(full, owner, member);
     const more = `stop it, give this one another data folder, or another member name where both are of one site`;
     throw new LeafmeshError(
       "data_folder_locked",
@@ -128,8 +130,18 @@ export class DataFolder implements AsyncDisposable {
   }
 }
 
+/** Whether a name in a data folder is one of a member's own files: its lock, or a configuration that it has not put in place. */
+export function isMemberFile(name: string): boolean {
+  return LOCK_FILE.test(name) || CANDIDATE_FILE.test(name);
+}
+
 function lockFile(member: string): string {
   return member === DEFAULT_MEMBER ? DATA_FILES.sidecarPid : `sidecar.${member}.pid`;
+}
+
+function candidateFile(member: string): string {
+  const { config } = DATA_FILES;
+  return member === DEFAULT_MEMBER ? `${config}.new` : `${config}.${member}.new`;
 }
 
 /** Takes a lock. @returns who holds it, when another process that runs does; `null`: this one */

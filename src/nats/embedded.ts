@@ -204,10 +204,11 @@ async function writeConfig(
 ): Promise<boolean> {
   const { folder } = options;
   if ((await readDataFile(folder, "config")) === text) return false;
-  await writeSecretFile(folder.file("candidate"), text, "replace");
-  await checkConfig(options.binary.path, folder.file("candidate"));
+  const candidate = folder.candidate;
+  await writeSecretFile(candidate, text, "replace");
+  await checkConfig(options.binary.path, candidate);
   await mayChange?.();
-  await rename(folder.file("candidate"), folder.file("config"));
+  await rename(candidate, folder.file("config"));
   return true;
 }
 

@@ -6,14 +6,13 @@ import { join } from "node:path";
 import { loadRemembered } from "../control/remembered.ts";
 import { LeafmeshError } from "../model/errors.ts";
 import { Archive, type BackupManifest, type BackupSource, writeArchive } from "../nats/backup/archive.ts";
-import { DATA_FILES, DataFolder } from "../nats/data_folder.ts";
+import { DATA_FILES, DataFolder, isMemberFile } from "../nats/data_folder.ts";
 import { readRunningProcess } from "../nats/processes.ts";
 import { VERSION } from "./start.ts";
 
 /** What belongs to a run, not to the site. */
 const OF_A_RUN: ReadonlySet<string> = new Set([
   DATA_FILES.config,
-  DATA_FILES.candidate,
   DATA_FILES.sidecarPid,
   DATA_FILES.ownerPid,
   DATA_FILES.serverPid,
@@ -23,6 +22,7 @@ const OF_A_RUN: ReadonlySet<string> = new Set([
   DATA_FILES.ports,
   "log",
 ]);
+const isOfARun = (name: string): boolean => OF_A_RUN.has(name) || isMemberFile(name);
 const STAGE = "restoring";
 const LEAST_PASSPHRASE = 12;
 
@@ -163,7 +163,7 @@ async function filesOf(root: string, below: string): Promise<string[]> {
   const found: string[] = [];
   for (const entry of await readdir(join(root, below), { withFileTypes: true })) {
     const path = below === "" ? entry.name : `${below}/${entry.name}`;
-    if (OF_A_RUN.has(path) || path === STAGE) continue;
+    if (isOfARun(path) || path === STAGE) continue;
     if (entry.isDirectory()) found.push(...(await filesOf(root, path)));
     else if (entry.isFile()) found.push(path);
   }

@@ -1,10 +1,11 @@
 import { expect, test } from "bun:test";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { rememberState } from "../../../src/control/remembered.ts";
+import { loadRemembered, rememberState } from "../../../src/control/remembered.ts";
 import { HoldNote } from "../../../src/control/rollback/hold_note.ts";
 import { writePositions } from "../../../src/control/rollback/position_note.ts";
 import { LeafmeshError } from "../../../src/model/errors.ts";
+import { DataFolder } from "../../../src/nats/data_folder.ts";
 import { writeSecretFile } from "../../../src/nats/files.ts";
 import { createSigningKey } from "../../../src/nats/keys.ts";
 import { SitePki } from "../../../src/nats/pki/site_pki.ts";
@@ -67,4 +68,16 @@ test("one that leads no more changes no file of the site", async () => {
   expect(await contents(folder)).toEqual(before);
   // What it shows is what stands in the files.
   expect(pki.link.fingerprint).toBe(fingerprint);
+});
+
+test("one that leads no more does not put its own words in the place of those of another that is writing", async () => {
+  await using temp = await tempFolder();
+  const state = { site: "berlin", tenants: [], peers: [] };
+  await rememberState(temp.path, { state, retired: ["new"] }, async () => {
+    await expect(rememberState(temp.path, { state, retired: ["old"] }, no)).rejects.toThrow("leads no more");
+  });
+  expect((await loadRemembered(temp.path))?.retired).toEqual(["new"]);
+  await using a = await DataFolder.open(temp.path, "a");
+  await using b = await DataFolder.open(temp.path, "b");
+  expect(a.candidate).not.toBe(b.candidate);
 });
