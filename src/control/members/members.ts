@@ -32,9 +32,10 @@ export class Members implements AsyncDisposable {
   /** Until when this member may take for granted that nobody else has its lease, or its views. */
   #leadsUntil = 0;
   #livesUntil = 0;
-  /** When the last heartbeat began that the bucket took. */
-  #beatAt = 0;
-  #lapses = 0;
+  /** The highest epoch that was ever seen: a bucket that is lost takes its own along. */
+  #newest = 0;
+  /** Of the lease that was given back, when this member began to lead without an answer of the bucket. */
+  #freeSince: number | null = null;
   /** Whether anybody has led since this member came. */
   #led = false;
   #alone = false;
@@ -108,11 +109,6 @@ export class Members implements AsyncDisposable {
   /** The views that the one who led before this member has run, with the version of the policy of each, as it said last. */
   get ranBefore(): ReadonlyMap<string, string> {
     return this.#ranBefore;
-  }
-
-  /** How often it was away for so long that what it ran may be another's. */
-  get lapses(): number {
-    return this.#lapses;
   }
 
   /** All members, also those that are away. */
@@ -232,13 +228,14 @@ export class Members implements AsyncDisposable {
   /** A member that is alone leads though the server has no bucket: it may be the one to repair it. */
   #leadAlone(): void {
     if (this.#term !== null) return;
-    this.#won((this.#lease?.value.epoch ?? 0) + 1);
+    const seen = this.#lease;
+    this.#freeSince = seen?.value.holder === null ? seen.revision : null;
+    this.#won(this.#newest + 1);
     this.#leadsUntil = this.#livesUntil;
   }
 
   async #beat(): Promise<void> {
     const at = this.#now();
-    const lapsed = this.#beatAt > 0 && at - this.#beatAt >= MEMBER_TIMES.takeMs && !this.#alone;
     const revision = await this.#table.put(memberKey.member(this.name), this.#heartbeat(), this.#ownRevision);
     if (revision === null) {
       const there = await this.#table.heartbeat(this.name);
@@ -252,14 +249,13 @@ export class Members implements AsyncDisposable {
       return await this.#beat();
     }
     this.#ownRevision = revision;
-    this.#beatAt = at;
     this.#livesUntil = this.#alone ? at + MEMBER_TIMES.aloneMs : at + MEMBER_TIMES.holdMs;
-    if (lapsed) this.#lapses++;
   }
 
   async #lookAtLease(): Promise<void> {
     const at = this.#now();
-    if (this.#term !== null && this.#lease?.value.holder?.instance === this.#instance) {
+    // Once in doubt it is read first: the revisions of a bucket that was made anew may be those of the old one.
+    if (this.#term !== null && this.isLeader && this.#lease?.value.holder?.instance === this.#instance) {
       if (await this.#writeLease({ holder: this.#holder(), epoch: this.#term })) {
         this.#leadsUntil = at + (this.#alone ? MEMBER_TIMES.aloneMs : MEMBER_TIMES.holdMs);
         return;
@@ -267,15 +263,18 @@ export class Members implements AsyncDisposable {
     }
     const found = await this.#table.lease();
     this.#lease = found;
-    if (found !== null) this.#sightings.see(memberKey.leader, found.revision);
+    if (found !== null) {
+      this.#sightings.see(memberKey.leader, found.revision);
+      this.#newest = Math.max(this.#newest, found.value.epoch);
+    }
     // A server that does not answer this member in time does not let the one that leads renew its lease, either.
     if (this.#failingSince !== null || this.#now() - this.#lookAt > MEMBER_TIMES.slowMs) {
       this.#sightings.pardon(memberKey.leader);
     }
     if (this.#term !== null) {
       const holder = found?.value.holder ?? null;
-      // The bucket is new, or this member began to lead without it.
-      const free = holder === null && (found?.value.epoch ?? 0) <= this.#term;
+      // The bucket is new, or this member began to lead without it. A lease that was given back since was another one's.
+      const free = found === null || (holder === null && found.revision === this.#freeSince);
       if (holder?.instance !== this.#instance && !free) this.#lost();
       else if (await this.#writeLease({ holder: this.#holder(), epoch: this.#term })) {
         this.#leadsUntil = at + (this.#alone ? MEMBER_TIMES.aloneMs : MEMBER_TIMES.holdMs);
@@ -320,7 +319,7 @@ export class Members implements AsyncDisposable {
       }
     }
     const at = this.#now();
-    const epoch = Math.max(found?.value.epoch ?? 0, this.epoch) + 1;
+    const epoch = this.#newest + 1;
     if (!(await this.#writeLease({ holder: this.#holder(), epoch }))) return;
     this.#leadsUntil = at + (this.#alone ? MEMBER_TIMES.aloneMs : MEMBER_TIMES.holdMs);
     const before = found?.value.holder ?? null;
@@ -354,6 +353,7 @@ export class Members implements AsyncDisposable {
 
   #won(epoch: number): void {
     this.#term = epoch;
+    this.#newest = epoch;
     this.#led = true;
     this.#options.log("info", `member ${this.name} leads (epoch ${epoch})`);
     this.#tell("leader");
