@@ -10,6 +10,8 @@ import { LAYOUT, requireKnownLayout } from "./layout.ts";
 export interface Remembered {
   readonly state: DesiredState;
   readonly retired: readonly string[];
+  /** Accounts whose leaf connections are still to be cut: what they were made by is trusted no more. */
+  readonly cut?: readonly string[];
 }
 
 const fileOf = (folder: string): string => join(folder, "desired.json");

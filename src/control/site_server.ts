@@ -1,6 +1,7 @@
 /** The site's nats-server as the reconciler sees it: which configuration is wanted, which is in force, who is linked. */
 import { splitPem } from "../model/certificate.ts";
 import { currentUsers, type DesiredState, quietState } from "../model/desired.ts";
+import { LeafmeshError } from "../model/errors.ts";
 import { joinAccount, linkAccount, tenantAccount } from "../model/names.ts";
 import { dialUrls, type Peer } from "../model/schema/site.ts";
 import { loginOf, type TenantUser } from "../model/schema/user.ts";
@@ -8,6 +9,7 @@ import type { RenderedConfig } from "../nats/config_links.ts";
 import { retiredTenants, type SystemApi } from "../nats/system_api.ts";
 import type { OtherServers } from "./other_servers.ts";
 import type { PlanInput } from "./plan.ts";
+import type { Remembered } from "./remembered.ts";
 
 const LINK_PREFIX = linkAccount("");
 
@@ -19,10 +21,10 @@ export interface SiteServerOptions {
   readonly write: (config: RenderedConfig) => Promise<void>;
   /** Whether all of a state's configuration is in force. @throws {LeafmeshError} `server_fragment_missing` */
   readonly verify: (state: DesiredState) => Promise<void>;
-  /** Keeps what the next start renders its first configuration from. */
-  readonly remember: (state: DesiredState, retired: readonly string[]) => Promise<void>;
-  /** The state that the configuration now in force was rendered from, and when. */
-  readonly inForce: { readonly state: DesiredState; readonly retired: readonly string[]; readonly at: Date };
+  /** Keeps what the next start renders its first configuration from, and what it has to cut. */
+  readonly remember: (remembered: Remembered) => Promise<void>;
+  /** The state that the configuration now in force was rendered from, and when; with what is still to be cut. */
+  readonly inForce: Remembered & { readonly at: Date };
   readonly now: () => Date;
   /** The other servers of a clustered site, for the sidecar that leads. */
   readonly others?: OtherServers;
@@ -30,20 +32,23 @@ export interface SiteServerOptions {
 
 export class SiteServer {
   readonly #options: SiteServerOptions;
-  #inForce: SiteServerOptions["inForce"] & { readonly config: RenderedConfig };
+  #inForce: Omit<SiteServerOptions["inForce"], "cut"> & { readonly config: RenderedConfig };
+  /** Accounts whose leaf connections may be by what is trusted no more: a reload leaves them open. */
+  readonly #cut: Set<string>;
   /** One writes at a time. */
   #queue: Promise<unknown> = Promise.resolve();
 
   constructor(options: SiteServerOptions) {
     this.#options = options;
-    const { state, retired, at } = options.inForce;
+    const { state, retired, at, cut = [] } = options.inForce;
+    this.#cut = new Set(cut);
     this.#inForce = { state, retired, at, config: options.render(state, retired, at) };
   }
 
   /** What the configuration that is in force was rendered from. */
   get inForce(): SiteServerOptions["inForce"] {
     const { state, retired, at } = this.#inForce;
-    return { state, retired, at };
+    return { state, retired, at, cut: [...this.#cut] };
   }
 
   /** What differs between the configuration that `state` asks for and the one in force; empty: nothing. */
@@ -51,7 +56,8 @@ export class SiteServer {
     const now = this.#options.now();
     const { text } = this.#options.render(state, this.#retired(state), now);
     if (text === this.#inForce.config.text) {
-      return (this.#options.others?.pending(text) ?? []).map((member) => `server ${member}`);
+      const servers = (this.#options.others?.pending(text) ?? []).map((member) => `server ${member}`);
+      return [...servers, ...[...this.#cut].map((account) => `- connections of ${account}`)];
     }
     const said = describeChanges(
       currentUsers(this.#inForce.state, this.#inForce.at),
@@ -98,7 +104,7 @@ export class SiteServer {
       }));
       const remaining = { ...before.state, tenants };
       const config = this.#options.render(remaining, before.retired, at);
-      await this.#options.remember(remaining, before.retired);
+      await this.#remember(remaining, before.retired);
       await this.#put(config);
       this.#inForce = { ...before, state: remaining, at, config };
       for (const { tenant, login } of gone) await system.kickUser(tenantAccount(tenant), login);
@@ -114,7 +120,7 @@ export class SiteServer {
       if (peers.length === before.state.peers.length) return;
       const remaining = { ...before.state, peers };
       const config = this.#options.render(remaining, before.retired, before.at);
-      await this.#options.remember(remaining, before.retired);
+      await this.#remember(remaining, before.retired);
       await this.#put(config);
       this.#inForce = { ...before, state: remaining, config };
       await this.#options.system.kickLeaf(peer);
@@ -135,20 +141,36 @@ export class SiteServer {
       ]),
     ].sort();
     const config = this.#options.render(state, retired, at);
-    if (config.text === this.#inForce.config.text) return;
-    // Remembered first: a start between here and the reload renders at least what is in force then.
-    await this.#options.remember(state, retired);
-    await this.#put(config);
-    await this.#options.verify(state);
-    this.#inForce = { state, retired, at, config };
+    if (config.text === this.#inForce.config.text) return await this.#cutOff();
     for (const peer of before.peers) {
       const now = state.peers.find((one) => one.name === peer.name);
-      if (now === undefined || isCut(peer, now)) await system.kickLeaf(peer.name, "here");
+      if (now === undefined || isCut(peer, now)) this.#cut.add(linkAccount(peer.name));
     }
     const open = new Set(state.invitations?.map(({ id }) => id));
     for (const { id } of before.invitations ?? []) {
-      if (!open.has(id)) await system.kickAccount(joinAccount(id), "here");
+      if (!open.has(id)) this.#cut.add(joinAccount(id));
     }
+    // Remembered first: a start between here and the reload renders at least what is in force then, and cuts what is left.
+    await this.#remember(state, retired);
+    await this.#put(config);
+    await this.#options.verify(state);
+    this.#inForce = { state, retired, at, config };
+    await this.#cutOff();
+  }
+
+  /** Cuts what a reload has left open; what cannot be cut now is cut the next time. */
+  async #cutOff(): Promise<void> {
+    if (this.#cut.size === 0) return;
+    for (const account of this.#cut) {
+      await this.#options.system.kickAccount(account, "here");
+      this.#cut.delete(account);
+    }
+    await this.#remember(this.#inForce.state, this.#inForce.retired);
+  }
+
+  async #remember(state: DesiredState, retired: readonly string[]): Promise<void> {
+    const cut = [...this.#cut];
+    await this.#options.remember({ state, retired, ...(cut.length === 0 ? {} : { cut }) });
   }
 
   /**
@@ -190,8 +212,11 @@ export class SiteServer {
     try {
       await this.#options.system.reload();
     } catch (error) {
-      // What the server refuses must not stay where it reads: its next start would fail.
-      await this.#options.write(this.#inForce.config);
+      // What the server refuses must not stay where it reads: its next start would fail. One that does not answer is another thing:
+      // when it starts, it must not let in again who was just shut out.
+      if (error instanceof LeafmeshError && error.code === "server_config_refused") {
+        await this.#options.write(this.#inForce.config);
+      }
       throw error;
     }
   }

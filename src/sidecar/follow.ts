@@ -35,7 +35,7 @@ export class FollowedServer implements AsyncDisposable {
       // Each has files of its own: nobody else changes them.
       write: (config) => server.write(config, async () => {}),
       verify: server.verify,
-      remember: (state, retired) => rememberState(foundation.folder.path, { state, retired }),
+      remember: (state) => rememberState(foundation.folder.path, state),
       inForce: { ...remembered, at },
       now: () => new Date(),
     });
@@ -44,8 +44,8 @@ export class FollowedServer implements AsyncDisposable {
 
   /** The server with what its configuration was rendered from last. */
   get prepared(): PreparedServer {
-    const { state, retired, at } = this.#server.inForce;
-    return { ...this.#prepared, remembered: { state, retired }, at };
+    const { at, ...remembered } = this.#server.inForce;
+    return { ...this.#prepared, remembered, at };
   }
 
   /** Why the server is not yet as the site needs it; none: another one may be stopped. */

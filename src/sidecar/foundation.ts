@@ -89,10 +89,10 @@ export async function prepareServer(
   const keys = await loadKeys();
   const pki = await loadPki();
   const before = await loadRemembered(folder.path);
-  const { state, retired } = before ?? { state: desiredOfFile(file), retired: [] };
+  const { state, ...rest } = before ?? { state: desiredOfFile(file), retired: [] };
   const settings = file.server ?? {};
   requireSameServers(folder.path, settings, before);
-  const remembered = { state: stateOn(settings, state), retired };
+  const remembered = { state: stateOn(settings, state), ...rest };
   if (remembered.state.site !== site) {
     throw new LeafmeshError(
       "conflict",

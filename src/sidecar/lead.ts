@@ -168,7 +168,7 @@ export async function leadSite({
     render: server.render,
     write: (config) => server.write(config, mayChange),
     verify: server.verify,
-    remember: (desired, retired) => rememberState(folder.path, { state: desired, retired }, mayChange),
+    remember: (state) => rememberState(folder.path, state, mayChange),
     inForce: { ...remembered, at },
     ...(settings.cluster === undefined ? {} : { others: new OtherServers({ site, nc, system }) }),
     now: () => new Date(),

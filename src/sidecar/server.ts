@@ -206,7 +206,8 @@ async function openExternal(options: OpenServerOptions): Promise<OpenServer> {
       await system.reload();
     } catch (error) {
       // What the server refuses must not stand in its file: its next start would fail.
-      if (fallback !== null) await writeSecretFile(file, fallback, "replace", options.mayChange);
+      const refused = error instanceof LeafmeshError && error.code === "server_config_refused";
+      if (refused && fallback !== null) await writeSecretFile(file, fallback, "replace", options.mayChange);
       throw error;
     }
   };

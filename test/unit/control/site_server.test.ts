@@ -1,0 +1,86 @@
+import { expect, test } from "bun:test";
+import type { Remembered } from "../../../src/control/remembered.ts";
+import { SiteServer, type SiteServerOptions } from "../../../src/control/site_server.ts";
+import type { DesiredState } from "../../../src/model/desired.ts";
+import { LeafmeshError } from "../../../src/model/errors.ts";
+import { linkAccount } from "../../../src/model/names.ts";
+import { berlin } from "./fake_server.ts";
+
+const OTHER_KEY = "UACZ7I5DM7DQBKMPNP4XMWVDIZRUEJSUBR6QKDKCMNQUVAHGW5TBSM2Z";
+const AT = new Date("2026-01-01T00:00:00Z");
+
+/** A server that does what it is told, until it is told to fail. */
+class Rig {
+  /** What stands where the server reads it. */
+  file = "";
+  readonly kicked: string[] = [];
+  remembered: Remembered | null = null;
+  failing: { reload?: LeafmeshError; kick?: boolean } = {};
+  readonly server: SiteServer;
+
+  constructor(state: DesiredState, inForce: Remembered = { state, retired: [] }) {
+    const system = {
+      accounts: async () => [],
+      reload: async () => {
+        if (this.failing.reload !== undefined) throw this.failing.reload;
+      },
+      kickAccount: async (account: string) => {
+        if (this.failing.kick === true) throw new LeafmeshError("server_failed", "does not answer LEAFZ");
+        this.kicked.push(account);
+        return 1;
+      },
+      kickUser: async () => 0,
+    } as unknown as SiteServerOptions["system"];
+    this.server = new SiteServer({
+      system,
+      render: (given) => ({ text: JSON.stringify(given), files: [] }),
+      write: async ({ text }) => {
+        this.file = text;
+      },
+      verify: async () => {},
+      remember: async (remembered) => {
+        this.remembered = remembered;
+      },
+      inForce: { ...inForce, at: AT },
+      now: () => AT,
+    });
+  }
+}
+
+const before = berlin([]);
+const rekeyed: DesiredState = {
+  ...before,
+  peers: before.peers.map((peer) => (peer.name === "tokyo" ? { ...peer, key: OTHER_KEY } : peer)),
+};
+
+test("a link that could not be cut after a reload is cut the next time, also by the next start", async () => {
+  const rig = new Rig(before);
+  rig.failing.kick = true;
+  await expect(rig.server.configure(rekeyed)).rejects.toThrow("LEAFZ");
+  expect(rig.file).toBe(JSON.stringify(rekeyed));
+  // The plan has it to do.
+  expect(rig.server.changes(rekeyed)).toEqual([`- connections of ${linkAccount("tokyo")}`]);
+  expect(rig.remembered?.cut).toEqual([linkAccount("tokyo")]);
+
+  const next = new Rig(rekeyed, rig.remembered ?? undefined);
+  await next.server.configure(rekeyed);
+  expect(next.kicked).toEqual([linkAccount("tokyo")]);
+  expect(next.remembered?.cut).toBeUndefined();
+
+  rig.failing = {};
+  await rig.server.configure(rekeyed);
+  expect(rig.kicked).toEqual([linkAccount("tokyo")]);
+  expect(rig.server.changes(rekeyed)).toEqual([]);
+});
+
+test("a server that does not answer a reload finds the new configuration when it starts, one that refuses it the old one", async () => {
+  const without = { ...before, peers: before.peers.filter(({ name }) => name !== "tokyo") };
+  const rig = new Rig(before);
+  rig.failing.reload = new LeafmeshError("server_failed", "nats-server does not answer RELOAD");
+  await expect(rig.server.configure(without)).rejects.toThrow("does not answer");
+  expect(rig.file).toBe(JSON.stringify(without));
+  rig.failing.reload = new LeafmeshError("server_config_refused", "nats-server refuses");
+  await expect(rig.server.configure(without)).rejects.toThrow("refuses");
+  expect(rig.file).toBe(JSON.stringify(before));
+  expect(rig.kicked).toEqual([]);
+});
