@@ -20,6 +20,13 @@ export function isStreamNotFound(error: unknown): boolean {
   return apiCode(error) === JetStreamApiCodes.StreamNotFound;
 }
 
+/** Whether there is no JetStream that could answer, or no such stream: nothing is kept there. */
+export function isUnserved(error: unknown): boolean {
+  if (isStreamNotFound(error)) return true;
+  if (!(error instanceof Error)) return false;
+  return error.name === "NoRespondersError" || error.name === "JetStreamNotEnabled";
+}
+
 /** Whether JetStream says that a stream or consumer does not exist: fine for a delete. */
 export function isGone(error: unknown): boolean {
   const code = apiCode(error);

@@ -4,6 +4,7 @@ import { MemberTable } from "../control/members/member_table.ts";
 import { errorText, LeafmeshError } from "../model/errors.ts";
 import { localAddress, resolveAddresses } from "../nats/addresses.ts";
 import { connectionOptions } from "../nats/control_connection.ts";
+import { isUnserved } from "../nats/jetstream_errors.ts";
 import { finishEnding } from "../nats/keeper.ts";
 import type { SigningKey } from "../nats/keys.ts";
 import { readRunningProcess } from "../nats/processes.ts";
@@ -79,7 +80,12 @@ async function enterEmbedded(
 /** Whether a sidecar leads, or has led: then the server has all that this one needs. */
 async function isLed(nc: NatsConnection): Promise<boolean> {
   const table = await MemberTable.open(nc, () => 1);
-  return (await table.lease({ make: false }).catch(() => null)) !== null;
+  try {
+    return (await table.lease({ make: false })) !== null;
+  } catch (error) {
+    // Where it cannot be read now somebody may lead: who does has configured the server, and who takes the lease does it anew.
+    return !isUnserved(error);
+  }
 }
 
 /** A connection that is never given up, once it is there. */

@@ -14,6 +14,7 @@ import { SitePki } from "../nats/pki/site_pki.ts";
 import { readSecret } from "../nats/secret_source.ts";
 import type { Log } from "../observe/log.ts";
 import { replicasOf, stateOn } from "./cluster.ts";
+import { readInForce } from "./external_state.ts";
 import { linkHosts } from "./links.ts";
 import { type OpenServer, openServer } from "./server.ts";
 
@@ -88,9 +89,13 @@ export async function prepareServer(
   const { site } = file;
   const keys = await loadKeys();
   const pki = await loadPki();
-  const before = await loadRemembered(folder.path);
-  const { state, ...rest } = before ?? { state: desiredOfFile(file), retired: [] };
+  const own = await loadRemembered(folder.path);
   const settings = file.server ?? {};
+  // Members beside a server that somebody else runs have data folders of their own: what another one has changed counts.
+  const found =
+    settings.mode === "external" ? await readInForce(site, settings.url ?? "", keys, folder.path) : null;
+  const before = own ?? found?.remembered ?? null;
+  const { state, ...rest } = found?.remembered ?? before ?? { state: desiredOfFile(file), retired: [] };
   requireSameServers(folder.path, settings, before);
   const remembered = { state: stateOn(settings, state), ...rest };
   if (remembered.state.site !== site) {
@@ -111,6 +116,7 @@ export async function prepareServer(
     pki,
     linkLog,
     ...remembered,
+    ...(found?.store == null ? {} : { store: found.store }),
     now: at,
     env,
     log,

@@ -36,6 +36,8 @@ export interface OpenServerOptions {
   /** What the first configuration is rendered from. */
   readonly state: DesiredState;
   readonly retired: readonly string[];
+  /** Where a server that runs keeps its streams. Default: in the data folder. */
+  readonly store?: string;
   /** Users that have expired by then are not let in. */
   readonly now: Date;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -260,7 +262,7 @@ async function openOrSay(options: OpenServerOptions, url: string, file: string):
 }
 
 function renderer(
-  { site, keys, folder, pki, settings }: OpenServerOptions,
+  { site, keys, folder, pki, settings, store }: OpenServerOptions,
   render: (input: ConfigInput) => string,
   fixed: Pick<ConfigInput, "listen" | "leaf" | "sync" | "mqtt" | "websocket"> & {
     readonly leafCredential: string;
@@ -269,7 +271,7 @@ function renderer(
 ): OpenServer["render"] {
   const { leafCredential, storeKey, ...rest } = fixed;
   const paths = {
-    store: folder.file("store"),
+    store: store ?? folder.file("store"),
     log: folder.file("serverLog"),
     leafCredential,
     ...(storeKey === undefined ? {} : { storeKey }),

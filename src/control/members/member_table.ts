@@ -9,7 +9,7 @@ import {
 import { Kvm } from "@nats-io/kv";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { MEMBERS_BUCKET, memberKey, memberOfKey } from "../../model/names.ts";
-import { isMessageNotFound, isStreamNotFound, isWrongSequence } from "../../nats/jetstream_errors.ts";
+import { isMessageNotFound, isUnserved, isWrongSequence } from "../../nats/jetstream_errors.ts";
 import { Heartbeat, Lease, MEMBER_TIMES } from "./heartbeat.ts";
 
 const STREAM = `KV_${MEMBERS_BUCKET}`;
@@ -92,7 +92,8 @@ export class MemberTable {
     try {
       return await work();
     } catch (error) {
-      if (!isMissing(error)) throw error;
+      // Publishing into no stream is answered by nobody.
+      if (!isUnserved(error)) throw error;
       await new Kvm(this.#js).create(MEMBERS_BUCKET, {
         history: 1,
         storage: StorageType.Memory,
@@ -102,12 +103,4 @@ export class MemberTable {
       return await work();
     }
   }
-}
-
-/** Publishing into no stream is answered by nobody. */
-function isMissing(error: unknown): boolean {
-  return (
-    isStreamNotFound(error) ||
-    (error instanceof Error && (error.name === "NoRespondersError" || error.name === "JetStreamNotEnabled"))
-  );
 }

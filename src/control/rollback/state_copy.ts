@@ -82,6 +82,14 @@ export async function recoverState(options: StateCopyOptions): Promise<Recovered
   return { had, wanted: copy.revision, written, removed };
 }
 
+/** Whether the bucket is an older one than the copy: what was remembered here is newer. @throws as {@link recoverState} */
+export async function isBehindCopy(folder: string, jsm: JetStreamManager): Promise<boolean> {
+  const path = join(folder, FILE);
+  const text = await readTextFile(path);
+  const had = await lastRevision(jsm);
+  return text !== null && had !== null && had < parse(path, text).revision;
+}
+
 /** Keeps the copy as new as the bucket. */
 export class StateCopy implements AsyncDisposable {
   readonly #options: StateCopyOptions;
