@@ -69,8 +69,8 @@ export interface ApplyContext {
   readonly rewindPeer: (peer: string, ask: RewindAsk) => Promise<unknown>;
   /** The sequence that a stream begins with that is made. */
   readonly firstSequence: (stream: string) => number;
-  /** Where a stream ended when its server started with an older copy of it; `null`: it did not. */
-  readonly setback: (stream: string) => HeldAt | null;
+  /** The last sequence of a stream when its server started with an older copy of it; `null`: it did not. */
+  readonly setback: (stream: string) => number | null;
   /** Where routes are held, beside the store. */
   readonly holds: HoldNote;
   /** A peer has events of ours that our store has lost. */
@@ -95,11 +95,13 @@ export async function applyStep(context: ApplyContext, step: Step): Promise<void
       await unlessGone((await jsm(context, step.account)).streams.delete(step.stream), null);
       return;
     case "create-consumer": {
-      const back = context.setback(step.stream);
+      const back = setbackOf(context, step);
       if (back !== null) {
         // Made after the copy was taken that the store is of: what the peer has of it is not known here.
         const begin = await beginAfter(mesh, step.stream, step.start);
-        await addConsumer(mesh, step.stream, step.spec, Math.min(begin, back.last), true);
+        // What a view holds from before then others may be let see, and not this peer.
+        const after = isView(step.stream) ? begin : Math.min(begin, back.last);
+        await addConsumer(mesh, step.stream, step.spec, after, true);
         await noteHeld(context, step.stream, step.spec.durable_name, back);
         return;
       }
@@ -197,6 +199,23 @@ async function unstick(context: ApplyContext, stuck: StuckConsumer): Promise<voi
       ? `${stream} to ${consumer} does not move: its link is made anew`
       : `${stream} to ${consumer} does not move: it goes on after what is acknowledged`,
   );
+}
+
+/** Where a consumer is held that is made on an older copy; `null`: the stream is none, or is made anew with the same plan. */
+function setbackOf(
+  { setback }: ApplyContext,
+  { stream, start }: Extract<Step, { type: "create-consumer" }>,
+): HeldAt | null {
+  const last = setback(stream);
+  if (last === null) return null;
+  if (!isView(stream)) return { last, source: last };
+  if (start.type === "first" || start.fresh) return null;
+  // Where its source is no older copy, positions are what they were.
+  return { last, source: setback(start.route.export.source) ?? Number.MAX_SAFE_INTEGER };
+}
+
+function isView(stream: string): boolean {
+  return parseStreamName(stream)?.type === "view";
 }
 
 /** A stream that was there before goes on behind its sequences: none means two events to a peer. */

@@ -5,7 +5,6 @@ import { errorText } from "../../model/errors.ts";
 import { parseStreamName, type StreamName } from "../../model/names.ts";
 import type { MayChange } from "../../nats/files.ts";
 import { sleep } from "../../nats/wait.ts";
-import type { HeldAt } from "./held.ts";
 import { HoldNote } from "./hold_note.ts";
 import type { PeerAhead } from "./place.ts";
 import {
@@ -99,11 +98,9 @@ export class Rollbacks implements AsyncDisposable {
     return last === 0 ? 1 : last + BEYOND;
   }
 
-  /** Where a stream ended that is an older copy, when that was found; `null`: it is none. */
-  setback(stream: string): HeldAt | null {
-    const last = this.#back.get(stream);
-    // Of a view that is made now, and of its positions, nothing is known.
-    return last === undefined || parseStreamName(stream)?.type === "view" ? null : { last, source: last };
+  /** The last sequence of a stream that is an older copy, when that was found; `null`: it is none. */
+  setback(stream: string): number | null {
+    return this.#back.get(stream) ?? null;
   }
 
   /** A peer has events that we have lost. */

@@ -2,11 +2,14 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 import type { ConsumerConfig } from "@nats-io/jetstream";
 import { headers } from "@nats-io/transport-node";
-import type { ApplyContext, PeerPosition } from "../../../src/control/apply.ts";
+import { type ApplyContext, applyStep, type PeerPosition } from "../../../src/control/apply.ts";
+import type { ConsumerSpec } from "../../../src/control/assets.ts";
 import { heldAt, noteHeld } from "../../../src/control/rollback/held.ts";
 import { HoldNote } from "../../../src/control/rollback/hold_note.ts";
 import { placeRoute } from "../../../src/control/rollback/place.ts";
+import { positionsNow, writePositions } from "../../../src/control/rollback/position_note.ts";
 import type { RewindAsk } from "../../../src/control/rollback/rewind.ts";
+import { Rollbacks } from "../../../src/control/rollback/rollbacks.ts";
 import { type OutRoute, planExports } from "../../../src/control/routes.ts";
 import { Waiting } from "../../../src/control/waiting.ts";
 import { POSITION_HEADER, peerConsumer } from "../../../src/model/names.ts";
@@ -60,7 +63,7 @@ beforeEach(async () => {
 });
 
 /** A site whose peer is at `peer`, which `rewind` may change. */
-async function contextOf(peer: { at: PeerPosition }, rewind: (ask: RewindAsk) => void) {
+async function contextOf(peer: { at: PeerPosition }, rewind: (ask: RewindAsk) => void, more = {}) {
   const resets: number[] = [];
   const context = {
     mesh: server.jsm,
@@ -73,9 +76,15 @@ async function contextOf(peer: { at: PeerPosition }, rewind: (ask: RewindAsk) =>
       if (ask.after >= ask.has) throw new Error(`${ask.after} is not before ${ask.has}`);
       rewind(ask);
     },
+    ...more,
   } as unknown as ApplyContext;
-  await noteHeld(context, VIEW, CONSUMER, HELD);
   return { context, resets };
+}
+
+async function heldBy(...args: Parameters<typeof contextOf>) {
+  const site = await contextOf(...args);
+  await noteHeld(site.context, VIEW, CONSUMER, HELD);
+  return site;
 }
 
 async function expectPlaced(): Promise<void> {
@@ -85,7 +94,7 @@ async function expectPlaced(): Promise<void> {
 
 test("a route goes on whose peer has gone back, and whose answer was lost", async () => {
   const peer = { at: { attached: true, sequence: 50, position: 60 } };
-  const { context, resets } = await contextOf(peer, ({ after }) => {
+  const { context, resets } = await heldBy(peer, ({ after }) => {
     peer.at = { attached: false, sequence: after, position: 60 };
     throw new Error("the sidecar of austin did not answer within 4000 ms");
   });
@@ -97,7 +106,7 @@ test("a route goes on whose peer has gone back, and whose answer was lost", asyn
 });
 
 test("a route goes on whose peer has what was decided again here, and no more", async () => {
-  const { context, resets } = await contextOf({ at: { attached: true, sequence: 3, position: 5 } }, () => {});
+  const { context, resets } = await heldBy({ at: { attached: true, sequence: 3, position: 5 } }, () => {});
   await placeRoute(context, route);
   expect(resets).toEqual([4]);
   await expectPlaced();
@@ -106,7 +115,7 @@ test("a route goes on whose peer has what was decided again here, and no more", 
 test("a peer that has more goes back first", async () => {
   const peer = { at: { attached: true, sequence: 50, position: 60 } };
   const asked: number[] = [];
-  const { context } = await contextOf(peer, ({ after }) => {
+  const { context } = await heldBy(peer, ({ after }) => {
     asked.push(after);
     peer.at = { attached: false, sequence: after, position: 60 };
   });
@@ -114,4 +123,41 @@ test("a peer that has more goes back first", async () => {
   await placeRoute(context, route);
   expect(asked).toEqual([4]);
   await expectPlaced();
+});
+
+test("a consumer that is made on an older copy of a view is held: its peer may have had one", async () => {
+  const { jsm } = server;
+  await jsm.consumers.delete(VIEW, CONSUMER);
+  await jsm.streams.update(VIEW, {
+    ...(await jsm.streams.info(VIEW)).config,
+    metadata: { "leafmesh-version": "v1", "leafmesh-version-after": "0" },
+  });
+  const state = berlin([{ tenant: "acme" }]);
+  const noted = await positionsNow(jsm, new Date());
+  const streams = Object.fromEntries(
+    Object.entries(noted.streams).map(([name, { created }]) => [name, { created, last: 90 }]),
+  );
+  await writePositions(folder.path, { ...noted, streams });
+  await using rollbacks = await Rollbacks.open({
+    folder: folder.path,
+    mesh: jsm,
+    raise: () => {},
+    tell: async () => {},
+    now: () => new Date(),
+    log: () => {},
+  });
+  expect(await rollbacks.look(state)).toBe(2);
+  const { context } = await contextOf({ at: { attached: true, sequence: 50, position: 60 } }, () => {}, {
+    setback: (stream: string) => rollbacks.setback(stream),
+    poke: () => {},
+  });
+  await applyStep(context, {
+    type: "create-consumer",
+    stream: VIEW,
+    spec: { durable_name: CONSUMER } as ConsumerSpec,
+    start: { type: "new", route, since: new Date(0).toISOString(), version: "v1", fresh: false },
+    paused: false,
+  });
+  const { config, paused } = await jsm.consumers.info(VIEW, CONSUMER);
+  expect({ held: heldAt(config), paused }).toEqual({ held: { last: 5, source: 0 }, paused: true });
 });
