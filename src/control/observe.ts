@@ -2,7 +2,7 @@
 import type { ConsumerInfo, JetStreamManager, StreamInfo } from "@nats-io/jetstream";
 import { LeafmeshError } from "../model/errors.ts";
 import { LOG_CONSUMER, logStream, parseStreamName, userOfConsumer } from "../model/names.ts";
-import { isStreamNotFound } from "../nats/jetstream_errors.ts";
+import { isGone, isStreamNotFound } from "../nats/jetstream_errors.ts";
 import { together } from "./together.ts";
 
 /** Metadata of a view: the stream that it is filled from, and the sequence there that it begins after. */
@@ -60,12 +60,24 @@ export interface Observed {
   readonly readers?: ReadonlyMap<string, readonly ConsumerInfo[]>;
 }
 
+/** What is asked beside the lists of a cluster: those leave out what has no leader for a moment. */
+export interface ClusterNames {
+  /** Names of a stream's consumers, also of those that have no leader. */
+  readonly consumers: (stream: string) => Promise<readonly string[]>;
+  /** Whether a consumer of that name is one of ours. */
+  readonly isOurs: (consumer: string) => boolean;
+}
+
 /**
  * Reads all streams of MESH that have a name of ours, with their consumers.
- * @throws LeafmeshError `server_failed` while a stream of a cluster has no leader
+ * @param cluster `null`: the site is one server
+ * @throws LeafmeshError `server_failed` while a stream or consumer of a cluster has no leader
  */
-export async function observeMesh(jsm: JetStreamManager, clustered = false): Promise<ObservedStreams> {
-  const missing = new Set(clustered ? await streamNames(jsm) : []);
+export async function observeMesh(
+  jsm: JetStreamManager,
+  cluster: ClusterNames | null = null,
+): Promise<ObservedStreams> {
+  const missing = new Set(cluster === null ? [] : await streamNames(jsm));
   const infos: StreamInfo[] = [];
   for await (const info of jsm.streams.list()) {
     if (parseStreamName(info.config.name) === null) continue;
@@ -75,15 +87,22 @@ export async function observeMesh(jsm: JetStreamManager, clustered = false): Pro
   const consumersOf = async (info: StreamInfo): Promise<[string, ObservedStream]> => {
     const consumers = new Map<string, ConsumerInfo>();
     if (info.state.consumer_count > 0) {
-      for await (const consumer of jsm.consumers.list(info.config.name))
-        consumers.set(consumer.name, consumer);
+      const { name: stream } = info.config;
+      const names = (await cluster?.consumers(stream)) ?? [];
+      for await (const consumer of jsm.consumers.list(stream)) consumers.set(consumer.name, consumer);
+      for (const name of names) {
+        if (consumers.has(name) || cluster?.isOurs(name) !== true) continue;
+        const there = await isThere(jsm.consumers.info(stream, name));
+        if (there)
+          throw new LeafmeshError("server_failed", `Consumer ${name} of ${stream} has no leader now`);
+      }
     }
     return [info.config.name, { info, consumers }];
   };
   const streams = new Map(await together(infos, consumersOf));
-  // A stream that has no leader for a moment is in no list: it must not be taken for one that was removed.
+  // What has no leader for a moment is in no list: it must not be taken for one that was removed.
   for (const name of missing) {
-    if (await isThere(jsm, name))
+    if (await isThere(jsm.streams.info(name)))
       throw new LeafmeshError("server_failed", `Stream ${name} has no leader now`);
   }
   return streams;
@@ -95,10 +114,10 @@ async function streamNames(jsm: JetStreamManager): Promise<string[]> {
   return names;
 }
 
-async function isThere(jsm: JetStreamManager, stream: string): Promise<boolean> {
-  return await jsm.streams.info(stream).then(
+async function isThere(asked: Promise<unknown>): Promise<boolean> {
+  return await asked.then(
     () => true,
-    (error: unknown) => !isStreamNotFound(error),
+    (error: unknown) => !isGone(error),
   );
 }
 

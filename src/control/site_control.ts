@@ -45,6 +45,7 @@ import type { ViewRunner } from "./apply.ts";
 import type { Audit } from "./audit/audit.ts";
 import { joinAudit, refusedRequest, refusedReset } from "./audit/refusals.ts";
 import { candidacy } from "./candidate.ts";
+import { clusterNames } from "./cluster_names.ts";
 import type { DiffReport, DiffRequest, ShadowReport } from "./compare_api.ts";
 import { Differ } from "./diff.ts";
 import type { Erasures, ErasuresOptions } from "./erasure/erasures.ts";
@@ -641,7 +642,10 @@ export class SiteControl implements Control, AsyncDisposable {
   }
 
   async #observeMesh(): Promise<ObservedStreams> {
-    return await observeMesh(this.#options.mesh, this.#isClustered);
+    const { mesh, nc } = this.#options;
+    if (!this.#isClustered) return await observeMesh(mesh);
+    const peers = new Set(this.#desired().peers.map(({ name }) => name));
+    return await observeMesh(mesh, clusterNames(nc, peers));
   }
 
   get #isClustered(): boolean {

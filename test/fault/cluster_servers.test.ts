@@ -1,6 +1,7 @@
 /** A site of three servers, below the sidecars: any server dies, leaders change, all are rolled, and every event is there once. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { jetstreamManager } from "@nats-io/jetstream";
+import { clusterNames } from "../../src/control/cluster_names.ts";
 import { LinkedLeaders } from "../../src/control/linked_leaders.ts";
 import { moveLeader } from "../../src/control/move_leader.ts";
 import { observeMesh } from "../../src/control/observe.ts";
@@ -177,7 +178,8 @@ describe("a site of three servers", () => {
     const leaders = new LinkedLeaders(() => performance.now());
     const moved = await waitFor(
       async () => {
-        const streams = await observeMesh(await jetstreamManager(nc, { checkAPI: false }), true);
+        const mesh = await jetstreamManager(nc, { checkAPI: false });
+        const streams = await observeMesh(mesh, clusterNames(nc, new Set(["tokyo"])));
         const found = leaders.find(streams, desired.peers, await system.serverLinks());
         for (const one of found) await moveLeader(nc, one);
         return found.find(({ stream, consumer }) => stream === outStream("acme") && consumer === "tokyo");
