@@ -8,17 +8,11 @@
  * Source: nats-server `server/stream.go`, processInboundSourceMsg.
  */
 import type { JetStreamManager } from "@nats-io/jetstream";
-import {
-  headers,
-  type Msg,
-  type MsgHdrs,
-  type NatsConnection,
-  type Subscription,
-} from "@nats-io/transport-node";
+import type { Msg, NatsConnection, Subscription } from "@nats-io/transport-node";
 import { LOG_CONSUMER, logResetSubject, logStream, outStream, remoteStreams } from "../model/names.ts";
-import { consumerResetSubject } from "../nats/consumer_reset.ts";
 import { sleep } from "../nats/wait.ts";
 import { sourceReports } from "./observe.ts";
+import { passReset } from "./pass_reset.ts";
 
 /** A log that is attached hears its consumer every second. */
 const SILENT_MS = 4000;
@@ -27,11 +21,11 @@ const PATIENCE_MS = 4500;
 const LOOK_AGAIN_MS = 250;
 /** After a RESET the log needs a moment to attach. */
 const PAUSE_MS = 1000;
-const RESET_TIMEOUT_MS = 2000;
 
 export interface LogGateOptions {
   /** Of MESH. */
   readonly nc: NatsConnection;
+  readonly mesh: JetStreamManager;
   /** JetStream of a tenant's account. */
   readonly tenant: (tenant: string) => Promise<JetStreamManager>;
   /** Somebody asked for a RESET while the log was attached: it was not done. */
@@ -77,13 +71,9 @@ export class LogGate implements Disposable {
         this.#options.refused(tenant, stream);
         return;
       }
-      const answer = await this.#options.nc.request(
-        consumerResetSubject(stream, LOG_CONSUMER),
-        new Uint8Array(),
-        { timeout: RESET_TIMEOUT_MS, headers: passedOn(message) },
-      );
-      this.#resets.set(stream, this.#now());
-      message.respond(answer.data, answer.headers === undefined ? {} : { headers: answer.headers });
+      const { nc, mesh } = this.#options;
+      if (await passReset({ nc, mesh, stream, consumer: LOG_CONSUMER }, message, new Uint8Array()))
+        this.#resets.set(stream, this.#now());
     } finally {
       this.#busy.delete(stream);
     }
@@ -101,16 +91,6 @@ export class LogGate implements Disposable {
     }
     return false;
   }
-}
-
-/** What the log's server asks with; nothing else of the request is passed on. */
-function passedOn(message: Msg): MsgHdrs {
-  const passed = headers();
-  for (const name of ["Nats-Required-Api-Level", "Nats-Stream-Identity"]) {
-    const value = message.headers?.get(name) ?? "";
-    if (value !== "") passed.set(name, value);
-  }
-  return passed;
 }
 
 function isSilent(info: Parameters<typeof sourceReports>[0], stream: string): boolean {

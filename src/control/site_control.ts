@@ -71,6 +71,7 @@ import { RewindAsk, rewindSource } from "./rollback/rewind.ts";
 import type { Rollbacks } from "./rollback/rollbacks.ts";
 import { notRotating } from "./rotation/not_rotating.ts";
 import type { RotationHost, SiteRotations } from "./rotation/site_rotations.ts";
+import { RouteGate } from "./route_gate.ts";
 import { acceptedOf, type ExportPlan, planExports, planInRoutes } from "./routes.ts";
 import { Shadows } from "./shadows.ts";
 import { SilentSources } from "./silent_sources.ts";
@@ -166,6 +167,7 @@ export class SiteControl implements Control, AsyncDisposable {
   readonly #expiry: UserExpiry;
   readonly #alarmWatch: AlarmWatch;
   readonly #logGate: LogGate;
+  readonly #routeGate: RouteGate;
   #erasures: Erasures | null = null;
   readonly #replays: Replays;
   #rotations: SiteRotations | null = null;
@@ -260,8 +262,10 @@ export class SiteControl implements Control, AsyncDisposable {
       log,
       clock: () => performance.now(),
     });
+    this.#routeGate = new RouteGate({ site, nc, mesh, log });
     this.#logGate = new LogGate({
       nc,
+      mesh,
       tenant: options.tenant,
       refused: refusedReset(options.audit),
     });
@@ -567,6 +571,7 @@ export class SiteControl implements Control, AsyncDisposable {
     await this.#replays[Symbol.asyncDispose]();
     await this.#shadows[Symbol.asyncDispose]();
     this.#logGate[Symbol.dispose]();
+    this.#routeGate[Symbol.dispose]();
     await this.#reconciler[Symbol.asyncDispose]();
     await this.#peering[Symbol.asyncDispose]();
   }

@@ -170,6 +170,9 @@ export function originOf(stored: string): string {
 export const siteApiPrefix = (site: string): string => `mesh.${site}.API`;
 export const siteApiReset = (site: string, stream: string, consumer: string): string =>
   `mesh.${site}.API.CONSUMER.RESET.${stream}.${consumer}`;
+/** Where the sidecar of `site` hears that `peer` attaches to `stream`; both may be `*`. */
+export const routeResetSubject = (site: string, stream: string, peer: string): string =>
+  `mesh.${site}.gate.reset.${stream}.${peer}`;
 /** Where `site` delivers the events of `stream` to `peer`. */
 export const deliverSubject = (site: string, peer: string, stream: string): string =>
   `mesh.${site}.deliver.${peer}.${stream}`;

@@ -18,6 +18,7 @@ import {
   MESH_ACCOUNT,
   outStream,
   remoteStreams,
+  routeResetSubject,
   rpcSubject,
   SYSTEM_ACCOUNT,
   siteApiReset,
@@ -179,7 +180,8 @@ function linkCrossings(site: string, peer: string): Crossing[] {
     {
       type: "service",
       ...toLink,
-      subject: `$JS.API.CONSUMER.RESET.*.${peer}`,
+      // Not to the server: see control/pass_reset.ts.
+      subject: routeResetSubject(site, "*", peer),
       as: siteApiReset(site, "*", peer),
     },
     { type: "service", ...toLink, subject: flowControlSubject(site, "*", peer) },

@@ -64,6 +64,7 @@ const FORBIDDEN = [
   "berlin.acme.forged",
   "tokyo.acme.forged",
   "mesh.log.acme.out_acme",
+  "mesh.berlin.gate.reset.out_acme.tokyo",
   "mesh.local.acme.API.STREAM.NAMES",
   "mesh.API.CONSUMER.RESET.out_acme.log_",
   "mesh.berlin.API.STREAM.INFO.out_acme",

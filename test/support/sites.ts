@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { type ConnectionOptions, connect, type NatsConnection } from "@nats-io/transport-node";
 import { LogGate } from "../../src/control/log_gate.ts";
+import { RouteGate } from "../../src/control/route_gate.ts";
 import { clusteredState, type DesiredState, desiredTenant } from "../../src/model/desired.ts";
 import { type LinkMode, linkedState } from "../../src/model/links.ts";
 import { linkAccount, tenantApiPrefix } from "../../src/model/names.ts";
@@ -57,6 +58,7 @@ export class TestSite implements AsyncDisposable {
   #desired: DesiredState;
   #server: TestServer | null = null;
   #logGate: LogGate | null = null;
+  #routeGate: RouteGate | null = null;
   #control: ControlConnection | null = null;
   readonly #apps: ReadonlyMap<string, SigningKey>;
   readonly #connections: NatsConnection[] = [];
@@ -129,9 +131,12 @@ export class TestSite implements AsyncDisposable {
     });
     const control = await ControlConnection.open(options);
     this.#control = control;
-    // What the sidecar does for the tenants' logs.
+    // What the sidecar does for peers and for the tenants' logs.
+    const mesh = await jetstreamManager(control.mesh, { checkAPI: false });
+    this.#routeGate = new RouteGate({ site: this.name, nc: control.mesh, mesh, log: () => {} });
     this.#logGate = new LogGate({
       nc: control.mesh,
+      mesh,
       tenant: (tenant) =>
         jetstreamManager(control.mesh, { apiPrefix: tenantApiPrefix(tenant), checkAPI: false }),
       refused: () => {},
@@ -164,6 +169,7 @@ export class TestSite implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#connections.map((connection) => connection.close()));
+    this.#routeGate?.[Symbol.dispose]();
     this.#logGate?.[Symbol.dispose]();
     await this.#control?.[Symbol.asyncDispose]();
     await this.#server?.[Symbol.asyncDispose]();
