@@ -76,6 +76,7 @@ test("a consumer that delivers is not set back before it has stopped, and the an
     "austin asks to attach to out_acme again, which still delivers to it: it will ask again",
   ]);
   listening.end();
+  await peer.request(RESET, "", { timeout: 5000 });
 
   // As a server does it: it listens no more and asks, over one connection, while the consumer delivers as fast as it can.
   for (let round = 0; round < ROUNDS; round++) {
