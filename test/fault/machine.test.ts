@@ -53,8 +53,8 @@ test(
     await using build = await brokenBuild([
       {
         file: "src/sidecar/start.ts",
-        from: "? { mayWriteMs: () => (members?.hasLease === true ? members.remainingMs : 0) }",
-        to: "? {}",
+        from: "    mayWriteMs: () => (members?.hasLease === true ? members.remainingMs : 0),\n",
+        to: "",
       },
       { file: "src/sidecar/start.ts", from: "        workers.abandon();\n", to: "" },
       {

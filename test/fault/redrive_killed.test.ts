@@ -77,7 +77,11 @@ test("SIGKILL in the middle of a redrive: each dead letter crosses once, in orde
     const before = await left();
     expect(before).toBeGreaterThan(60);
     await redrive({ all: true, rate: 30 });
-    await waitFor(async () => (await left()) < before - 20, { what: "some to be redriven", pollMs: 5 });
+    await waitFor(async () => (await left()) < before - 20, {
+      what: "some to be redriven",
+      pollMs: 5,
+      deadlineMs: 30_000,
+    });
     await berlin.end("SIGKILL");
     await berlin.start();
   }

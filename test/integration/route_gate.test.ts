@@ -12,7 +12,7 @@ const STREAM = "out_acme";
 const PEER = "austin";
 const DELIVER = "deliver.austin";
 const EVENTS = 20_000;
-const ROUNDS = 40;
+const ROUNDS = 12;
 const RESET = routeResetSubject("berlin", STREAM, PEER);
 
 interface Answer {

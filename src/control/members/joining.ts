@@ -1,7 +1,11 @@
 /** What a sidecar must be to work with the members of its site. */
-import { LeafmeshError } from "../../model/errors.ts";
+import { errorText, LeafmeshError } from "../../model/errors.ts";
+import { sleep } from "../../nats/wait.ts";
 import { MEMBER_TIMES, MEMBERS_PROTOCOL, type ProcessMark } from "./heartbeat.ts";
 import type { MemberTable } from "./member_table.ts";
+
+/** How long a member that is not alone waits for the server's answer. */
+const ANSWER_WITHIN_MS = 30_000;
 
 export interface JoiningOptions {
   readonly table: MemberTable;
@@ -41,6 +45,30 @@ export async function requireJoinable({ table, name, keys, ...own }: JoiningOpti
   }
   if (lease.keys !== keys) throw otherKeys(lease.holder.name);
   return revision;
+}
+
+/**
+ * The same where the server may not answer: a member that is alone comes in all the same, it may be the one to mend it; another
+ * one waits for a while.
+ * @throws LeafmeshError as {@link requireJoinable}; `server_failed`
+ */
+export async function joinable(options: JoiningOptions, alone?: () => Promise<boolean>): Promise<number> {
+  const end = performance.now() + ANSWER_WITHIN_MS;
+  for (;;) {
+    try {
+      return await requireJoinable(options);
+    } catch (error) {
+      if (error instanceof LeafmeshError) throw error;
+      if ((await alone?.().catch(() => false)) === true) return 0;
+      if (performance.now() > end) {
+        throw new LeafmeshError(
+          "server_failed",
+          `The members of the site cannot be looked up: ${errorText(error)}`,
+        );
+      }
+      await sleep(MEMBER_TIMES.tickMs);
+    }
+  }
 }
 
 /** Says that the keys of a member are others than those of this one. */

@@ -6,7 +6,7 @@
 import { errorText, LeafmeshError } from "../../model/errors.ts";
 import { memberKey } from "../../model/names.ts";
 import { type Heartbeat, type Lease, MEMBER_TIMES, MEMBERS_PROTOCOL, type ProcessMark } from "./heartbeat.ts";
-import { otherKeys, requireJoinable } from "./joining.ts";
+import { joinable, otherKeys } from "./joining.ts";
 import { MemberTable, type Stored } from "./member_table.ts";
 import type { Member, MembersChange, MembersOptions } from "./options.ts";
 import { OtherMembers } from "./other_members.ts";
@@ -72,7 +72,7 @@ export class Members implements AsyncDisposable {
     members.#keys = await options.keys();
     const { name, process, isRunning } = options;
     const joining = { table, name, keys: members.#keys, process, isRunning };
-    members.#ownRevision = await requireJoinable(joining);
+    members.#ownRevision = await joinable(joining, options.alone);
     members.#schedule(0);
     return members;
   }

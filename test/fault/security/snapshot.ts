@@ -4,7 +4,13 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type JetStreamManager, jetstreamManager } from "@nats-io/jetstream";
 import { z } from "zod";
-import { AUDIT_STREAM, STATE_BUCKET, tenantAccount, tenantApiPrefix } from "../../../src/model/names.ts";
+import {
+  AUDIT_STREAM,
+  MEMBERS_BUCKET,
+  STATE_BUCKET,
+  tenantAccount,
+  tenantApiPrefix,
+} from "../../../src/model/names.ts";
 import type { WatchedSite } from "./world.ts";
 
 /** Facts by path, for example `berlin/MESH/out_acme/state`. */
@@ -77,6 +83,8 @@ async function streamFacts(
       put(`${path}/begins`, state.first_seq);
       continue;
     }
+    // Heartbeats: they come while nobody does anything.
+    if (config.name === `KV_${MEMBERS_BUCKET}`) continue;
     const { messages, bytes, first_seq, last_seq, num_subjects, num_deleted, consumer_count } = state;
     put(`${path}/state`, { messages, bytes, first_seq, last_seq, num_subjects, num_deleted });
     if (consumer_count === 0) continue;
