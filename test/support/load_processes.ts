@@ -40,6 +40,8 @@ interface Publisher {
   count: number;
   seconds: number;
   deaf: number;
+  /** Events that nobody has acknowledged. */
+  unheard: number;
   said: string;
 }
 
@@ -52,10 +54,18 @@ export class LoadProcesses implements AsyncDisposable {
       const file = join(site.folder, `load-${tenant}-${from}`);
       const child = spawn(process.execPath, [ENTRY], { stdio: ["pipe", "pipe", "pipe"] });
       const ended = new Promise<number | null>((resolve) => child.once("exit", resolve));
-      const publisher: Publisher = { child, file, ended, count: 0, seconds: 0, deaf: 0, said: "" };
+      const publisher: Publisher = {
+        child,
+        file,
+        ended,
+        count: 0,
+        seconds: 0,
+        deaf: 0,
+        unheard: 0,
+        said: "",
+      };
       createInterface({ input: child.stdout }).on("line", (line) => {
-        if (line.startsWith("{"))
-          Object.assign(publisher, JSON.parse(line) as { seconds: number; deaf: number });
+        if (line.startsWith("{")) Object.assign(publisher, JSON.parse(line) as Partial<Publisher>);
         else publisher.count = Number(line);
       });
       child.stderr.on("data", (text) => {
@@ -89,6 +99,11 @@ export class LoadProcesses implements AsyncDisposable {
     return this.#publishers.reduce((sum, { deaf }) => sum + deaf, 0);
   }
 
+  /** Events that nobody has acknowledged, stored or not: known when it has finished. */
+  get unheard(): number {
+    return this.#publishers.reduce((sum, { unheard }) => sum + unheard, 0);
+  }
+
   /** Acknowledged events a second while they were published. */
   get rate(): number {
     return this.#publishers.reduce((sum, { count, seconds }) => sum + count / seconds, 0);
@@ -101,6 +116,7 @@ export class LoadProcesses implements AsyncDisposable {
     for (const [from, publisher] of this.#publishers.entries()) {
       const code = await publisher.ended;
       if (code !== 0) throw new Error(`A publisher ended with ${code}: ${publisher.said}`);
+      if (publisher.unheard > 0) throw new Error(`${publisher.unheard} events are not acknowledged`);
       const bytes = readFileSync(publisher.file);
       const found = new Float64Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
       publisher.count = found.length;
@@ -117,7 +133,7 @@ export class LoadProcesses implements AsyncDisposable {
     for (const publisher of this.#publishers) {
       const code = await publisher.ended;
       if (code !== 0) throw new Error(`A publisher ended with ${code}: ${publisher.said}`);
-      publisher.count = statSync(publisher.file).size / Float64Array.BYTES_PER_ELEMENT;
+      publisher.count = statSync(publisher.file).size / Float64Array.BYTES_PER_ELEMENT - publisher.unheard;
     }
     return this.count;
   }

@@ -28,6 +28,8 @@ export interface SoakReport {
   readonly minutes: number;
   /** Events that were published while the peer was away, and a second. */
   readonly published: number;
+  /** Beside them: those whose acknowledgement did not come. */
+  readonly unheard: number;
   readonly rate: number;
   readonly memory: {
     readonly firstQuarterBytes: number;
@@ -94,7 +96,7 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
   await austin.end("SIGTERM");
   log(`the peer is away for ${minutes} minutes, at ${rate} events/s`);
   const samples: number[] = [];
-  const { published, perSecond } = await publishFor(
+  const { published, unheard, perSecond } = await publishFor(
     berlin,
     rate,
     minutes * 60_000,
@@ -137,6 +139,7 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
     ok: memory.growth <= MOST_GROWTH && ratio >= LEAST_RATIO && lost === 0,
     minutes,
     published,
+    unheard,
     rate: Math.round(perSecond),
     memory,
     catchUp: {
@@ -157,7 +160,7 @@ async function publishFor(
   forMs: number,
   each: (count: () => number) => Promise<void>,
   everyMs = 1000,
-): Promise<{ readonly published: number; readonly perSecond: number }> {
+): Promise<{ readonly published: number; readonly unheard: number; readonly perSecond: number }> {
   const load = (tenant: string) =>
     new LoadProcesses(site, tenant, {
       publishers: 1,
@@ -174,7 +177,7 @@ async function publishFor(
   }
   const seconds = (performance.now() - started) / 1000;
   const published = (await acme.finish()) + (await globex.finish());
-  return { published, perSecond: published / seconds };
+  return { published, unheard: acme.unheard + globex.unheard, perSecond: published / seconds };
 }
 
 /** What of each tenant has arrived. */
