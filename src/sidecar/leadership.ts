@@ -6,11 +6,15 @@ import type { Log } from "../observe/log.ts";
 
 /** After a leadership that could not begin, others get their turn before this one stands again. */
 const AGAIN_MS = 3_000;
+/** Longer than anything that a leadership waits for as it begins, but for room on a disk. */
+const STUCK_MS = 900_000;
 
 export interface LeadershipOptions<T extends AsyncDisposable> {
   readonly members: Members;
   readonly lead: (term: Term) => Promise<T>;
   readonly log: Log;
+  /** One that has the lease for so long, and leads nothing, gives it back where others live. Default 15 minutes. */
+  readonly stuckMs?: number;
 }
 
 export class Leadership<T extends AsyncDisposable> implements AsyncDisposable {
@@ -24,11 +28,14 @@ export class Leadership<T extends AsyncDisposable> implements AsyncDisposable {
     | ((outcome: { readonly type: "leads" } | { readonly type: "failed"; error: unknown }) => void)
     | null = null;
   #again: ReturnType<typeof setTimeout> | undefined;
+  #stuck: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: LeadershipOptions<T>) {
     this.#options = options;
     this.#stopListening = options.members.onChange((change) => {
-      if (change === "leader") this.#follow();
+      if (change !== "leader") return;
+      this.#watch();
+      this.#follow();
     });
   }
 
@@ -67,9 +74,23 @@ export class Leadership<T extends AsyncDisposable> implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ended = true;
     clearTimeout(this.#again);
+    clearTimeout(this.#stuck);
     this.#stopListening();
     await this.#queue;
     await this.#end();
+  }
+
+  /** A begin or an end that never comes to its end must not keep the others from leading. */
+  #watch(): void {
+    clearTimeout(this.#stuck);
+    const { members, log, stuckMs = STUCK_MS } = this.#options;
+    if (this.#ended || !members.hasLease) return;
+    this.#stuck = setTimeout(() => {
+      if (this.site !== null || !members.hasLease) return;
+      if (!members.live().some(({ self }) => !self)) return this.#watch();
+      log("error", "members", `leads nothing ${stuckMs} ms after it took the lease: gives it back`);
+      void members.resign();
+    }, stuckMs);
   }
 
   #follow(): void {
