@@ -4,6 +4,7 @@ import { secureHeaders } from "hono/secure-headers";
 import { LeafmeshError } from "../src/model/errors.ts";
 import type { VersionHeader } from "./answers.ts";
 import { readBody } from "./limits/body.ts";
+import { Gate } from "./limits/gate.ts";
 import { requireHead } from "./limits/head.ts";
 import type { Api, ApiEnv, ApiOptions } from "./options.ts";
 import { errorWriter, writeProblem } from "./problem.ts";
@@ -19,7 +20,7 @@ export interface ForwardedRequest {
 }
 
 export interface StandbyOptions extends Pick<ApiOptions, "knowsHost" | "log" | "version" | "tls" | "limits"> {
-  /** Why it is not ready; none: it is. */
+  /** Why it is not ready; none: it is. Told to everybody. */
   readonly reasons: () => Promise<readonly string[]>;
   /** Prometheus text about this sidecar alone. */
   readonly metrics: () => string;
@@ -27,6 +28,7 @@ export interface StandbyOptions extends Pick<ApiOptions, "knowsHost" | "log" | "
   readonly forward: (request: ForwardedRequest) => Promise<Response>;
 }
 
+const OWN_PATHS: ReadonlySet<string> = new Set(["/healthz", "/readyz", "/metrics"]);
 const AGAIN_SECONDS = "1";
 const PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8";
 /** Of one connection: they mean nothing to the other sidecar. */
@@ -59,6 +61,14 @@ export function createStandbyApi(options: StandbyOptions): Api {
     },
   );
   app.use(requireHead(options));
+  const gate = new Gate(options.limits);
+  const read = readBody(options.limits);
+  app.use(async (c, next) => {
+    const own = OWN_PATHS.has(c.req.path);
+    // Who has no token is counted here already, and nothing that it sends is read: the one that leads refuses it by its head.
+    if (own || c.req.header("authorization") === undefined) await gate.open(c, next);
+    else await read(c, next);
+  });
   app.get("/healthz", (c) => c.json({ ok: true }, 200));
   app.get("/readyz", async (c) => {
     const reasons = await options.reasons();
@@ -66,15 +76,13 @@ export function createStandbyApi(options: StandbyOptions): Api {
     return c.json({ ready, reasons }, ready ? 200 : 503);
   });
   app.get("/metrics", (c) => c.text(options.metrics(), 200, { "Content-Type": PROMETHEUS }));
-  app.use(readBody(options.limits));
   app.all("*", async (c) => {
     const { method, url, raw } = { method: c.req.method, url: new URL(c.req.url), raw: c.req.raw };
     const headers: Record<string, string> = {};
     raw.headers.forEach((value, name) => {
       if (!OWN_HEADERS.has(name.toLowerCase())) headers[name] = value;
     });
-    const withBody = method !== "GET" && method !== "HEAD";
-    const body = withBody ? new Uint8Array(await c.req.arrayBuffer()) : new Uint8Array();
+    const body = c.get("bodyRead") === true ? new Uint8Array(await c.req.arrayBuffer()) : new Uint8Array();
     const address = c.env?.address ?? "";
     return await options.forward({ method, path: `${url.pathname}${url.search}`, headers, address, body });
   });

@@ -24,6 +24,8 @@ export class FollowedServer implements AsyncDisposable {
   readonly #server: SiteServer;
   readonly #ended = new AbortController();
   readonly #running: Promise<void>;
+  /** What the server was last said to lack. */
+  #unwell = "";
 
   constructor(foundation: Foundation, prepared: PreparedServer) {
     this.#foundation = foundation;
@@ -48,12 +50,20 @@ export class FollowedServer implements AsyncDisposable {
     return { ...this.#prepared, remembered, at };
   }
 
-  /** Why the server is not yet as the site needs it; none: another one may be stopped. */
+  /**
+   * Why the server is not yet as the site needs it; none: another one may be stopped. They are told to who has no token: what
+   * names streams, and with them tenants, is in the log alone.
+   */
   async reasons(): Promise<readonly string[]> {
     const { system } = this.#prepared.server.connection;
     const health = await system.health().catch((error: unknown) => ({ ok: false, error: errorText(error) }));
+    const unwell = health.ok ? "" : health.error;
+    if (unwell !== "" && unwell !== this.#unwell) {
+      this.#foundation.options.log("info", "nats", `the server is not ready: ${unwell}`);
+    }
+    this.#unwell = unwell;
     return [
-      ...(health.ok ? [] : [`nats-server: ${health.error}`]),
+      ...(health.ok ? [] : ["nats-server is not ready, the log says why"]),
       ...(this.#server.inForce.state.closed === true ? ["nobody is let in before the state is read"] : []),
     ];
   }
