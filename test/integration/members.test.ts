@@ -1,6 +1,7 @@
 /** The lease of the sidecar that leads: taken, given back, lost, stolen; with clocks that the test moves. */
 import { expect, test } from "bun:test";
 import { jetstreamManager } from "@nats-io/jetstream";
+import { Kvm } from "@nats-io/kv";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { type Lease, MEMBER_TIMES, MEMBERS_PROTOCOL } from "../../src/control/members/heartbeat.ts";
 import { MemberTable } from "../../src/control/members/member_table.ts";
@@ -190,6 +191,23 @@ test("one that was stopped while another led, and the bucket was lost, does not 
   a.resume();
   // It may lead again, as anybody may; what it began before is over.
   expect(await a.members.confirm(epoch)).toBe(false);
+});
+
+test("a lease and a heartbeat that somebody deletes by hand are written again", async () => {
+  await using server = await TestServer.start();
+  const { a, b } = await pair(server);
+  await using _a = a;
+  await using _b = b;
+  const nc = await server.connect();
+  const bucket = await new Kvm(nc).open(MEMBERS_BUCKET);
+  const table = await MemberTable.open(nc, () => 1);
+  for (const key of [memberKey.leader, memberKey.member("a"), memberKey.member("b")])
+    await bucket.delete(key);
+  await until(async () => (await table.lease())?.value.holder?.name === "a", "the lease of a");
+  for (const name of ["a", "b"]) {
+    await until(async () => (await table.heartbeat(name)) !== null, `the heartbeat of ${name}`);
+  }
+  expect(a.members.isLeader).toBe(true);
 });
 
 test("one that was stopped while one that knows of no epoch led in a new bucket steps down", async () => {

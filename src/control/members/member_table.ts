@@ -64,14 +64,25 @@ export class MemberTable {
     try {
       return (await this.#made(() => this.#js.publish(`${PREFIX}${key}`, body, { expect }))).seq;
     } catch (error) {
-      if (isWrongSequence(error)) return null;
-      throw error;
+      if (!isWrongSequence(error)) throw error;
+      // What somebody has deleted by hand has left a mark, behind which nothing new would ever stand.
+      if (behind === 0 && (await this.#isMark(key))) await this.#purge(key);
+      return null;
     }
   }
 
   /** Removes a heartbeat for good. */
   async remove(name: string): Promise<void> {
-    await this.#jsm.streams.purge(STREAM, { filter: `${PREFIX}${memberKey.member(name)}` });
+    await this.#purge(memberKey.member(name));
+  }
+
+  async #isMark(key: string): Promise<boolean> {
+    const last = await this.#jsm.streams.getMessage(STREAM, { last_by_subj: `${PREFIX}${key}` });
+    return last !== null && last.data.length === 0;
+  }
+
+  async #purge(key: string): Promise<void> {
+    await this.#jsm.streams.purge(STREAM, { filter: `${PREFIX}${key}` });
   }
 
   async #get<T>(key: string, parse: (json: unknown) => T, make = true): Promise<Stored<T> | null> {
