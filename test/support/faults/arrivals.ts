@@ -41,7 +41,8 @@ export class Arrivals {
   orders = 0;
   readonly #serials: number[] = [];
   readonly #versions: number[] = [];
-  readonly #seen: boolean[] = [];
+  /** By serial: how often. */
+  readonly #seen: number[] = [];
   #closedMs: number | null = null;
 
   constructor(publisher: Publisher, at: SiteName) {
@@ -102,12 +103,13 @@ export class Arrivals {
       return;
     }
     const of = this.publisher.eventOf(serial);
-    if (this.#seen[serial]) {
-      if (this.publisher.unsure[serial] === true) return;
+    const before = this.#seen[serial] ?? 0;
+    this.#seen[serial] = before + 1;
+    if (before > 0) {
+      if (before <= (this.publisher.unsure[serial] ?? 0)) return;
       this.#tell("repeated", serial, `again as ${event.sequence} of the log`);
       return;
     }
-    this.#seen[serial] = true;
     if (this.#closedMs !== null && (this.publisher.sentMs[serial] ?? 0) > this.#closedMs) {
       this.#tell("leaked", serial, "crossed while the peer was revoked");
     }
@@ -158,7 +160,7 @@ export class Arrivals {
     const { positions } = this.publisher;
     let last = 0;
     for (const serial of this.#serials) {
-      if (this.publisher.unsure[serial] === true) continue;
+      if (this.publisher.unsure[serial] !== undefined) continue;
       const position = positions[serial] ?? 0;
       if (position < last) this.#tell("reordered", serial, `position ${position} came after ${last}`);
       last = Math.max(last, position);
@@ -170,7 +172,7 @@ export class Arrivals {
       this.#serials.map((serial, index) => [
         serial,
         // It may have been decided where it was stored first, and have its position from where it was stored again.
-        this.publisher.unsure[serial] === true ? UNSTAMPED : (this.#versions[index] ?? UNSTAMPED),
+        this.publisher.unsure[serial] !== undefined ? UNSTAMPED : (this.#versions[index] ?? UNSTAMPED),
       ]),
     );
     // Between the stamps before it and behind it lies the version that decided an event which did not come.

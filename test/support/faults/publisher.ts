@@ -29,8 +29,8 @@ export class Publisher {
   readonly sentMs: number[] = [];
   /** By serial: acknowledged, and lost with a store that was put back from an older copy; peers may have it. */
   readonly forgotten: boolean[] = [];
-  /** By serial: it was under way when its site was killed, and an older copy does not know it: it may be stored twice. */
-  readonly unsure: boolean[] = [];
+  /** By serial: how often it was under way when its site was killed, and an older copy did not know it: so often it may come again. */
+  readonly unsure: number[] = [];
   /** Publishes that had to be repeated. */
   retries = 0;
   readonly #js: JetStreamClient;
@@ -91,7 +91,7 @@ export class Publisher {
   rollBack(begun: number): readonly number[] {
     const lost: number[] = [];
     for (let serial = begun; serial < this.keys.length; serial++) {
-      if (this.positions[serial] === 0) this.unsure[serial] = true;
+      if (this.positions[serial] === 0) this.unsure[serial] = (this.unsure[serial] ?? 0) + 1;
       else if (this.forgotten[serial] !== true) {
         this.forgotten[serial] = true;
         lost.push(serial);
