@@ -1,5 +1,5 @@
 /** Runs the steps of a plan on the server. */
-import type { ConsumerConfig, JetStreamManager, StreamConfig } from "@nats-io/jetstream";
+import type { ConsumerConfig, JetStreamManager, StreamConfig, StreamSource } from "@nats-io/jetstream";
 import { errorText, LeafmeshError } from "../model/errors.ts";
 import { logStream, parseStreamName, remoteStreams } from "../model/names.ts";
 import { unlessGone } from "../nats/jetstream_errors.ts";
@@ -264,11 +264,9 @@ async function attachSource(
     });
   }
   const { config } = await mesh.streams.info(spec.name);
-  await mesh.streams.update(spec.name, {
-    ...config,
-    ...(spec.duplicate_window === undefined ? {} : { duplicate_window: spec.duplicate_window }),
-    sources: [...(config.sources ?? []), source],
-  });
+  const { duplicate_window = config.duplicate_window } = spec;
+  const sources = [...(config.sources ?? []), source];
+  await mesh.streams.update(spec.name, withSources({ ...config, duplicate_window }, sources));
 }
 
 /** Takes a source out and puts it in again. It goes on after what is stored of it. */
@@ -282,8 +280,18 @@ async function reattachSource(
   const sources = config.sources ?? [];
   const others = sources.filter((one) => one.name !== source || one.external?.api !== api);
   if (others.length === sources.length) return;
-  await mesh.streams.update(stream, { ...config, sources: others });
-  await mesh.streams.update(stream, { ...config, sources });
+  await mesh.streams.update(stream, withSources(config, others));
+  await mesh.streams.update(stream, withSources(config, sources));
+}
+
+/**
+ * A stream's configuration with these sources. What is not named stays as it is there; and a stream that had none for a moment has got
+ * a subject and a duplicate window from the server, which would take events of two origins with one id for the same.
+ */
+function withSources(config: StreamConfig, sources: readonly StreamSource[]): StreamConfig {
+  const { duplicate_window = 0 } = config;
+  const own = sources.length === 0 ? {} : { subjects: [], duplicate_window };
+  return { ...config, ...own, sources: [...sources] };
 }
 
 /**

@@ -85,8 +85,8 @@ export function inSpec(tenant: DesiredTenant, live: boolean, sources: readonly S
     ...retention(tenant),
     name: inStream(tenant.name, live),
     sources: [...sources],
-    // Without sources nothing arrives, and the server would replace 0 by its default.
-    ...(sources.length === 0 ? {} : { duplicate_window: window }),
+    // Without sources nothing arrives, and the server replaces both by what it thinks of.
+    ...(sources.length === 0 ? {} : { subjects: [], duplicate_window: window }),
     ...(live
       ? { republish: { src: `*.${tenantSubjects(tenant.name)}`, dest: tenantSubjects(tenant.name) } }
       : {}),
@@ -223,8 +223,9 @@ export function logSpec(
     name: logStream(tenant.name),
     // Both halves, and what sourcing adds to the headers of each event.
     max_bytes: LOG_STORAGE_FACTOR * tenant.limits.storageBytes,
-    // Ids are those of each origin. While its sources are out, nats-server gives it a window of two minutes.
+    // Ids are those of each origin. While its sources are out, nats-server gives it a window of two minutes, and a subject.
     duplicate_window: 0,
+    ...(streams.length === 0 ? {} : { subjects: [] }),
     sources: streams.map((stream) => {
       const transforms = rewoundTransforms(rewound(stream));
       return {

@@ -77,8 +77,10 @@ function pairs(value: unknown, fields: readonly string[]): string[] {
 
 /** Equal, where the server leaves out what is false, 0 or empty. */
 function sameValue(wanted: unknown, observed: unknown): boolean {
-  if (Array.isArray(wanted))
-    return Array.isArray(observed) && sameSet(wanted.map(String), observed.map(String));
+  if (Array.isArray(wanted)) {
+    const there = observed ?? [];
+    return Array.isArray(there) && sameSet(wanted.map(String), there.map(String));
+  }
   if (observed === undefined || observed === null) return wanted === false || wanted === 0 || wanted === "";
   return wanted === observed;
 }

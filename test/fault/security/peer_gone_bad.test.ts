@@ -41,10 +41,11 @@ attempt(
   "peer: resets its own consumer to the first event to get all history",
   async (a) => {
     const rogue = await link(a);
-    rogue.leaf.subscribe(deliverSubject(SITE, PEER, "out_acme"));
-    await rogue.leaf.ping();
+    // It is passed on only while nothing is delivered to it.
     const answer = await rogue.reset("out_acme", PEER, '{"seq":1}');
     if (answer === null) throw new Error("The peer may reset its own consumer");
+    rogue.leaf.subscribe(deliverSubject(SITE, PEER, "out_acme"));
+    await rogue.leaf.ping();
     await waitFor(() => rogue.heard.includes('{"price":1}'), { what: "what the peer may have" });
     await a.settle();
     a.unrevealed(rogue.heard);
@@ -80,10 +81,9 @@ attempt(
       },
       { deadlineMs: 20_000, pollMs: 200, what: "the wider policy" },
     );
-    rogue.leaf.subscribe(deliverSubject(SITE, PEER, "out_acme"));
-    await rogue.leaf.ping();
     const refused = await rogue.reset("out_acme", PEER, '{"seq":1}');
     await rogue.reset("out_acme", PEER, "");
+    rogue.leaf.subscribe(deliverSubject(SITE, PEER, "out_acme"));
     await rogue.leaf.ping();
     a.unrevealed(rogue.heard);
     const nc = await site.app("acme");

@@ -106,7 +106,7 @@ export class Rogue {
       const at = this.leaf.lines.findIndex((line) => line.startsWith(`LMSG ${reply} `));
       return at < 0 ? null : (this.leaf.lines[at + 1] ?? null);
     };
-    return await waitFor(answered, { deadlineMs: 400 }).catch(() => null);
+    return await waitFor(answered, { deadlineMs: 1000 }).catch(() => null);
   }
 
   /** Asks berlin's sidecar something, signed. @returns what is in the answer's envelope */
