@@ -56,7 +56,7 @@ test(
         from: "    mayWriteMs: () => (members?.hasLease === true ? members.remainingMs : 0),\n",
         to: "",
       },
-      { file: "src/sidecar/start.ts", from: "        workers.abandon();\n", to: "" },
+      { file: "src/sidecar/start.ts", from: "workers.abandon();", to: "" },
       {
         file: "src/nats/raw_frame.ts",
         from: "\\r\\nNats-Expected-Last-Sequence: ",

@@ -91,9 +91,15 @@ async function device(
   more: { clientId?: string; password?: string } = {},
 ): Promise<MqttClient> {
   const { clientId = name, password = PASSWORD } = more;
-  const client = await MqttClient.open({ address: mqtt, clientId, user: `acme.${name}`, password });
-  open.push(() => client[Symbol.dispose]());
-  return client;
+  const options = { address: mqtt, clientId, user: `acme.${name}`, password };
+  const opened = async () => {
+    const client = await MqttClient.open(options);
+    open.push(() => client[Symbol.dispose]());
+    return client;
+  };
+  const client = await opened();
+  // Without an answer: while it reads its configuration the server does not find the session's streams, and gives up after 5 s.
+  return client.code === null ? await opened() : client;
 }
 
 function hear(nc: NatsConnection, subject: string): string[] {
