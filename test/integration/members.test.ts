@@ -29,10 +29,15 @@ class Rig implements AsyncDisposable {
   static async join(
     nc: NatsConnection,
     name: keyof typeof PIDS,
-    more: { keys?: string; fresh?: boolean } = {},
+    more: { keys?: string; fresh?: boolean; ownFolder?: boolean; gone?: number } = {},
   ) {
     const state: RigState = { ms: 1_000, gate: null, open: () => {}, waiting: false };
-    const ended = new Set<number>();
+    const ended = new Set<number>(more.gone === undefined ? [] : [more.gone]);
+    const alone = async () => {
+      state.waiting = state.gate !== null;
+      await state.gate;
+      return false;
+    };
     const members = await Members.open({
       nc,
       name,
@@ -42,11 +47,7 @@ class Rig implements AsyncDisposable {
       process: { host: "here", pid: PIDS[name], started: "0" },
       isRunning: async ({ pid }) => !ended.has(pid),
       fresh: more.fresh === true,
-      alone: async () => {
-        state.waiting = state.gate !== null;
-        await state.gate;
-        return false;
-      },
+      ...(more.ownFolder === true ? {} : { alone }),
       views: () => new Map([["acme/out", "v1"]]),
       log: () => {},
       now: () => state.ms,
@@ -260,7 +261,7 @@ test("one that cannot work with the others is refused, with a message that says 
   await using _a = a;
   await using _b = b;
   const nc = await server.connect();
-  const keys = await refusal(Rig.join(nc, "c", { keys: "others" }));
+  const keys = await refusal(Rig.join(nc, "c", { keys: "others", ownFolder: true }));
   expect([keys.code, keys.message]).toEqual([
     "conflict",
     "The keys in this data folder are others than those of member a: copy the folder keys/ of its data folder here, as it is, and start again",
@@ -270,6 +271,18 @@ test("one that cannot work with the others is refused, with a message that says 
     "conflict",
     "The site has a sidecar with the member name b (process 2): give this one another with --member",
   ]);
+});
+
+test("a lease of before the keys were rotated is taken by who shares the data folder", async () => {
+  await using server = await TestServer.start();
+  const { a, b } = await pair(server);
+  await using _a = a;
+  await using _b = b;
+  await a.stop();
+  await b.stop();
+  await using c = await Rig.join(await server.connect(), "c", { keys: "rotated", gone: PIDS.a });
+  c.members.stand();
+  await until(() => c.members.isLeader, "c to lead");
 });
 
 test("one of another version of the protocol is refused", async () => {

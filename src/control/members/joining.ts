@@ -10,7 +10,8 @@ const ANSWER_WITHIN_MS = 30_000;
 export interface JoiningOptions {
   readonly table: MemberTable;
   readonly name: string;
-  readonly keys: string;
+  /** `null`: they are those of the data folder that all members share. */
+  readonly keys: string | null;
   readonly process: ProcessMark;
   /** Whether a process of this machine runs. */
   readonly isRunning: (mark: ProcessMark) => Promise<boolean>;
@@ -43,7 +44,7 @@ export async function requireJoinable({ table, name, keys, ...own }: JoiningOpti
       `Member ${lease.holder.name} speaks version ${lease.protocol} of the members' protocol, this one ${MEMBERS_PROTOCOL}: stop all of one version before one of the other starts`,
     );
   }
-  if (lease.keys !== keys) throw otherKeys(lease.holder.name);
+  if (keys !== null && lease.keys !== keys) throw otherKeys(lease.holder.name);
   return revision;
 }
 

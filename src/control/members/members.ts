@@ -46,6 +46,7 @@ export class Members implements AsyncDisposable {
   /** Since when there has been no lease. */
   #emptySince: number | null = null;
   #said = "";
+  #saidOfKeys = "";
   #ranBefore: ReadonlyMap<string, string> = new Map();
   #failingSince: number | null = null;
   /** When the look under way began. */
@@ -71,7 +72,8 @@ export class Members implements AsyncDisposable {
     const members = new Members(options, table);
     members.#keys = await options.keys();
     const { name, process, isRunning } = options;
-    const joining = { table, name, keys: members.#keys, process, isRunning };
+    const shared = options.alone !== undefined;
+    const joining = { table, name, keys: shared ? null : members.#keys, process, isRunning };
     members.#ownRevision = await joinable(joining, options.alone);
     members.#schedule(0);
     return members;
@@ -311,10 +313,12 @@ export class Members implements AsyncDisposable {
   async #take(found: Stored<Lease> | null): Promise<void> {
     if (found !== null && found.value.keys !== this.#keys) {
       this.#keys = await this.#options.keys();
-      if (found.value.keys !== this.#keys) {
+      // A lease may be of before the keys were rotated. Members of one data folder have those that stand there, and so has one member.
+      const own = this.#options.alone !== undefined || found.value.holder?.name === this.name;
+      if (!own && found.value.keys !== this.#keys) {
         const { message } = otherKeys(found.value.holder?.name ?? "that led");
-        if (message !== this.#said) this.#options.log("error", message);
-        this.#said = message;
+        if (message !== this.#saidOfKeys) this.#options.log("error", message);
+        this.#saidOfKeys = message;
         return;
       }
     }
