@@ -25,7 +25,12 @@ const { attempt } = besiege({}, async (world) => {
 /** What is refused is told: the trail may grow, and with it nothing else. */
 const TOLD = [/\/MESH\/leafmesh_audit\//, /\/marked\/MESH\/(?:AUDIT\.|mesh\.)/];
 /** A message with a wrong signature makes the site hold the peer's routes until it proves its key again. */
-const HELD = [...TOLD, /\/consumer\/(?:tokyo|berlin)\//];
+const HELD = [
+  ...TOLD,
+  /\/consumer\/(?:tokyo|berlin)\//,
+  // What is held is silent, and attached again.
+  /^(?:berlin|tokyo)\/MESH\/in_acme\/config$/,
+];
 /** An app hears in its own account what it sends there itself. */
 const heard = { allow: [/^berlin\/inbox\/acme$/] };
 const EVENT = { stream: "out_acme", by: "sequence", sequence: 1, ids: [] };
