@@ -37,7 +37,7 @@ export class QuotaGate {
     const admission = quotas.admit(rule, bytes);
     if (admission.type === "wait") {
       this.#waits = { sinceMs: this.#waits?.sinceMs ?? performance.now(), why: admission.why };
-      this.#wakeIn(admission.ms);
+      this.wakeIn(admission.ms);
     }
     return admission.type;
   }
@@ -46,7 +46,7 @@ export class QuotaGate {
   redriveIn(rule: RuleRef, bytes: number): number {
     const admission = this.#options.quotas.admit(rule, bytes, false);
     if (admission.type !== "wait") return 0;
-    this.#wakeIn(admission.ms);
+    this.wakeIn(admission.ms);
     return admission.ms;
   }
 
@@ -63,8 +63,11 @@ export class QuotaGate {
     this.passed();
   }
 
-  /** What waits for another limit may have to look sooner than what waits already. */
-  #wakeIn(waitMs: number): void {
+  /**
+   * Wakes the session, perhaps sooner, and once: who still waits then asks again. What waits for another limit may have to look sooner
+   * than what waits already.
+   */
+  wakeIn(waitMs: number): void {
     const ms = Math.min(waitMs, MOST_MS);
     const at = performance.now() + ms;
     if (this.#timer !== undefined && this.#timerAtMs <= at) return;

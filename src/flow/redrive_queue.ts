@@ -66,6 +66,12 @@ export class RedriveQueue {
     return this.#waiting.length > 0 && (this.#notBefore === 0 || performance.now() >= this.#notBefore);
   }
 
+  /** Milliseconds until the first letter that waits for a limit may be decided; `null`: none does. */
+  get dueInMs(): number | null {
+    if (this.#waiting.length === 0 || this.#notBefore === 0) return null;
+    return Math.max(0, this.#notBefore - performance.now());
+  }
+
   /** Queues a letter. @throws LeafmeshError `conflict` when the session ends before the view has it: it may have it */
   add(letter: RedriveLetter, dryRun: boolean): Promise<Redriven> {
     return new Promise((resolve, reject) => {

@@ -249,7 +249,11 @@ export class ViewSession {
       if (message === undefined) break;
       this.#decide(message);
     }
-    if (!this.#ended) this.#reader.refill();
+    if (this.#ended) return;
+    // It may have been woken for something else, or a moment too early.
+    const dueInMs = this.#redrives.dueInMs;
+    if (dueInMs !== null && dueInMs > 0) this.#gate.wakeIn(dueInMs);
+    this.#reader.refill();
   }
 
   #decide(message: DeliveredMessage): void {
