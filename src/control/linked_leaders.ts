@@ -6,12 +6,10 @@
 import { linkAccount, siteApiPrefix } from "../model/names.ts";
 import type { Peer } from "../model/schema/site.ts";
 import { isPeerConsumer, type ObservedStreams } from "./observe.ts";
+import { Retries } from "./retries.ts";
 
 /** A link that has just gone may be back in a moment, and a server that has just started makes its own. */
 const HELD_MS = 2500;
-/** Between two attempts for one leader: doubles up to the second value. */
-const RETRY_MS = 4000;
-const MAX_RETRY_MS = 60_000;
 
 /** The servers of a site that are there, each with the accounts of peers that it has a link with; `null`: it does not answer. */
 export type ServerLinks = ReadonlyMap<string, ReadonlySet<string> | null>;
@@ -26,39 +24,22 @@ export interface MovedLeader {
   readonly peers: readonly string[];
 }
 
-interface Misplaced {
-  readonly since: number;
-  readonly next: number;
-  readonly waitMs: number;
-}
-
 export class LinkedLeaders {
-  readonly #now: () => number;
-  #misplaced = new Map<string, Misplaced>();
+  readonly #retries: Retries;
 
   /** @param now milliseconds of a clock that never goes back. */
   constructor(now: () => number) {
-    this.#now = now;
+    this.#retries = new Retries(now);
   }
 
   /** The leaders to move now. */
   find(streams: ObservedStreams, peers: readonly Peer[], servers: ServerLinks): MovedLeader[] {
-    const found: MovedLeader[] = [];
-    const still = new Map<string, Misplaced>();
-    const now = this.#now();
-    for (const moved of misplacedLeaders(streams, peers, servers)) {
-      const key = `${moved.stream} ${moved.consumer ?? ""}`;
-      const known = this.#misplaced.get(key) ?? { since: now, next: now + HELD_MS, waitMs: RETRY_MS };
-      if (now < known.next) {
-        still.set(key, known);
-        continue;
-      }
-      const waitMs = Math.min(known.waitMs * 2, MAX_RETRY_MS);
-      still.set(key, { ...known, next: now + known.waitMs, waitMs });
-      found.push(moved);
-    }
-    this.#misplaced = still;
-    return found;
+    const misplaced = misplacedLeaders(streams, peers, servers).map((moved) => ({
+      key: `${moved.stream} ${moved.consumer ?? ""}`,
+      holdMs: HELD_MS,
+      moved,
+    }));
+    return this.#retries.due(misplaced).map(({ moved }) => moved);
   }
 }
 

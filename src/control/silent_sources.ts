@@ -5,14 +5,12 @@
  */
 import type { StreamAccount } from "./assets.ts";
 import { type Observed, sourceReports } from "./observe.ts";
+import { Retries } from "./retries.ts";
 
 /** A source hears of its origin every second; silent for longer than this, it is asked to attach again. */
 const SILENT_MS = 3000;
 /** The same of what fills a log: it comes from the same server, so silence is rare, and a server that is busy is no reason. */
 const SILENT_LOG_MS = 10_000;
-/** Between two attempts for one source: doubles up to the second value. */
-const RETRY_MS = 4000;
-const MAX_RETRY_MS = 60_000;
 
 /** A source of a stream, by the JetStream API prefix of its site. */
 export interface SilentSource {
@@ -22,19 +20,12 @@ export interface SilentSource {
   readonly source: string;
 }
 
-interface Silence {
-  readonly since: number;
-  readonly next: number;
-  readonly waitMs: number;
-}
-
 export class SilentSources {
-  readonly #now: () => number;
-  #silences = new Map<string, Silence>();
+  readonly #retries: Retries;
 
   /** @param now milliseconds of a clock that never goes back. */
   constructor(now: () => number) {
-    this.#now = now;
+    this.#retries = new Retries(now);
   }
 
   /**
@@ -42,9 +33,7 @@ export class SilentSources {
    * @param reachable whether the site behind a prefix answers and offers
    */
   find(observed: Pick<Observed, "mesh" | "logs">, reachable: (api: string) => boolean): SilentSource[] {
-    const found: SilentSource[] = [];
-    const still = new Map<string, Silence>();
-    const now = this.#now();
+    const silent: { readonly key: string; readonly holdMs: number; readonly source: SilentSource }[] = [];
     for (const { account, info, silentMs } of sourced(observed)) {
       const stream = info.config.name;
       for (const report of sourceReports(info)) {
@@ -52,21 +41,10 @@ export class SilentSources {
         if (api === undefined || (account.type === "mesh" && !reachable(api))) continue;
         if (report.active >= 0 && report.active < silentMs * 1e6) continue;
         const key = `${account.type === "mesh" ? "" : account.tenant} ${stream} ${api} ${report.name}`;
-        const silence = this.#silences.get(key) ?? { since: now, next: now + silentMs, waitMs: RETRY_MS };
-        if (now < silence.next) {
-          still.set(key, silence);
-          continue;
-        }
-        still.set(key, {
-          ...silence,
-          next: now + silence.waitMs,
-          waitMs: Math.min(silence.waitMs * 2, MAX_RETRY_MS),
-        });
-        found.push({ account, stream, api, source: report.name });
+        silent.push({ key, holdMs: silentMs, source: { account, stream, api, source: report.name } });
       }
     }
-    this.#silences = still;
-    return found;
+    return this.#retries.due(silent).map(({ source }) => source);
   }
 }
 
