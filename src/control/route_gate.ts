@@ -3,6 +3,7 @@ import type { JetStreamManager } from "@nats-io/jetstream";
 import type { Msg, NatsConnection, Subscription } from "@nats-io/transport-node";
 import { routeResetSubject } from "../model/names.ts";
 import { passReset } from "./pass_reset.ts";
+import { Turns } from "./turns.ts";
 
 /** Requests for one consumer that wait for one another; more are dropped: who asked asks again. */
 const MOST_WAITING = 3;
@@ -20,8 +21,8 @@ export interface RouteGateOptions {
 export class RouteGate implements Disposable {
   readonly #options: RouteGateOptions;
   readonly #subscription: Subscription;
-  /** By stream and peer: what is done, and how many wait for it. */
-  readonly #queues = new Map<string, { readonly waiting: number; readonly last: Promise<unknown> }>();
+  /** By stream and peer: whose turn it is, and how many there are. */
+  readonly #queues = new Map<string, { readonly turns: Turns; count: number }>();
   #open = true;
 
   constructor(options: RouteGateOptions) {
@@ -29,7 +30,7 @@ export class RouteGate implements Disposable {
     this.#subscription = options.nc.subscribe(routeResetSubject(options.site, "*", "*"), {
       queue: "route-gate",
       callback: (error, message) => {
-        if (error === null) this.#asked(message);
+        if (error === null) void this.#asked(message);
       },
     });
   }
@@ -39,18 +40,16 @@ export class RouteGate implements Disposable {
     this.#subscription.unsubscribe();
   }
 
-  #asked(message: Msg): void {
+  async #asked(message: Msg): Promise<void> {
     const [, , , , stream = "", peer = ""] = message.subject.split(".");
     const key = `${stream} ${peer}`;
-    const before = this.#queues.get(key);
-    if (message.data.length > MOST_BYTES || (before?.waiting ?? 0) >= MOST_WAITING) return;
-    const last = (before?.last ?? Promise.resolve()).then(() => this.#pass(message, stream, peer));
-    this.#queues.set(key, { waiting: (before?.waiting ?? 0) + 1, last });
-    void last.then(() => {
-      const { waiting = 0, last: latest = last } = this.#queues.get(key) ?? {};
-      if (waiting <= 1) this.#queues.delete(key);
-      else this.#queues.set(key, { waiting: waiting - 1, last: latest });
-    });
+    const queue = this.#queues.get(key) ?? { turns: new Turns(1), count: 0 };
+    if (message.data.length > MOST_BYTES || queue.count >= MOST_WAITING) return;
+    this.#queues.set(key, queue);
+    queue.count++;
+    await queue.turns.take(() => this.#pass(message, stream, peer));
+    queue.count--;
+    if (queue.count === 0) this.#queues.delete(key);
   }
 
   async #pass(message: Msg, stream: string, peer: string): Promise<void> {

@@ -53,20 +53,21 @@ export class Leadership<T extends AsyncDisposable> implements AsyncDisposable {
    */
   async begin(signal: AbortSignal | undefined): Promise<void> {
     const { members } = this.#options;
+    let stop = () => {};
     const outcome = new Promise<{ readonly type: "leads" | "follows" } | { type: "failed"; error: unknown }>(
       (resolve) => {
         this.#first = resolve;
         const look = () => {
           if (members.leader !== null && !members.hasLease) resolve({ type: "follows" });
         };
-        const stop = members.onChange(look);
+        stop = members.onChange(look);
         signal?.addEventListener("abort", () => resolve({ type: "follows" }), { once: true });
-        void outcomeOf(() => outcome).finally(stop);
         look();
       },
     );
     members.stand();
     const result = await outcome;
+    stop();
     this.#first = null;
     if (result.type === "failed") throw result.error;
   }
@@ -133,9 +134,4 @@ export class Leadership<T extends AsyncDisposable> implements AsyncDisposable {
       this.#options.log("warn", "members", `the end of epoch ${led.epoch}: ${errorText(error)}`);
     }
   }
-}
-
-async function outcomeOf<T>(get: () => Promise<T>): Promise<void> {
-  await Promise.resolve();
-  await get();
 }

@@ -18,6 +18,7 @@ import {
   TestServer,
   until,
 } from "../integration/flow_support.ts";
+import { endProcess } from "../support/end_process.ts";
 import { brokenBuild } from "../support/faults/broken_build.ts";
 
 const EVENTS = 8000;
@@ -31,13 +32,6 @@ const events = Array.from({ length: EVENTS }, (_, i) => ({ subject: `acme.o.${i 
 function spawnWorker(root: string, url: string): ChildProcess {
   const entry = join(root, "test/integration/flow_worker_process.ts");
   return spawn(process.execPath, [entry, url, DECIDE_US], { stdio: ["ignore", "ignore", "inherit"] });
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const gone = new Promise((resolve) => child.once("exit", resolve));
-  child.kill("SIGKILL");
-  await gone;
 }
 
 const stored = async (jsm: JetStreamManager) =>
@@ -77,7 +71,7 @@ async function takeOver(root: string): Promise<readonly string[]> {
       WITHIN_MS,
     );
   } finally {
-    await Promise.all(workers.map(end));
+    await Promise.all(workers.map((child) => endProcess(child, "SIGKILL")));
   }
   return (await readView(jsm)).map(({ data }) => data);
 }

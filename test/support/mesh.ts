@@ -16,6 +16,7 @@ import { freePorts } from "../../src/nats/addresses.ts";
 import { createSigningKey, loadSigningKey, loadSiteKeys, type SigningKey } from "../../src/nats/keys.ts";
 import { SitePki } from "../../src/nats/pki/site_pki.ts";
 import { built, PROJECT, SIDECAR } from "./built.ts";
+import { endProcess } from "./end_process.ts";
 import { dialUrl } from "./sites.ts";
 import { type TempFolder, tempFolder } from "./temp_folder.ts";
 import { waitFor } from "./wait_for.ts";
@@ -141,11 +142,7 @@ export class MeshSite {
 
   /** Ends the sidecar with a signal and waits until it is gone. */
   async end(signal: "SIGKILL" | "SIGTERM"): Promise<void> {
-    const child = this.#process;
-    if (child === null || child.exitCode !== null || child.signalCode !== null) return;
-    const gone = new Promise((resolve) => child.once("exit", resolve));
-    child.kill(signal);
-    await gone;
+    if (this.#process === null || !(await endProcess(this.#process, signal))) return;
     this.#process = null;
   }
 

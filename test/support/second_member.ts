@@ -7,6 +7,7 @@ import process from "node:process";
 import { stringify } from "yaml";
 import { freePorts } from "../../src/nats/addresses.ts";
 import { built, SIDECAR } from "./built.ts";
+import { endProcess } from "./end_process.ts";
 import { type MeshSite, PATH, type SidecarEntry } from "./mesh.ts";
 import { waitFor } from "./wait_for.ts";
 
@@ -91,11 +92,7 @@ export class SecondMember implements AsyncDisposable {
   }
 
   async end(signal: "SIGKILL" | "SIGTERM"): Promise<void> {
-    const child = this.#process;
-    if (child === null || child.exitCode !== null || child.signalCode !== null) return;
-    const gone = new Promise((resolve) => child.once("exit", resolve));
-    child.kill(signal);
-    await gone;
+    if (this.#process === null || !(await endProcess(this.#process, signal))) return;
     this.#process = null;
   }
 

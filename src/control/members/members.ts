@@ -347,7 +347,10 @@ export class Members implements AsyncDisposable {
   }
 
   async #lookAtOthers(): Promise<void> {
-    if ((await this.#others.look()) && this.#term !== null) this.#keys = await this.#options.keys();
+    const all = await this.#others.look();
+    // Of members of one data folder nobody asks for them.
+    if (all && this.#term !== null && this.#options.alone === undefined)
+      this.#keys = await this.#options.keys();
   }
 
   /** Whether a process of this machine has ended. */
