@@ -10,7 +10,7 @@
 import type { JetStreamManager } from "@nats-io/jetstream";
 import { headers, type Msg, type MsgHdrs, type NatsConnection } from "@nats-io/transport-node";
 import { z } from "zod";
-import { consumerResetSubject } from "../nats/consumer_reset.ts";
+import { consumerResetSubject, IDENTITY_HEADER } from "../nats/consumer_reset.ts";
 import { unlessGone } from "../nats/jetstream_errors.ts";
 import { sleep } from "../nats/wait.ts";
 
@@ -80,9 +80,9 @@ function parsed(answer: Msg): unknown {
 /** What a server asks with; nothing else of the request is passed on. */
 function passedOn(message: Msg): MsgHdrs {
   const passed = headers();
-  for (const name of ["Nats-Required-Api-Level", "Nats-Stream-Identity"]) {
-    const value = message.headers?.get(name) ?? "";
-    if (value !== "") passed.set(name, value);
-  }
+  const level = message.headers?.get("Nats-Required-Api-Level") ?? "";
+  if (level !== "") passed.set("Nats-Required-Api-Level", level);
+  // The header asks for the identity of the stream, whatever its value. A server that knows none yet sends an empty one.
+  if (message.headers?.has(IDENTITY_HEADER) === true) passed.set(IDENTITY_HEADER, "-");
   return passed;
 }

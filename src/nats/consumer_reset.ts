@@ -7,8 +7,8 @@ export function consumerResetSubject(stream: string, consumer: string): string {
   return `$JS.API.CONSUMER.RESET.${stream}.${consumer}`;
 }
 
-/** Asks for the identity of the stream, which another one of the same name does not have. */
-const IDENTITY_HEADER = "Nats-Stream-Identity";
+/** With any value: asks for the identity of the stream, which another one of the same name does not have. */
+export const IDENTITY_HEADER = "Nats-Stream-Identity";
 
 /**
  * Sets where a consumer goes on: all before `sequence` counts as dealt with. `null`: what is not acknowledged is sent again.

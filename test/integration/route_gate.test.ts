@@ -1,7 +1,7 @@
 /** A source that attaches is told where it goes on, and never that it has what was not delivered to it. */
 import { expect, test } from "bun:test";
 import { type AckPolicy, DeliverPolicy, type JetStreamManager, jetstreamManager } from "@nats-io/jetstream";
-import type { NatsConnection, Subscription } from "@nats-io/transport-node";
+import { headers, type NatsConnection, type Subscription } from "@nats-io/transport-node";
 import { RouteGate } from "../../src/control/route_gate.ts";
 import { routeResetSubject } from "../../src/model/names.ts";
 import { nanos } from "../../src/model/units.ts";
@@ -87,6 +87,27 @@ test("a consumer that delivers is not set back before it has stopped, and the an
     expect([round, answer.delivered.stream_seq]).toEqual([round, answer.reset_seq - 1]);
   }
 }, 60_000);
+
+test("who asks what stream it is, is told, also where it knows of none yet", async () => {
+  await using server = await TestServer.start();
+  const nc = await server.connect();
+  const jsm = await jetstreamManager(nc);
+  await fill(nc, jsm);
+  using _gate = new RouteGate({ site: "berlin", nc, mesh: jsm, log: () => {} });
+  await nc.flush();
+  const ask = async (value: string | null) => {
+    const asked = headers();
+    if (value !== null) asked.set("Nats-Stream-Identity", value);
+    const { headers: answered } = await nc.request(RESET, "", { timeout: 5000, headers: asked });
+    return answered?.get("Nats-Stream-Identity") ?? "";
+  };
+  const identity = await ask("-");
+  expect(identity).not.toBe("");
+  // A server that attaches for the first time asks with an empty value.
+  expect(await ask("")).toBe(identity);
+  expect(await ask("of another stream")).toBe(identity);
+  expect(await ask(null)).toBe("");
+}, 30_000);
 
 test("one that is not there is asked for as it is, and a flood is answered with nothing", async () => {
   await using server = await TestServer.start();
