@@ -1,7 +1,9 @@
 /** The types of the API's answers, for its clients. */
 
-import type { DeadLetter, LinkReport, UserReport } from "../src/control/api.ts";
+import type { UserReport } from "../src/control/api.ts";
+import type { DeadLetter } from "../src/control/dead_letter_api.ts";
 import type { InvitationReport } from "../src/control/join_api.ts";
+import type { LinkReport } from "../src/control/link_api.ts";
 import type { Alarm } from "../src/model/alarms.ts";
 import type { AuditRecord, ChainHead } from "../src/model/audit.ts";
 import type { KeyInfo } from "../src/model/keys.ts";
@@ -9,14 +11,8 @@ import type { MemberReport } from "../src/model/member.ts";
 import type { Principal, TokenInfo } from "../src/model/principal.ts";
 import type { RotationReport } from "../src/model/rotation.ts";
 
-export type {
-  ApplyReport,
-  DeadLetter,
-  LinkReport,
-  PlanReport,
-  RouteReport,
-  SiteReport,
-} from "../src/control/api.ts";
+export type { ApplyReport, PlanReport } from "../src/control/api.ts";
+export type { DeadLetter } from "../src/control/dead_letter_api.ts";
 export type {
   InvitationReport,
   Invited,
@@ -24,6 +20,8 @@ export type {
   JoinReport,
   RevokeReport,
 } from "../src/control/join_api.ts";
+export type { LinkReport, RouteReport } from "../src/control/link_api.ts";
+export type { SiteReport } from "../src/control/site_api.ts";
 export type { AuditRecord } from "../src/model/audit.ts";
 export type { ErasureReport, PeerErasure } from "../src/model/erasure.ts";
 export type { LintReport } from "../src/model/finding.ts";

@@ -2,7 +2,7 @@
 
 import { Buffer } from "node:buffer";
 import { createRoute } from "@hono/zod-openapi";
-import type { ExplainReport, ExplainRequest } from "../src/control/api.ts";
+import type { ExplainReport, ExplainRequest } from "../src/control/explain_api.ts";
 import { LeafmeshError } from "../src/model/errors.ts";
 import { nameProblem } from "../src/model/names.ts";
 import { BEARER } from "./auth.ts";

@@ -1,7 +1,9 @@
 /** What a tenant-admin sees and may change: its tenant, and of the site what the tenant needs. For others everything. */
 import { isDeepStrictEqual } from "node:util";
 import type { Context } from "hono";
-import type { LinkReport, PlanReport, SiteReport } from "../src/control/api.ts";
+import type { PlanReport } from "../src/control/api.ts";
+import type { LinkReport } from "../src/control/link_api.ts";
+import type { SiteReport } from "../src/control/site_api.ts";
 import { type Alarm, countAlarms } from "../src/model/alarms.ts";
 import { LeafmeshError, type Problem } from "../src/model/errors.ts";
 import { parseStreamName, tenantAccount } from "../src/model/names.ts";

@@ -1,6 +1,6 @@
-/** Dead letters and redrives: what selects them, what is said of them. The types are those of src/control/api.ts and src/model/redrive.ts. */
+/** Dead letters and redrives: what selects them, what is said of them. The types are those of src/control/dead_letter_api.ts and src/model/redrive.ts. */
 import { z } from "@hono/zod-openapi";
-import type * as report from "../../src/control/api.ts";
+import type * as report from "../../src/control/dead_letter_api.ts";
 import type * as redrive from "../../src/model/redrive.ts";
 import { Name, Pattern } from "../../src/model/schema/scalars.ts";
 import { parseDurationMs } from "../../src/model/units.ts";

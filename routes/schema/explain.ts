@@ -1,6 +1,6 @@
 /** An event to explain, and what becomes of it. */
 import { z } from "@hono/zod-openapi";
-import type * as report from "../../src/control/api.ts";
+import type * as report from "../../src/control/explain_api.ts";
 import { HeaderName, HeaderValue, Name } from "../../src/model/schema/scalars.ts";
 import { patternProblem } from "../../src/model/subject.ts";
 

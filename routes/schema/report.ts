@@ -1,9 +1,11 @@
 /**
- * The reports of the sidecar as schemas. The types are those of src/control/api.ts: a field added there is a type error
- * here until it is documented.
+ * The reports of the sidecar as schemas. The types are those of src/control/api.ts, link_api.ts and site_api.ts: a field added there
+ * is a type error here until it is documented.
  */
 import { z } from "@hono/zod-openapi";
 import type * as report from "../../src/control/api.ts";
+import type * as link from "../../src/control/link_api.ts";
+import type * as site from "../../src/control/site_api.ts";
 
 const StepReport = z
   .object({
@@ -43,7 +45,7 @@ export const ApplyReport: z.ZodType<report.ApplyReport> = z
   })
   .meta({ id: "Apply" });
 
-const ViewReport: z.ZodType<report.ViewReport> = z
+const ViewReport: z.ZodType<link.ViewReport> = z
   .object({
     state: z.string(),
     version: z.string(),
@@ -65,7 +67,7 @@ const ViewReport: z.ZodType<report.ViewReport> = z
   })
   .meta({ id: "View", description: "What the view's worker did since it started" });
 
-const RouteReport: z.ZodType<report.RouteReport> = z
+const RouteReport: z.ZodType<link.RouteReport> = z
   .object({
     direction: z.enum(["out", "in"]),
     tenant: z.string(),
@@ -84,7 +86,7 @@ const RouteReport: z.ZodType<report.RouteReport> = z
   })
   .meta({ id: "Route" });
 
-export const LinkReport: z.ZodType<report.LinkReport> = z
+export const LinkReport: z.ZodType<link.LinkReport> = z
   .object({
     peer: z.string(),
     direction: z.enum(["dial", "accept"]),
@@ -98,7 +100,7 @@ export const LinkReport: z.ZodType<report.LinkReport> = z
   })
   .meta({ id: "Link" });
 
-export const SiteReport: z.ZodType<report.SiteReport> = z
+export const SiteReport: z.ZodType<site.SiteReport> = z
   .object({
     site: z.string(),
     key: z.string().meta({ description: "Public site key, to give to peers" }),

@@ -9,7 +9,7 @@ import { type Explanation, explainEvent } from "../policy/explain.ts";
 import { headerBlock, headerRecord } from "../policy/header_text.ts";
 import type { Workspace } from "../policy/redact/workspace.ts";
 import type { Peers } from "./agreement.ts";
-import type { ExplainPeer, ExplainReport, ExplainRequest } from "./api.ts";
+import type { ExplainPeer, ExplainReport, ExplainRequest } from "./explain_api.ts";
 import type { ExportPlan } from "./routes.ts";
 
 export interface ExplainInput {

@@ -22,6 +22,7 @@ export interface Invited extends InvitationReport {
   readonly token: string;
 }
 
+/** Whom to invite, and for how long. */
 export interface InviteRequest {
   readonly site: string;
   readonly ttlMs: number;
@@ -45,12 +46,14 @@ export interface JoinPreview {
   readonly known: boolean;
 }
 
+/** Which invitation to follow, and who dials. */
 export interface JoinRequest {
   readonly token: string;
   /** Where the inviting site is to dial us, `host:port`; without it we dial. */
   readonly dialBack?: string;
 }
 
+/** A join, as far as it has got. */
 export interface JoinReport extends JoinPreview {
   /** The link is up and the other side has proved its key. */
   readonly linked: boolean;
@@ -58,6 +61,7 @@ export interface JoinReport extends JoinPreview {
   readonly linkedMs: number;
 }
 
+/** What a revocation has done. */
 export interface RevokeReport {
   readonly peer: string;
   readonly key: string;
@@ -70,4 +74,22 @@ export interface RevokeReport {
   readonly gone: boolean;
   /** Invitations of that site that were closed with it. */
   readonly invitations: number;
+}
+
+/** Who becomes a peer by invitation, and who is one no more. */
+export interface MembershipApi {
+  /** Makes an invitation of a site. @throws {LeafmeshError} `conflict`, `request_invalid`, `too_large` */
+  invite(request: InviteRequest): Promise<Invited>;
+  /** Invitations that are open or were lately, the newest first. */
+  invitations(): readonly InvitationReport[];
+  /** Closes an invitation at once. @throws {LeafmeshError} `not_found`, `conflict` */
+  revokeInvitation(id: string): Promise<void>;
+  /** What joining would trust; changes nothing. @throws {LeafmeshError} `invitation_…`, `peer_revoked`, `conflict` */
+  preview(request: JoinRequest): JoinPreview;
+  /** Joins the site that an invitation is of. @throws as {@link preview}, and `peer_unreachable`, `peer_refused` */
+  join(request: JoinRequest, signal?: AbortSignal): Promise<JoinReport>;
+  /** Cuts the link with a peer at once and remembers its key. @throws {LeafmeshError} `not_found` */
+  revoke(peer: string, by?: string): Promise<RevokeReport>;
+  /** Takes back that keys were revoked, and makes a change that needs it; where that fails they stay revoked. */
+  forgive<T>(keys: readonly string[], work: () => Promise<T>): Promise<T>;
 }

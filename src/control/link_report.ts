@@ -6,7 +6,7 @@ import { inStream, mirrorStream, siteApiPrefix } from "../model/names.ts";
 import { dialUrls, type Peer } from "../model/schema/site.ts";
 import type { LeafStatus } from "../nats/system_api.ts";
 import { type PeerKnowledge, UNKNOWN_PEER } from "./agreement.ts";
-import type { LinkReport, RouteReport, ViewReport } from "./api.ts";
+import type { LinkReport, RouteReport, ViewReport } from "./link_api.ts";
 import { apiTime, mirrorReport, type ObservedStreams, sourceReports } from "./observe.ts";
 import type { Plan } from "./plan.ts";
 import { heldAt } from "./rollback/held.ts";

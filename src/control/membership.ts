@@ -3,7 +3,7 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import { describeCertificate, splitPem } from "../model/certificate.ts";
 import type { SigningKey } from "../nats/keys.ts";
 import type { SystemApi } from "../nats/system_api.ts";
-import type { MembershipApi, StateStore } from "./api.ts";
+import type { StateStore } from "./api.ts";
 import { Invitations } from "./invitations.ts";
 import { type JoinHost, joinSite, previewJoin } from "./join.ts";
 import type {
@@ -13,6 +13,7 @@ import type {
   JoinPreview,
   JoinReport,
   JoinRequest,
+  MembershipApi,
   RevokeReport,
 } from "./join_api.ts";
 import { type JoinAudit, JoinDesk } from "./join_desk.ts";

@@ -5,6 +5,7 @@ import { LeafmeshError } from "../model/errors.ts";
 import type { Replay, ReplayReport, ReplayRequest } from "../model/replay.ts";
 import { type PlacedReplay, placeReplay } from "./replay_source.ts";
 
+/** Replays of a tenant's stored events. */
 export interface ReplayApi {
   list(tenant: string): readonly ReplayReport[];
   /** How one stands: when it has ended or is paused, or after `waitMs`. @throws {LeafmeshError} `not_found` */

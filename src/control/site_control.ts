@@ -29,18 +29,7 @@ import { ClusterSight } from "./alarms/cluster.ts";
 import type { SiteFacts } from "./alarms/dangers.ts";
 import { oldestFrom } from "./alarms/oldest.ts";
 import { memoryReport, readFacts, storeReport, type Watched } from "./alarms/site_facts.ts";
-import type {
-  ApplyReport,
-  Control,
-  ExplainReport,
-  ExplainRequest,
-  LinkReport,
-  PlanReport,
-  SiteReport,
-  StepReport,
-  UserReport,
-  ViewReport,
-} from "./api.ts";
+import type { ApplyReport, Control, PlanReport, StepReport, UserReport } from "./api.ts";
 import type { ViewRunner } from "./apply.ts";
 import type { Audit } from "./audit/audit.ts";
 import { joinAudit, refusedRequest, refusedReset } from "./audit/refusals.ts";
@@ -50,7 +39,9 @@ import type { DiffReport, DiffRequest, ShadowReport } from "./compare_api.ts";
 import { Differ } from "./diff.ts";
 import type { Erasures, ErasuresOptions } from "./erasure/erasures.ts";
 import { explainForPeers, keyNotes } from "./explain.ts";
+import type { ExplainReport, ExplainRequest } from "./explain_api.ts";
 import { importPosition } from "./import_position.ts";
+import type { LinkReport, ViewReport } from "./link_api.ts";
 import { reportLinks, revokedLink } from "./link_report.ts";
 import type { LinkTrust } from "./link_trust.ts";
 import { LinkedLeaders, type ServerLinks } from "./linked_leaders.ts";
@@ -75,6 +66,7 @@ import { RouteGate } from "./route_gate.ts";
 import { acceptedOf, type ExportPlan, planExports, planInRoutes } from "./routes.ts";
 import { Shadows } from "./shadows.ts";
 import { SilentSources } from "./silent_sources.ts";
+import type { SiteReport } from "./site_api.ts";
 import type { SiteServer } from "./site_server.ts";
 import { detachSources, whenThere } from "./source_repair.ts";
 import type { KvStateStore } from "./state_store.ts";

@@ -2,8 +2,8 @@
 import process from "node:process";
 import type { JetStreamManager } from "@nats-io/jetstream";
 import type { ApiLog } from "../../routes/options.ts";
-import type { ViewReport } from "../control/api.ts";
 import type { ViewRunner } from "../control/apply.ts";
+import type { ViewReport } from "../control/link_api.ts";
 import type { ExportPlan } from "../control/routes.ts";
 import type { SiteControl } from "../control/site_control.ts";
 import { viewKey } from "../control/step.ts";

@@ -1,5 +1,5 @@
 /** Renews the certificate of the links in time, and says of each certificate that nears its end. */
-import type { CertificateReport } from "../control/api.ts";
+import type { CertificateReport } from "../control/site_api.ts";
 import { errorText } from "../model/errors.ts";
 import type { SitePki } from "../nats/pki/site_pki.ts";
 

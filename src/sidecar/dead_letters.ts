@@ -1,6 +1,6 @@
 /** The dead letters as the API asks for them: from the stream of the tenant, redriven by the views. */
 import type { JetStreamManager } from "@nats-io/jetstream";
-import type { DeadLetters } from "../control/api.ts";
+import type { DeadLetters } from "../control/dead_letter_api.ts";
 import {
   type DeadLetterFilter,
   getDeadLetter,

@@ -1,6 +1,6 @@
 /** How a site speaks its links: its certificates, where peers dial it, and what is said of them. */
 import { hostname } from "node:os";
-import type { CertificateReport, LinksReport } from "../control/api.ts";
+import type { CertificateReport, LinksReport } from "../control/site_api.ts";
 import { linkMode } from "../model/links.ts";
 import type { Peer, ServerSettings } from "../model/schema/site.ts";
 import { DEFAULT_LEAF, parseAddress } from "../nats/addresses.ts";

@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import process from "node:process";
 import { jetstream } from "@nats-io/jetstream";
-import type { SiteReport } from "../../src/control/api.ts";
+import type { SiteReport } from "../../src/control/site_api.ts";
 import { LoadProcesses } from "../support/load_processes.ts";
 import { startMesh } from "../support/mesh.ts";
 import { waitFor } from "../support/wait_for.ts";

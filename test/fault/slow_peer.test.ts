@@ -1,6 +1,6 @@
 /** A peer on a slow link beside one on a fast link, of the same native route and the same view. */
 import { expect, test } from "bun:test";
-import type { SiteReport } from "../../src/control/api.ts";
+import type { SiteReport } from "../../src/control/site_api.ts";
 import { LinkProxy } from "../support/faults/link_proxy.ts";
 import { LoadProcesses } from "../support/load_processes.ts";
 import { type MeshSite, startMesh } from "../support/mesh.ts";

@@ -7,7 +7,7 @@ import process from "node:process";
 import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { stringify } from "yaml";
-import type { LinkReport } from "../../src/control/api.ts";
+import type { LinkReport } from "../../src/control/link_api.ts";
 import type { LinkMode } from "../../src/model/links.ts";
 import type { ExportPolicy, ImportPolicy } from "../../src/model/schema/policy.ts";
 import type { Peer, SiteFile } from "../../src/model/schema/site.ts";

@@ -2,8 +2,9 @@
 import type { AlarmName, AlarmReport } from "../../model/alarms.ts";
 import type { DesiredState } from "../../model/desired.ts";
 import { dlqStream, parseStreamName } from "../../model/names.ts";
-import type { CertificateReport, LinkReport, MemoryReport, RouteReport, StoreReport } from "../api.ts";
+import type { LinkReport, RouteReport } from "../link_api.ts";
 import type { ObservedStreams } from "../observe.ts";
+import type { CertificateReport, MemoryReport, StoreReport } from "../site_api.ts";
 import { type ClusterFacts, clusterDangers } from "./cluster.ts";
 import type { Lasting } from "./lasting.ts";
 import type { StreamReader } from "./retention.ts";

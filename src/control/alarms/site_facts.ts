@@ -4,10 +4,11 @@ import { tenantBudget } from "../../model/budget.ts";
 import type { DesiredState } from "../../model/desired.ts";
 import { errorText } from "../../model/errors.ts";
 import type { SystemApi } from "../../nats/system_api.ts";
-import type { CertificateReport, LinkReport, MemoryReport, StoreReport } from "../api.ts";
+import type { LinkReport } from "../link_api.ts";
 import type { Observed, ObservedStreams } from "../observe.ts";
 import type { Plan } from "../plan.ts";
 import { planExports } from "../routes.ts";
+import type { CertificateReport, MemoryReport, StoreReport } from "../site_api.ts";
 import { deadLetterFills, refusingStreams, type SiteFacts } from "./dangers.ts";
 import { streamReaders } from "./retention.ts";
 

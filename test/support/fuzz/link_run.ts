@@ -5,7 +5,7 @@
 import process from "node:process";
 import { jetstreamManager } from "@nats-io/jetstream";
 import fc from "fast-check";
-import type { ViewReport } from "../../../src/control/api.ts";
+import type { ViewReport } from "../../../src/control/link_api.ts";
 import type { ExportPolicy } from "../../../src/model/schema/policy.ts";
 import { type Mesh, type MeshSite, startMesh } from "../mesh.ts";
 import { waitFor } from "../wait_for.ts";

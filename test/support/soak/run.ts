@@ -2,7 +2,7 @@
  * A peer is away for long while events are published: the memory of the sidecar must stay where it is, and when the peer
  * returns, the native route must catch up at nats-server's own speed.
  */
-import type { SiteReport } from "../../../src/control/api.ts";
+import type { SiteReport } from "../../../src/control/site_api.ts";
 import type { ExportPolicy } from "../../../src/model/schema/policy.ts";
 import { LoadProcesses } from "../load_processes.ts";
 import { type Mesh, type MeshSite, startMesh } from "../mesh.ts";

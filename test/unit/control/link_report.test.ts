@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { ConsumerInfo, StreamInfo } from "@nats-io/jetstream";
 import type { PeerKnowledge } from "../../../src/control/agreement.ts";
-import type { ViewReport } from "../../../src/control/api.ts";
+import type { ViewReport } from "../../../src/control/link_api.ts";
 import { type LinkInput, reportLinks } from "../../../src/control/link_report.ts";
 import type { ObservedStream } from "../../../src/control/observe.ts";
 import type { ExportPolicy, ImportPolicy } from "../../../src/model/schema/policy.ts";

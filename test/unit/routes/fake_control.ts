@@ -1,17 +1,12 @@
 /** A `Control` in memory, for tests of what calls it. */
-import type {
-  ApplyReport,
-  Control,
-  DeadLetters,
-  ExplainPeer,
-  ExplainRequest,
-  LinkReport,
-  MembershipApi,
-} from "../../../src/control/api.ts";
+import type { ApplyReport, Control } from "../../../src/control/api.ts";
 import type { Change } from "../../../src/control/audit/audit_api.ts";
 import type { Denial } from "../../../src/control/audit/denials.ts";
 import type { DiffRequest } from "../../../src/control/compare_api.ts";
-import type { JoinPreview, JoinRequest } from "../../../src/control/join_api.ts";
+import type { DeadLetters } from "../../../src/control/dead_letter_api.ts";
+import type { ExplainPeer, ExplainRequest } from "../../../src/control/explain_api.ts";
+import type { JoinPreview, JoinRequest, MembershipApi } from "../../../src/control/join_api.ts";
+import type { LinkReport } from "../../../src/control/link_api.ts";
 import { lintText } from "../../../src/control/lint.ts";
 import {
   type ResourceRef,

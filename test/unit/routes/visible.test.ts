@@ -1,6 +1,6 @@
 /** What a tenant-admin and a viewer see of what others may see whole. */
 import { expect, test } from "bun:test";
-import type { LinkReport, RouteReport } from "../../../src/control/api.ts";
+import type { LinkReport, RouteReport } from "../../../src/control/link_api.ts";
 import { ALARMS, type Alarm, type AlarmName } from "../../../src/model/alarms.ts";
 import { testApi } from "./api_support.ts";
 import { ROLE_TOKENS } from "./fake_tokens.ts";

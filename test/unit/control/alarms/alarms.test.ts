@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { AlarmWatch } from "../../../../src/control/alarms/alarm_watch.ts";
 import { Alarms } from "../../../../src/control/alarms/alarms.ts";
 import type { SiteFacts } from "../../../../src/control/alarms/dangers.ts";
-import type { LinkReport, RouteReport } from "../../../../src/control/api.ts";
+import type { LinkReport, RouteReport } from "../../../../src/control/link_api.ts";
 import { ALARMS } from "../../../../src/model/alarms.ts";
 
 function started() {
