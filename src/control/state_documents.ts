@@ -1,11 +1,14 @@
-/** The documents of the state put together: as tenants of a site file, and as the desired state. */
+/** The documents of the state put together, as tenants of a site file and as the desired state, and taken from a site file. */
 import { type DesiredState, desiredTenant } from "../model/desired.ts";
+import type { ImportPolicy } from "../model/schema/policy.ts";
 import type { Peer, SiteFile } from "../model/schema/site.ts";
 import type { TenantDocument, TenantSettings } from "../model/schema/tenant.ts";
+import { inlineSchema } from "../model/schema_files.ts";
 import {
   type ResourceRef,
   type ResourceType,
   type ResourceValues,
+  resourceKey,
   resourceLabel,
   type Versioned,
 } from "./resource.ts";
@@ -111,4 +114,44 @@ export function desiredOfFile(file: SiteFile): DesiredState {
     peers: [...(file.peers ?? [])].sort((left, right) => (left.name < right.name ? -1 : 1)),
     tenants: (file.tenants ?? []).map(desiredTenant).sort((left, right) => (left.name < right.name ? -1 : 1)),
   };
+}
+
+/** The documents of a site file, each after those that it belongs to. */
+export function documentsOfFile(
+  file: SiteFile,
+): readonly { readonly ref: ResourceRef; readonly value: unknown }[] {
+  const peers = (file.peers ?? []).map((peer) => ({
+    ref: { type: "peer", peer: peer.name } as const,
+    value: peer,
+  }));
+  const tenants = (file.tenants ?? []).flatMap(({ tenant, schemas, exports, imports, ...settings }) => [
+    { ref: { type: "tenant", tenant } as const, value: settings },
+    ...(schemas ?? []).map((schema) => ({
+      ref: { type: "schema", tenant, name: schema.name } as const,
+      value: inlineSchema(schema),
+    })),
+    ...(exports ?? []).map((policy) => ({
+      ref: { type: "export", tenant, name: policy.name } as const,
+      value: policy,
+    })),
+    ...(imports ?? []).map((policy) => ({ ref: importRef(tenant, policy), value: policy })),
+  ]);
+  return [...peers, ...tenants];
+}
+
+/** Whether a document goes when another one is removed, or is that one. */
+export function belongsTo(ref: ResourceRef, owner: ResourceRef): boolean {
+  if (resourceKey(ref) === resourceKey(owner)) return true;
+  if (!("tenant" in ref) || ref.type === "tenant") return false;
+  if (owner.type === "export") {
+    return ref.type === "shadow" && ref.tenant === owner.tenant && ref.name === owner.name;
+  }
+  return owner.type === "tenant" && ref.tenant === owner.tenant;
+}
+
+/** The reference of an import as a tenant's document holds it. */
+function importRef(tenant: string, policy: ImportPolicy): ResourceRef {
+  const origin =
+    policy.origin === undefined || policy.origin === policy.from ? {} : { origin: policy.origin };
+  return { type: "import", tenant, from: policy.from, ...origin };
 }

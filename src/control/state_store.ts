@@ -6,17 +6,13 @@
 import type { JetStreamClient } from "@nats-io/jetstream";
 import { type KV, type KvEntry, Kvm } from "@nats-io/kv";
 import { clusteredState, type DesiredState } from "../model/desired.ts";
-import { formatProblem, LeafmeshError, type Problem } from "../model/errors.ts";
+import { LeafmeshError } from "../model/errors.ts";
 import { keepNewest } from "../model/keep_newest.ts";
 import { STATE_BUCKET, stateKey } from "../model/names.ts";
-import { SchemaDocument } from "../model/schema/contract.ts";
-import { InvitationDocument, RevocationDocument } from "../model/schema/invitation.ts";
-import { CandidateRules, ExportPolicy, ImportPolicy } from "../model/schema/policy.ts";
-import { Peer, type SiteFile } from "../model/schema/site.ts";
-import { type TenantDocument, TenantSettings } from "../model/schema/tenant.ts";
-import { inlineSchema } from "../model/schema_files.ts";
-import { judgeSchemaChange, newSchemaProblems } from "../policy/schema/change.ts";
+import type { Peer, SiteFile } from "../model/schema/site.ts";
+import type { TenantDocument } from "../model/schema/tenant.ts";
 import type { StateStore } from "./api.ts";
+import { ChangeCheck, type CheckState, DOCUMENT_SCHEMAS } from "./change_check.ts";
 import {
   parseResourceKey,
   type ResourceRef,
@@ -29,43 +25,17 @@ import {
 } from "./resource.ts";
 import {
   assemble,
+  belongsTo,
   type Documents,
-  documentPath,
-  relativePath,
+  documentsOfFile,
   tenantDocuments,
   valuesOf,
 } from "./state_documents.ts";
-import {
-  REFUSALS,
-  raced,
-  refusedSchema,
-  requireNotRevoked,
-  stateIsGone,
-  unreadable,
-  unreadableState,
-} from "./state_refusals.ts";
+import { raced, stateIsGone, unreadable, unreadableState } from "./state_refusals.ts";
 
 const HISTORY = 64;
-const SCHEMAS = {
-  peer: Peer,
-  invitation: InvitationDocument,
-  revocation: RevocationDocument,
-  tenant: TenantSettings,
-  schema: SchemaDocument,
-  export: ExportPolicy,
-  import: ImportPolicy,
-  shadow: CandidateRules,
-} as const;
-
 /** Deletions whose late news is told from a new document of the same name: news of others has come long ago. */
 const MOST_REMOVED = 4096;
-
-/** What is wrong with a whole state; empty: nothing. */
-export type CheckState = (
-  site: string,
-  documents: readonly TenantDocument[],
-  peers: readonly Peer[],
-) => readonly Problem[];
 
 /** Tells a change of a document where changes are told, and makes it. @throws when it cannot be told: nothing is changed then */
 export type TellChange = <T>(
@@ -75,11 +45,12 @@ export type TellChange = <T>(
 ) => Promise<T>;
 const UNTOLD: TellChange = async (_target, _change, work) => await work();
 
+/** The documents as they are in the bucket, followed, and changed one after another. */
 export class KvStateStore implements StateStore, AsyncDisposable {
   readonly #site: string;
   readonly #replicas: number;
   readonly #kv: KV;
-  readonly #check: CheckState;
+  readonly #changes: ChangeCheck;
   readonly #onChange: () => void;
   readonly #tell: TellChange;
   #documents: Documents = new Map();
@@ -104,7 +75,7 @@ export class KvStateStore implements StateStore, AsyncDisposable {
     this.#tell = tell;
     this.#site = site;
     this.#kv = kv;
-    this.#check = check;
+    this.#changes = new ChangeCheck(site, check);
     this.#onChange = onChange;
   }
 
@@ -226,19 +197,7 @@ export class KvStateStore implements StateStore, AsyncDisposable {
   }
 
   check<R extends ResourceRef>(ref: R, value: ResourceValue<R>): void {
-    requireReadable(ref, value);
-    // These say nothing about policies.
-    if (ref.type === "invitation" || ref.type === "revocation") return;
-    this.#requireOwner(ref);
-    if (ref.type === "peer") requireNotRevoked(value as Peer, this.#documents);
-    if (ref.type === "schema") this.#requireSchema(ref, value as SchemaDocument);
-    const { ref: checked, value: document } = this.#policyOf(ref, value);
-    const after = new Map(this.#documents);
-    after.set(resourceKey(checked), {
-      ref: checked,
-      document: { value: document, revision: 0, changedAt: "" },
-    });
-    this.#requireValid(checked, after);
+    this.#changes.requirePut(ref, value, this.#documents);
   }
 
   async remove(ref: ResourceRef, expected: number | undefined): Promise<void> {
@@ -250,7 +209,7 @@ export class KvStateStore implements StateStore, AsyncDisposable {
         .filter(([, one]) => belongsTo(one.ref, ref))
         .map(([key]) => key);
       const after = new Map([...this.#documents].filter(([key]) => !keys.includes(key)));
-      if (ref.type !== "invitation" && ref.type !== "revocation") this.#requireValid(ref, after);
+      this.#changes.requireRemoval(ref, this.#documents, after);
       // The document itself goes last: what is left of a removal that was cut short is removed by the next one.
       for (const key of keys.sort((left, right) =>
         left === resourceKey(ref) ? 1 : right === resourceKey(ref) ? -1 : 0,
@@ -288,98 +247,18 @@ export class KvStateStore implements StateStore, AsyncDisposable {
     throw new LeafmeshError("precondition_failed", `Expected ${resourceLabel(ref)} ${wanted}, but ${there}`);
   }
 
-  #requireOwner(ref: ResourceRef): void {
-    if (!("tenant" in ref) || ref.type === "tenant") return;
-    if (!this.#documents.has(stateKey.tenant(ref.tenant))) {
-      throw new LeafmeshError("not_found", `There is no tenant ${ref.tenant}`);
-    }
-    if (ref.type === "shadow" && !this.#documents.has(stateKey.exportPolicy(ref.tenant, ref.name))) {
-      throw new LeafmeshError("not_found", `There is no export ${ref.tenant}/${ref.name}`);
-    }
-  }
-
-  /** What is checked of a document: a shadow is held to what the export would be with its rules. */
-  #policyOf(ref: ResourceRef, value: ResourceValues[ResourceType]) {
-    if (ref.type !== "shadow") return { ref, value };
-    const { tenant, name } = ref;
-    const policy = { type: "export", tenant, name } as const;
-    return { ref: policy, value: { ...this.get(policy)?.value, ...value } as ExportPolicy };
-  }
-
-  #requireSchema(ref: Extract<ResourceRef, { type: "schema" }>, value: SchemaDocument): void {
-    const change = judgeSchemaChange(this.get(ref)?.value ?? null, value);
-    if (change.type !== "allowed") throw refusedSchema(resourceLabel(ref), change);
-  }
-
-  #requireValid(ref: ResourceRef, after: Documents): void {
-    const problems = [...this.#problemsOf(after)];
-    // What a shadow names goes no more than what a rule names.
-    if (ref.type === "schema" && problems.length === 0) {
-      const before = new Set(
-        this.#shadowProblems(ref.tenant, this.#documents).map((problem) => formatProblem(problem)),
-      );
-      const broken = this.#shadowProblems(ref.tenant, after);
-      problems.push(...broken.filter((problem) => !before.has(formatProblem(problem))));
-    }
-    if (problems.length === 0) return;
-    const own = documentPath(ref, after);
-    const located = problems.map((problem) => ({ ...problem, path: relativePath(problem.path, own) }));
-    const text = located.map((problem) => formatProblem(problem)).join("; ");
-    const code = REFUSALS[ref.type];
-    throw new LeafmeshError(code, `${resourceLabel(ref)} cannot be changed so: ${text}`, {
-      problems: located,
-    });
-  }
-
-  #problemsOf(documents: Documents): readonly Problem[] {
-    return this.#check(this.#site, tenantDocuments(documents), valuesOf(documents, "peer"));
-  }
-
-  /** What is wrong with the shadows of a tenant, each in the place of its export's rules. */
-  #shadowProblems(tenant: string, documents: Documents): Problem[] {
-    return [...documents.values()].flatMap(({ ref, document }) => {
-      if (ref.type !== "shadow" || ref.tenant !== tenant) return [];
-      const key = stateKey.exportPolicy(tenant, ref.name);
-      const policy = documents.get(key);
-      if (policy === undefined) return [];
-      const value = { ...policy.document.value, ...document.value } as ExportPolicy;
-      const tried = new Map(documents).set(key, { ...policy, document: { ...policy.document, value } });
-      return this.#problemsOf(tried).map(({ message, ...problem }) => ({
-        ...problem,
-        message: `${message} (shadow of export ${tenant}/${ref.name})`,
-      }));
-    });
-  }
-
   /** The revision of a key's delete marker, or 0. */
   async #lastRevision(key: string): Promise<number> {
     return (await this.#kv.get(key))?.revision ?? 0;
   }
 
   async #seed(file: SiteFile): Promise<void> {
-    const problems = [
-      ...this.#check(this.#site, file.tenants ?? [], file.peers ?? []),
-      ...(file.tenants ?? []).flatMap(({ schemas }, index) =>
-        newSchemaProblems(schemas ?? [], `tenants[${index}].schemas`),
-      ),
-    ];
-    if (problems.length > 0) {
-      throw new LeafmeshError("config_invalid", "The site file is not valid", { problems });
-    }
-    const put = async (ref: ResourceRef, value: unknown) => {
+    this.#changes.requireSeed(file);
+    for (const { ref, value } of documentsOfFile(file)) {
       const text = JSON.stringify(value);
       await this.#tell(resourceLabel(ref), { before: null, after: value }, () =>
         this.#kv.put(resourceKey(ref), text),
       );
-    };
-    for (const peer of file.peers ?? []) await put({ type: "peer", peer: peer.name }, peer);
-    for (const { tenant, schemas, exports, imports, ...settings } of file.tenants ?? []) {
-      await put({ type: "tenant", tenant }, settings);
-      for (const schema of schemas ?? []) {
-        await put({ type: "schema", tenant, name: schema.name }, inlineSchema(schema));
-      }
-      for (const policy of exports ?? []) await put({ type: "export", tenant, name: policy.name }, policy);
-      for (const policy of imports ?? []) await put(importRef(tenant, policy), policy);
     }
     // Last: a start that is cut short before here seeds again.
     await this.#kv.put(stateKey.site, JSON.stringify({ site: this.#site, version: 1 }));
@@ -405,7 +284,7 @@ export class KvStateStore implements StateStore, AsyncDisposable {
     const ref = parseResourceKey(entry.key);
     if (ref === null) return;
     if (entry.operation === "PUT") {
-      const parsed = SCHEMAS[ref.type].safeParse(jsonOf(entry));
+      const parsed = DOCUMENT_SCHEMAS[ref.type].safeParse(jsonOf(entry));
       if (parsed.success) this.#take(entry.key, ref, parsed.data, entry.revision, entry.created);
       else this.#unreadable.set(entry.key, { revision: entry.revision, why: unreadable(ref, parsed.error) });
       return;
@@ -434,19 +313,6 @@ export class KvStateStore implements StateStore, AsyncDisposable {
   }
 }
 
-/**
- * What another site has said must not get in where the next start cannot read it.
- * @throws {LeafmeshError} `config_invalid`
- */
-function requireReadable(ref: ResourceRef, value: unknown): void {
-  if (ref.type !== "peer" && ref.type !== "invitation" && ref.type !== "revocation") return;
-  const { error } = SCHEMAS[ref.type].safeParse(value);
-  if (error === undefined) return;
-  const problems = error.issues.map(({ path, message }) => ({ path: path.join("."), message }));
-  const text = problems.map((problem) => formatProblem(problem)).join("; ");
-  throw new LeafmeshError(REFUSALS[ref.type], `${resourceLabel(ref)} is not valid: ${text}`, { problems });
-}
-
 /** The value of an entry; `undefined` when it is no JSON. */
 function jsonOf(entry: KvEntry): unknown {
   try {
@@ -454,20 +320,4 @@ function jsonOf(entry: KvEntry): unknown {
   } catch {
     return undefined;
   }
-}
-
-/** The reference of an import as a tenant's document holds it. */
-export function importRef(tenant: string, policy: ImportPolicy): ResourceRef {
-  const origin =
-    policy.origin === undefined || policy.origin === policy.from ? {} : { origin: policy.origin };
-  return { type: "import", tenant, from: policy.from, ...origin };
-}
-
-function belongsTo(ref: ResourceRef, owner: ResourceRef): boolean {
-  if (resourceKey(ref) === resourceKey(owner)) return true;
-  if (!("tenant" in ref) || ref.type === "tenant") return false;
-  if (owner.type === "export") {
-    return ref.type === "shadow" && ref.tenant === owner.tenant && ref.name === owner.name;
-  }
-  return owner.type === "tenant" && ref.tenant === owner.tenant;
 }
