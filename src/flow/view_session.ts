@@ -5,10 +5,10 @@
 import type { MeshEvent } from "../model/event.ts";
 import { storedSubject } from "../model/names.ts";
 import { FencedWriter, messageSize } from "../nats/fenced_writer.ts";
-import { type Delivery, newDelivery, readAckSubject } from "./ack_subject.ts";
 import type { DeadLetterEntry } from "./dead_letter_writer.ts";
 import { DeadLettersInFlight } from "./dead_letters_in_flight.ts";
 import type { DeliveredMessage } from "./delivered.ts";
+import { DeliveredEvents } from "./delivered_events.ts";
 import { type Decided, type Decider, EventDecider, keep, type Taken } from "./event_decider.ts";
 import { Fifo } from "./fifo.ts";
 import { IdGuard } from "./id_guard.ts";
@@ -16,7 +16,7 @@ import { Ledger, OUTCOME, type Outcome } from "./ledger.ts";
 import { PullReader } from "./pull_reader.ts";
 import { QuotaGate } from "./quota_gate.ts";
 import { type RedriveItem, type RedriveLetter, type Redriven, RedriveQueue } from "./redrive_queue.ts";
-import { knownSubject, SubjectCache } from "./subject_cache.ts";
+import { knownSubject } from "./subject_cache.ts";
 import { ViewMessageBuilder } from "./view_message.ts";
 import type { SessionEnd, SessionOptions } from "./view_session_options.ts";
 
@@ -33,20 +33,14 @@ export class ViewSession {
   readonly #events: EventDecider;
   readonly #ingest: FencedWriter;
   readonly #reader: PullReader;
-  readonly #delivery: Delivery = newDelivery();
   readonly #redrives = new RedriveQueue();
   readonly #gate: QuotaGate;
-  readonly #subjects: SubjectCache;
+  readonly #deliveries: DeliveredEvents;
   /** Delivered and not yet decided. */
   readonly #queue = new Fifo<DeliveredMessage>();
   /** The head of the queue, decided but not yet passed on. */
   #held: { readonly taken: Taken; readonly decided: Decided; readonly by: Decider } | null = null;
   #decidedPosition: number;
-  /** Source sequence of the last event that left the queue. */
-  #readSequence: number;
-  /** Events that were delivered, and those of them that were not wanted. */
-  #consumerSequence = 0;
-  #skipped = 0;
   readonly #deadLetters: DeadLettersInFlight;
   /** Dropped since the ledger was gone through. */
   #dropped = 0;
@@ -59,8 +53,6 @@ export class ViewSession {
     this.#options = options;
     const { start, nc } = options;
     this.#decidedPosition = start.position;
-    this.#readSequence = start.position + start.missed;
-    this.#subjects = new SubjectCache(options.wanted);
     this.#ledger = new Ledger(LEDGER, start.position);
     this.#guard = new IdGuard(start.sourceWindowMs);
     const { site, policy, sourceStream } = options;
@@ -71,6 +63,12 @@ export class ViewSession {
       sourceStream,
       sourceEpoch: start.sourceEpoch,
       guard: this.#guard,
+    });
+    this.#deliveries = new DeliveredEvents({
+      after: start.position + start.missed,
+      wanted: options.wanted,
+      stream: this.#builder.stream,
+      onFault: (message) => this.#end({ type: "reader", message }),
     });
     this.#gate = new QuotaGate({
       quotas: options.quotas,
@@ -115,7 +113,8 @@ export class ViewSession {
 
   /** Wanted events that were read, and the source sequence up to which all were looked at, by the server or here. */
   get read(): { readonly wanted: number; readonly sequence: number } {
-    return { wanted: this.#consumerSequence - this.#skipped, sequence: this.#readSequence };
+    const { wanted, sequence } = this.#deliveries;
+    return { wanted, sequence };
   }
 
   /** The consumer that it reads with. */
@@ -163,7 +162,7 @@ export class ViewSession {
   }
 
   get #lastTaken(): number {
-    return this.#queue.last?.streamSequence ?? this.#readSequence;
+    return this.#queue.last?.streamSequence ?? this.#deliveries.sequence;
   }
 
   /** The limit that the session waits for, and how long it has so far; `null` when it does not. */
@@ -257,37 +256,10 @@ export class ViewSession {
   }
 
   #decide(message: DeliveredMessage): void {
-    const delivery = this.#delivery;
-    const { bytes, replyFrom, replyTo } = message;
-    if (!readAckSubject(bytes, delivery, replyFrom, replyTo)) {
-      const text = new TextDecoder().decode(bytes.subarray(replyFrom, replyTo));
-      this.#end({ type: "reader", message: `Unknown acknowledgement subject '${text}'` });
-      return;
-    }
-    if (delivery.consumerSequence !== this.#consumerSequence + 1) {
-      const message = `delivery ${delivery.consumerSequence} came after ${this.#consumerSequence}`;
-      this.#end({ type: "reader", message });
-      return;
-    }
-    this.#consumerSequence = delivery.consumerSequence;
-    this.#readSequence = delivery.streamSequence;
-    const subject = this.#subjects.get(bytes, message.subjectFrom, message.subjectTo);
-    if (!subject.wanted) {
-      this.#skipped++;
-      return;
-    }
-    const event: MeshEvent = {
-      subject: subject.subject,
-      headers: message.headers,
-      data: message.data,
-      origin: subject.origin,
-      timeMs: delivery.timeMs,
-      sequence: delivery.streamSequence,
-      stream: this.#builder.stream,
-    };
-    const taken = { event, subject };
+    const taken = this.#deliveries.read(message);
+    if (taken === null) return;
     const decided = this.#events.decide(taken, this.#options.decider());
-    if (!this.#pass(event, decided)) this.#hold(taken, decided);
+    if (!this.#pass(taken.event, decided)) this.#hold(taken, decided);
   }
 
   #hold(taken: Taken, decided = this.#events.decide(taken, this.#options.decider())): void {

@@ -2,7 +2,6 @@
  * Keeps a view filled: one session after the other, each from the position that the view itself holds, with back-off in
  * between and a word about why.
  */
-import type { StreamState } from "@nats-io/jetstream";
 import { errorText } from "../model/errors.ts";
 import type { Decision, MeshEvent } from "../model/event.ts";
 import { outStream, viewConsumer, viewStream } from "../model/names.ts";
@@ -12,26 +11,23 @@ import { Contention } from "./contention.ts";
 import type { Decider } from "./event_decider.ts";
 import { singleLine } from "./header_block.ts";
 import { newFlowCounts } from "./ledger.ts";
+import { MissedEvents } from "./missed_events.ts";
 import { Progress } from "./progress.ts";
 import { NO_QUOTAS, Quotas } from "./quota.ts";
 import type { Redriven } from "./redrive_queue.ts";
-import { RetentionGaps } from "./retention_gaps.ts";
-import { answerFor, createReader, filtersOf, recordPosition } from "./source_reader.ts";
-import { Standstill } from "./standstill.ts";
+import { SessionWatch } from "./session_watch.ts";
+import { answerFor, createReader, recordPosition } from "./source_reader.ts";
 import type { View, ViewOptions, ViewState, ViewStats } from "./view.ts";
 import { readViewPosition, type ViewPosition, type ViewStreams } from "./view_position.ts";
 import { ViewRedriver } from "./view_redriver.ts";
 import { ViewSession } from "./view_session.ts";
 import type { SessionEnd } from "./view_session_options.ts";
-import { startsWide, turnsWide } from "./wide_reading.ts";
 import { UNLIMITED, type WriteLease } from "./write_lease.ts";
 
 export type { View, ViewOptions, ViewState, ViewStats } from "./view.ts";
 
-/** How often a change of the durable consumer's filters is looked for. */
-const FILTERS_MS = 2_000;
-/** Where fewer events went by between two of these looks, it does not matter how they were read. */
-const LEAST_READ = 1_000;
+/** How often the session that runs is looked at. */
+const LOOK_MS = 2_000;
 /** Messages that a view asks for at least, however many share its thread. */
 const LEAST_PULL = 100;
 const STOP_TIMEOUT_MS = 10_000;
@@ -65,22 +61,12 @@ class ViewWorker {
   #position = 0;
   #lastError: string | null = null;
   #restarts = 0;
-  #missed = 0;
-  /** Source sequence up to which `missed` counts. */
-  #missedUpTo = 0;
+  readonly #missed: MissedEvents;
   #session: ViewSession | null = null;
-  /** What the running session had read at the last look, and whether it reads without filters. */
-  #read = { wanted: 0, sequence: 0 } as ViewSession["read"];
-  #wide = false;
-  /** How the next session is to read; `null`: as its backlog is. */
-  #turnedWide: boolean | null = null;
-  readonly #gaps: RetentionGaps;
-  readonly #standstill = new Standstill(() => performance.now());
+  readonly #watch: SessionWatch;
   readonly #redriver: ViewRedriver;
   /** Why it cannot settle, as it was logged last. */
   #unsettled = "";
-  /** Filters of the running session's reader. */
-  #filters: string | null = null;
   readonly #contention: Contention;
   readonly #mayWrite: WriteLease;
   #running: Promise<void> = Promise.resolve();
@@ -107,9 +93,13 @@ class ViewWorker {
       why: () => `is ${this.#state}${this.#lastError === null ? "" : `: ${this.#lastError}`}`,
     });
     this.#contention = new Contention(nc, jsm, this.#streams, this.#abort.signal);
-    this.#gaps = new RetentionGaps({
-      firstSequence: () => this.#firstSequence(),
-      onMissed: (position, missed) => this.#miss({ position, missed }),
+    this.#missed = new MissedEvents({ jsm, policy, sourceStream: this.#streams.sourceStream, log });
+    this.#watch = new SessionWatch({
+      jsm,
+      streams: this.#streams,
+      mayWrite: this.#mayWrite,
+      missed: this.#missed,
+      session: () => this.#session,
     });
     this.#quotas = new Quotas(options.quotas ?? NO_QUOTAS);
     this.#decider = { decide: options.decide, version: singleLine(options.version, 128) };
@@ -135,7 +125,7 @@ class ViewWorker {
       lastError: this.#lastError,
       version: this.#decider.version,
       restarts: this.#restarts,
-      missed: this.#missed,
+      missed: this.#missed.count,
     };
   }
 
@@ -145,7 +135,7 @@ class ViewWorker {
     this.#quotas.change(quotas);
     // What waits for a limit may not have to any more.
     this.#session?.wake();
-    void this.#checkFilters();
+    this.#look();
     return position;
   }
 
@@ -186,7 +176,7 @@ class ViewWorker {
       onReconnect: () => this.#backoff.wake(),
     });
     this.#abort.signal.addEventListener("abort", () => this.#backoff.wake(), { once: true });
-    const watch = setInterval(() => void this.#checkFilters(), FILTERS_MS);
+    const watch = setInterval(() => this.#look(), LOOK_MS);
     while (!this.#stopping) {
       let pauseMs: number;
       try {
@@ -214,13 +204,12 @@ class ViewWorker {
     const start = await readViewPosition(jsm, this.#streams);
     if (start.note !== null) log?.(start.note);
     this.#contention.confirm(start.lastSequence, start.fromView);
-    this.#miss(start);
-    this.#wide = start.filters.length > 0 && (this.#turnedWide ?? startsWide(start));
-    this.#turnedWide = null;
-    const wanted = this.#wide ? start.filters : [];
+    this.#missed.add(start);
+    const wide = this.#watch.readsWide(start);
+    const wanted = wide ? start.filters : [];
     const reader = await createReader(jsm, this.#streams, {
       after: start.position,
-      filters: this.#wide ? [] : start.filters,
+      filters: wide ? [] : start.filters,
     });
     const progress = new Progress(start.recorded, {
       record: async (position) => {
@@ -239,23 +228,9 @@ class ViewWorker {
       return end;
     } finally {
       progress.stop();
-      this.#filters = null;
+      this.#watch.ended();
       if (!nc.isClosed()) await jsm.consumers.delete(this.#streams.sourceStream, reader).catch(() => false);
     }
-  }
-
-  /** Counts what the source has dropped before it was read; what is counted already is not counted again. */
-  #miss({ position, missed }: Pick<ViewPosition, "position" | "missed">): void {
-    const upTo = position + missed;
-    const more = Math.min(missed, upTo - this.#missedUpTo);
-    if (more <= 0) return;
-    this.#missed += more;
-    this.#missedUpTo = upTo;
-    const { policy, log } = this.#options;
-    const { sourceStream } = this.#streams;
-    log?.(
-      `View '${policy}': retention of '${sourceStream}' dropped up to ${more} events after ${position} before they were decided`,
-    );
   }
 
   #runSession(
@@ -283,7 +258,7 @@ class ViewWorker {
           return { messages, bytes: Math.ceil((limits?.pullBytes ?? 4 * 1024 * 1024) * share) };
         },
         mayWrite: this.#mayWrite,
-        onResumed: (after, next) => this.#gaps.found(after, next),
+        onResumed: (after, next) => this.#missed.resumed(after, next),
         onProgress: (position) => {
           this.#progress(position);
           progress.moved(position);
@@ -295,77 +270,17 @@ class ViewWorker {
         },
       });
       this.#contention.ended(null);
-      this.#filters = JSON.stringify(start.filters);
-      this.#read = this.#session.read;
+      this.#watch.began(this.#session, start.filters);
       this.#state = "running";
       this.#settleRedrives();
     });
   }
 
-  /** Starts the session anew when the durable consumer has other filters, or another way of reading costs less. */
-  async #checkFilters(): Promise<void> {
-    const { jsm } = this.#options;
-    const { sourceStream, consumer } = this.#streams;
-    const session = this.#session;
-    if (session === null || this.#filters === null) return;
+  /** Looks whether the session that runs is to begin anew, and what has become of what was redriven. */
+  #look(): void {
+    if (!this.#watch.watching) return;
     this.#settleRedrives();
-    try {
-      const { config } = await jsm.consumers.info(sourceStream, consumer);
-      if (session !== this.#session) return;
-      await this.#checkStanding(session);
-      await this.#checkMoving(session);
-      const filters = filtersOf(config);
-      if (JSON.stringify(filters) === this.#filters) {
-        if (!(await this.#readsBadly(session, filters))) return;
-        this.#turnedWide = !this.#wide;
-      }
-      await session.stop();
-    } catch {
-      // The session meets what is wrong by itself.
-    }
-  }
-
-  /** Counts what goes while a session stands still. */
-  async #checkStanding(session: ViewSession): Promise<void> {
-    const standsAt = session.standsAt;
-    if (standsAt === null) return;
-    const first = await this.#firstSequence();
-    if (session !== this.#session || session.standsAt !== standsAt) return;
-    this.#miss({ position: standsAt, missed: Math.max(0, first - 1 - standsAt) });
-  }
-
-  /** Ends a session that should go on and does not. */
-  async #checkMoving(session: ViewSession): Promise<void> {
-    const { jsm } = this.#options;
-    const place = `${this.#restarts} ${session.decidedPosition} ${session.read.sequence} ${session.stored} ${session.waiting}`;
-    const held = session.deferral !== null || !this.#mayWrite.open();
-    const stands = await this.#standstill.look({ place, held }, async () => {
-      if (session.waiting > 0) return true;
-      const { num_pending } = await jsm.consumers.info(this.#streams.sourceStream, session.reader);
-      return num_pending > 0;
-    });
-    if (stands && session === this.#session) {
-      session.fail({ type: "reader", message: "events wait and nothing moved for half a minute" });
-    }
-  }
-
-  async #firstSequence(): Promise<number> {
-    return (await this.#source()).first_seq;
-  }
-
-  async #source(): Promise<StreamState> {
-    return (await this.#options.jsm.streams.info(this.#streams.sourceStream)).state;
-  }
-
-  /** Whether the share of wanted events has become one that another way of reading is better for. */
-  async #readsBadly(session: ViewSession, filters: readonly string[]): Promise<boolean> {
-    const { read } = session;
-    const all = read.sequence - this.#read.sequence;
-    const wanted = read.wanted - this.#read.wanted;
-    if (all < LEAST_READ) return false;
-    this.#read = read;
-    const { num_subjects: subjects = 0 } = await this.#source();
-    return session === this.#session && turnsWide(this.#wide, wanted / all, { filters, subjects });
+    void this.#watch.look();
   }
 
   #settleRedrives(): void {
