@@ -2,6 +2,7 @@
 import type { ConsumerConfig, JetStreamManager, StreamConfig, StreamSource } from "@nats-io/jetstream";
 import { errorText, LeafmeshError } from "../model/errors.ts";
 import { logStream, parseStreamName, remoteStreams } from "../model/names.ts";
+import type { ResetTo } from "../nats/consumer_reset.ts";
 import { unlessGone } from "../nats/jetstream_errors.ts";
 import { addConsumer, beginOf } from "./apply_consumers.ts";
 import type { StreamAccount, StreamSpec } from "./assets.ts";
@@ -59,7 +60,7 @@ export interface ApplyContext {
    * Sets where the consumer that we source a peer's stream from goes on, `null`: where it is. Answers with the identity of that
    * stream. @throws when the peer's server does not do it.
    */
-  readonly resetSource: (peer: string, stream: string, sequence: number | null) => Promise<string>;
+  readonly resetSource: (peer: string, stream: string, sequence: ResetTo) => Promise<string>;
   /** Sets where a consumer of MESH goes on, `null`: after what is acknowledged. @throws {LeafmeshError} when the server refuses it */
   readonly resetHere: (stream: string, consumer: string, sequence: number | null) => Promise<unknown>;
   /** Whether a peer has stored nothing since it was asked last. */
@@ -245,7 +246,7 @@ async function updateStream(manager: JetStreamManager, spec: StreamSpec): Promis
  * roughly how far that one has come, so it is told.
  */
 async function attachSource(
-  { mesh, resetSource }: ApplyContext,
+  { mesh, resetSource, setback }: ApplyContext,
   { route, spec, source }: Extract<Step, { type: "attach-source" }>,
 ): Promise<void> {
   const tenant = route.tenant.name;
@@ -257,8 +258,11 @@ async function attachSource(
     [{ origin: route.origin, tenant, stream: source.name }],
     () => resetSource(route.peer, source.name, null).catch(waiting),
   );
-  if (sequence !== null) {
-    await resetSource(route.peer, source.name, sequence + 1).catch((error: unknown) => {
+  // An older copy that had nothing yet: what was acknowledged since is lost, and the consumer has dealt with it.
+  const lostAll = sequence === null && setback(spec.name) === 0;
+  const to = lostAll ? "begin" : sequence === null ? null : sequence + 1;
+  if (to !== null) {
+    await resetSource(route.peer, source.name, to).catch((error: unknown) => {
       // A consumer that was made to begin later leaves nothing out that this site could miss.
       if (!(error instanceof LeafmeshError)) waiting(error);
     });

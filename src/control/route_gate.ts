@@ -2,6 +2,7 @@
 import type { JetStreamManager } from "@nats-io/jetstream";
 import type { Msg, NatsConnection, Subscription } from "@nats-io/transport-node";
 import { routeResetSubject } from "../model/names.ts";
+import { asksForBegin, resetBody } from "../nats/consumer_reset.ts";
 import { passReset } from "./pass_reset.ts";
 import { Turns } from "./turns.ts";
 
@@ -56,10 +57,17 @@ export class RouteGate implements Disposable {
     const { nc, mesh, log } = this.#options;
     if (!this.#open) return;
     try {
-      if (await passReset({ nc, mesh, stream, consumer: peer }, message, message.data)) return;
+      const body = asksForBegin(message.string()) ? await resetToBegin(mesh, stream, peer) : message.data;
+      if (await passReset({ nc, mesh, stream, consumer: peer }, message, body)) return;
       log("info", `${peer} asks to attach to ${stream} again, which still delivers to it: it will ask again`);
     } catch {
       // Who asked has heard nothing, and asks again.
     }
   }
+}
+
+/** What a server is asked for, so that a consumer goes on where it began. */
+async function resetToBegin(mesh: JetStreamManager, stream: string, consumer: string): Promise<Uint8Array> {
+  const { config } = await mesh.consumers.info(stream, consumer);
+  return new TextEncoder().encode(resetBody(config.opt_start_seq ?? 1));
 }

@@ -613,7 +613,7 @@ export class SiteControl implements Control, AsyncDisposable {
     const { mesh, rollbacks } = this.#options;
     await this.#reconciler.betweenWithin(REWIND_BEGINS_MS, async () => {
       const imports = planInRoutes(this.#desired(), this.#peering.knowledge());
-      await rewindSource(mesh, imports, peer, asked.data);
+      await rewindSource({ mesh, note: rollbacks.rewound }, imports, peer, asked.data);
     });
     rollbacks.exporterBack(peer, asked.data);
     this.#reconciler.trigger();

@@ -10,7 +10,7 @@ import { LOG_CONSUMER, logStream, outStream, remoteStreams } from "../model/name
 import { unlessGone } from "../nats/jetstream_errors.ts";
 import { sleep } from "../nats/wait.ts";
 import { sourceKey } from "./differences.ts";
-import { rewoundMetadata } from "./rollback/rewound.ts";
+import { rewoundAgain, rewoundMetadata } from "./rollback/rewound.ts";
 import { goOnAfter } from "./source_position.ts";
 
 /** Metadata of a stream of remote events: the sources that were taken out, as JSON. Each is told where to go on before it is put in again. */
@@ -122,7 +122,9 @@ async function goBack(
   const after = (await mesh.streams.info(stream)).state.last_seq;
   if (last <= after) return last;
   const { config, state } = await manager.streams.info(logStream(tenant.name));
-  const metadata = rewoundMetadata(config, { origin: site, stream }, { at: state.last_seq, after });
+  const source = { origin: site, stream };
+  const rewound = rewoundAgain(config, source, { at: state.last_seq, after });
+  const metadata = rewoundMetadata(config, source, rewound);
   await manager.streams.update(config.name, { ...config, metadata: { ...config.metadata, ...metadata } });
   return after;
 }

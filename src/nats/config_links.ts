@@ -90,6 +90,8 @@ function remote(peer: Peer, urls: readonly string[], { leafCredential, tls }: Le
     account: linkAccount(peer.name),
     include: leafCredential,
     ignore_discovered_servers: true,
+    // A server that is busy, or far away, does not speak within the second that is the default.
+    first_info_timeout: `${HANDSHAKE_SECONDS}s`,
     tls: tls === null ? undefined : dialTls(peer, urls, tls),
     // The server lets every account ask it about all accounts; a peer must not.
     deny_imports: ["$SYS.>", "$JS.API.>", "$JS.*.API.>"],

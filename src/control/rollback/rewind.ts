@@ -1,14 +1,23 @@
 /** Takes a source back to a sequence, because the exporter says that what it gave us behind it was lost there. */
-import type { JetStreamManager, StreamSource } from "@nats-io/jetstream";
+import type { JetStreamManager, StreamConfig, StreamSource } from "@nats-io/jetstream";
 import { z } from "zod";
 import { LeafmeshError } from "../../model/errors.ts";
-import { inStream, mirrorStream, siteApiPrefix, storedSubject } from "../../model/names.ts";
+import { inStream, mirrorStream, remoteStreams, siteApiPrefix, storedSubject } from "../../model/names.ts";
 import { Name } from "../../model/schema/scalars.ts";
+import { unlessGone } from "../../nats/jetstream_errors.ts";
 import { importPosition } from "../import_position.ts";
 import { observeMesh } from "../observe.ts";
 import type { InRoute } from "../routes.ts";
+import { lastOfOrigin } from "../source_position.ts";
 import { detachedMetadata, detachedSources } from "../source_repair.ts";
-import { rewoundMetadata, rewoundOf, rewoundTransforms, type SourceName } from "./rewound.ts";
+import {
+  type Rewound,
+  rewoundAgain,
+  rewoundMetadata,
+  rewoundTransforms,
+  type SourceName,
+} from "./rewound.ts";
+import type { RewoundNote } from "./rewound_note.ts";
 
 /** What an exporter asks for. */
 export const RewindAsk = z.strictObject({
@@ -26,7 +35,7 @@ export type RewindAsk = z.infer<typeof RewindAsk>;
  * @throws {LeafmeshError} `request_invalid` when it is not where the exporter thinks, or cannot go back
  */
 export async function rewindSource(
-  mesh: JetStreamManager,
+  { mesh, note }: { readonly mesh: JetStreamManager; readonly note: RewoundNote },
   imports: readonly InRoute[],
   peer: string,
   ask: RewindAsk,
@@ -41,37 +50,77 @@ export async function rewindSource(
   }
   const { sequence } = await importPosition(mesh, streams, imports, { peer, tenant, stream });
   if (sequence !== has) throw refuse(`${sequence} are stored of it, not ${has}`);
-  const prefix = `${storedSubject(origin, tenant)}.>`;
+  const source = { origin, stream };
+  const isIt = (one: StreamSource) =>
+    one.external?.api === siteApiPrefix(peer) && isSourceOf(one, tenant, source);
   for (const live of [true, false]) {
     const info = streams.get(inStream(tenant, live))?.info;
     if (info === undefined) continue;
     const { config, state } = info;
-    const isIt = (source: StreamSource) =>
-      source.external?.api === siteApiPrefix(peer) &&
-      source.name === stream &&
-      source.subject_transforms?.some(({ dest }) => dest === prefix) === true;
-    const [there, out] = [config.sources ?? [], detachedSources(config)];
-    const noted = rewoundMetadata(config, { origin, stream }, { at: state.last_seq, after });
-    const again = [...there, ...out].filter(isIt).map((source) => renewed(source, noted, { origin, stream }));
-    await mesh.streams.update(config.name, {
-      ...config,
-      sources: there.filter((source) => !isIt(source)),
-      metadata: {
-        ...config.metadata,
-        ...detachedMetadata([...out.filter((source) => !isIt(source)), ...again]),
-        ...noted,
-      },
-    });
+    const rewound = rewoundAgain(config, source, { at: state.last_seq, after });
+    await note.put(info, source, rewound);
+    await mesh.streams.update(config.name, takenBack(config, isIt, source, rewound));
   }
 }
 
-/** The source as one that nats-server knows nothing of. */
-function renewed(
-  source: StreamSource,
-  metadata: Readonly<Record<string, string>>,
+/**
+ * Tells the sources of an older copy of a stream what they were told after it was taken. All that the copy has of them is of before.
+ * @returns how many
+ */
+export async function recallRewinds(
+  mesh: JetStreamManager,
+  note: RewoundNote,
+  tenants: readonly string[],
+): Promise<number> {
+  let recalled = 0;
+  for (const tenant of tenants) {
+    for (const name of remoteStreams(tenant)) {
+      const first = await unlessGone(mesh.streams.info(name), null);
+      if (first === null) continue;
+      for (const { source, generation, after } of note.forgotten(first)) {
+        const { config, state } = await mesh.streams.info(name);
+        const stored = await lastOfOrigin(mesh, name, { ...source, tenant });
+        const least = stored.sequence > 0 ? Math.min(after, stored.sequence) : after;
+        const rewound = { generation, at: state.last_seq, after: least };
+        const isIt = (one: StreamSource) => isSourceOf(one, tenant, source);
+        await mesh.streams.update(name, takenBack(config, isIt, source, rewound));
+        recalled++;
+      }
+    }
+  }
+  return recalled;
+}
+
+/** Whether a source gives the events of an origin that are in a stream of its exporter. */
+function isSourceOf({ name, subject_transforms }: StreamSource, tenant: string, of: SourceName): boolean {
+  const prefix = `${storedSubject(of.origin, tenant)}.>`;
+  return name === of.stream && subject_transforms?.some(({ dest }) => dest === prefix) === true;
+}
+
+/** The stream with a source taken out, which is put in again as one that goes on elsewhere. */
+function takenBack(
+  config: StreamConfig,
+  isIt: (source: StreamSource) => boolean,
   name: SourceName,
-): StreamSource {
+  rewound: Rewound,
+): StreamConfig {
+  const noted = rewoundMetadata(config, name, rewound);
+  const [there, out] = [config.sources ?? [], detachedSources(config)];
+  const again = [...there, ...out].filter(isIt).map((source) => renewed(source, rewound));
+  return {
+    ...config,
+    sources: there.filter((source) => !isIt(source)),
+    metadata: {
+      ...config.metadata,
+      ...detachedMetadata([...out.filter((source) => !isIt(source)), ...again]),
+      ...noted,
+    },
+  };
+}
+
+/** The source as one that nats-server knows nothing of. */
+function renewed(source: StreamSource, rewound: Rewound): StreamSource {
   const [first] = source.subject_transforms ?? [];
   const own = first === undefined ? [] : [first];
-  return { ...source, subject_transforms: [...own, ...rewoundTransforms(rewoundOf({ metadata }, name))] };
+  return { ...source, subject_transforms: [...own, ...rewoundTransforms(rewound)] };
 }

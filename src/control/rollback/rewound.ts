@@ -28,22 +28,36 @@ export interface SourceName {
   readonly stream: string;
 }
 
-const keyOf = ({ origin, stream }: SourceName): string => `${origin} ${stream}`;
+/** How a source is named where there are several. */
+export const rewoundKey = ({ origin, stream }: SourceName): string => `${origin} ${stream}`;
+
+/** The source of a {@link rewoundKey}. */
+export function sourceOfKey(key: string): SourceName {
+  const [origin = "", stream = ""] = key.split(" ");
+  return { origin, stream };
+}
 
 /** How a source of a stream was told to go back last; `null`: never. */
 export function rewoundOf({ metadata }: Pick<StreamConfig, "metadata">, source: SourceName): Rewound | null {
-  return read(metadata)[keyOf(source)] ?? null;
+  return read(metadata)[rewoundKey(source)] ?? null;
 }
 
-/** The metadata that says that a source was told to go back once more. */
-export function rewoundMetadata(
+/** How a source is that is told to go back once more. */
+export function rewoundAgain(
   { metadata }: Pick<StreamConfig, "metadata">,
   source: SourceName,
   to: Pick<Rewound, "at" | "after">,
+): Rewound {
+  return { generation: (read(metadata)[rewoundKey(source)]?.generation ?? 0) + 1, ...to };
+}
+
+/** The metadata that says how a source was told to go back last. */
+export function rewoundMetadata(
+  { metadata }: Pick<StreamConfig, "metadata">,
+  source: SourceName,
+  rewound: Rewound,
 ): Record<string, string> {
-  const all = read(metadata);
-  const generation = (all[keyOf(source)]?.generation ?? 0) + 1;
-  return { [REWOUND]: JSON.stringify({ ...all, [keyOf(source)]: { generation, ...to } }) };
+  return { [REWOUND]: JSON.stringify({ ...read(metadata), [rewoundKey(source)]: rewound }) };
 }
 
 /** What tells a source from the one before it went back. Nothing matches it: stored subjects have three tokens and more. */

@@ -15,13 +15,17 @@ import {
   setbacks,
   writePositions,
 } from "./position_note.ts";
-import type { RewindAsk } from "./rewind.ts";
+import { type RewindAsk, recallRewinds } from "./rewind.ts";
+import { RewoundNote } from "./rewound_note.ts";
 
 const EVERY_MS = 1000;
 /** At most this share of the time goes into looking. */
 const LOOK_SHARE = 20;
 /** Above what was noted: more than can have been stored since. */
 const BEYOND = 1_000_000_000;
+
+/** Kinds of streams of what peers gave. */
+const REMOTE: ReadonlySet<StreamName["type"]> = new Set(["in", "quiet", "mirror"]);
 
 export type RollbackAlarm = "exporter-rolled-back" | "importer-rolled-back" | "stream-made-anew";
 
@@ -49,6 +53,8 @@ export interface RollbacksOptions {
 export class Rollbacks implements AsyncDisposable {
   /** Where routes are held. */
   readonly holds: HoldNote;
+  /** Which sources were told to go back. */
+  readonly rewound: RewoundNote;
   readonly #options: RollbacksOptions;
   readonly #ended = new AbortController();
   #noted: Positions | null;
@@ -60,22 +66,40 @@ export class Rollbacks implements AsyncDisposable {
   /** What was said of a target last: a step that is tried again says nothing new. */
   readonly #said = new Map<string, string>();
 
-  private constructor(options: RollbacksOptions, noted: Positions | null, holds: HoldNote) {
+  private constructor(
+    options: RollbacksOptions,
+    noted: Positions | null,
+    holds: HoldNote,
+    rewound: RewoundNote,
+  ) {
     this.#options = options;
     this.holds = holds;
+    this.rewound = rewound;
     this.#noted = noted;
   }
 
   /** Reads what was noted. Nothing is noted before {@link watch}. @throws {LeafmeshError} `data_folder_unusable` */
   static async open(options: RollbacksOptions): Promise<Rollbacks> {
     const { folder, mayChange } = options;
-    return new Rollbacks(options, await readPositions(folder), await HoldNote.open(folder, mayChange));
+    return new Rollbacks(
+      options,
+      await readPositions(folder),
+      await HoldNote.open(folder, mayChange),
+      await RewoundNote.open(folder, mayChange),
+    );
   }
 
-  /** Holds what is stored against what was noted. @returns how many streams have less */
+  /**
+   * Holds what is stored against what was noted, and tells the sources of an older copy what they were told since.
+   * @returns how many streams have less
+   */
   async look(state: DesiredState): Promise<number> {
+    const { mesh, log } = this.#options;
+    const names = state.tenants.map(({ name }) => name);
+    const recalled = await recallRewinds(mesh, this.rewound, names);
+    if (recalled > 0) log("warn", `${recalled} sources go back again: the copy is of before they were told`);
     if (this.#noted === null) return 0;
-    const now = await positionsNow(this.#options.mesh, this.#options.now());
+    const now = await positionsNow(mesh, this.#options.now());
     const found = setbacks(this.#noted, now).filter((one) => isWanted(one, state));
     for (const one of found) {
       if (one.type === "made-anew") this.#gone.set(one.stream, one.last);
@@ -143,14 +167,17 @@ export class Rollbacks implements AsyncDisposable {
     const { tenant } = name;
     const told = `as was noted at ${at}`;
     if (type === "made-anew") {
-      const detail = `${stream} with events up to ${last}, ${told}, is gone: it is made anew, and sequences go on behind ${last}`;
+      const detail = `${stream} with events up to ${last}, ${told}, is gone: it is made anew, and sequences go on behind ${last}${REMOTE.has(name.type) ? "; what its exporters know as delivered does not come by itself: have them replay it" : ""}`;
       this.#say("stream-made-anew", { target: stream, tenant, detail });
       return;
     }
     const lost = `the store is an older copy: ${stream} lacks events ${first} to ${last}, ${told}`;
     const detail = `${lost}; ${afterwards(name)}`;
-    const remote = name.type === "in" || name.type === "quiet" || name.type === "mirror";
-    this.#say(remote ? "importer-rolled-back" : "exporter-rolled-back", { target: stream, tenant, detail });
+    this.#say(REMOTE.has(name.type) ? "importer-rolled-back" : "exporter-rolled-back", {
+      target: stream,
+      tenant,
+      detail,
+    });
   }
 
   #say(name: RollbackAlarm, report: Parameters<RollbacksOptions["raise"]>[1]): void {
