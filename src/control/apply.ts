@@ -1,7 +1,7 @@
 /** Runs the steps of a plan on the server. */
 import type { ConsumerConfig, JetStreamManager, StreamConfig, StreamSource } from "@nats-io/jetstream";
 import { errorText, LeafmeshError } from "../model/errors.ts";
-import { logStream, parseStreamName, remoteStreams } from "../model/names.ts";
+import { LOG_API_PREFIX, logStream, parseStreamName, remoteStreams } from "../model/names.ts";
 import type { ResetTo } from "../nats/consumer_reset.ts";
 import { unlessGone } from "../nats/jetstream_errors.ts";
 import { addConsumer, beginOf } from "./apply_consumers.ts";
@@ -192,15 +192,27 @@ async function unstick(context: ApplyContext, stuck: StuckConsumer): Promise<voi
     const says = await context.peerPosition(consumer, tenant, stream).catch(() => null);
     if (says === null || !context.standsStill(stuck, says.sequence)) return;
   }
-  if (by === "link") await context.kickLeaf(consumer);
-  else await context.resetHere(stream, consumer, null);
-  context.log(
-    "warn",
-    by === "link"
-      ? `${stream} to ${consumer} does not move: its link is made anew`
-      : `${stream} to ${consumer} does not move: it goes on after what is acknowledged`,
-  );
+  context.log("warn", `${stream} to ${consumer} does not move: ${REMEDIES[by]}`);
+  switch (by) {
+    case "link":
+      await context.kickLeaf(consumer);
+      return;
+    case "attach": {
+      const tenant = parseStreamName(stream)?.tenant ?? "";
+      await reattachSource(await context.tenant(tenant), logStream(tenant), LOG_API_PREFIX, stream);
+      return;
+    }
+    case "reset":
+      await context.resetHere(stream, consumer, null);
+      return;
+  }
 }
+
+const REMEDIES: Readonly<Record<StuckConsumer["by"], string>> = {
+  link: "its link is made anew",
+  attach: "the log is attached to it again",
+  reset: "it goes on after what is acknowledged",
+};
 
 /** Where a consumer is held that is made on an older copy; `null`: the stream is none, or is made anew with the same plan. */
 function setbackOf(

@@ -228,9 +228,7 @@ export function describeStep(step: Step): StepReport {
       const target = `MESH/${step.stream}/${step.consumer}`;
       return report(
         target,
-        step.by === "link"
-          ? `look after consumer ${target}, which has events and does not move; where its peer stores nothing, make the link anew`
-          : `look after consumer ${target}, which has events and does not move; where nobody stores any, go on after what is acknowledged`,
+        `look after consumer ${target}, which has events and does not move; ${REMEDY[step.by]}`,
       );
     }
     case "move-leader": {
@@ -276,3 +274,10 @@ function whyView(plan: ExportPlan): string {
 function filterText(spec: ConsumerSpec): string {
   return spec.filter_subjects === undefined ? "" : ` (filter ${spec.filter_subjects.join(", ")})`;
 }
+
+/** What is done about a consumer that stands still. */
+const REMEDY: Readonly<Record<StuckConsumer["by"], string>> = {
+  reset: "where nobody stores any, go on after what is acknowledged",
+  link: "where its peer stores nothing, make the link anew",
+  attach: "attach the log to it again",
+};

@@ -1,7 +1,7 @@
 /**
  * Finds consumers that should deliver and do not: events wait, somebody takes them, and nothing moves. A request for flow control or
  * its answer that is lost may hold one for as long as nobody looks; setting it back to what is acknowledged has it deliver again, and
- * who takes it passes over what he has. Where that does not help, what crosses the link is not heard: the link is made anew.
+ * who takes it passes over what he has. Where that does not help, what crosses the link is not heard: the link is made anew, and a log attached again.
  * Over a slow link much is on its way between two acknowledgements: a consumer is stuck when its peer has stored nothing meanwhile.
  */
 import type { ConsumerInfo } from "@nats-io/jetstream";
@@ -19,8 +19,8 @@ const MAX_RETRY_MS = 300_000;
 export interface StuckConsumer {
   readonly stream: string;
   readonly consumer: string;
-  /** How: set back to what is acknowledged, or by a new link to the peer. */
-  readonly by: "reset" | "link";
+  /** How: set back to what is acknowledged, by a new link to the peer, or by a tenant's log that attaches again. */
+  readonly by: "reset" | "link" | "attach";
 }
 
 interface Standing {
@@ -30,6 +30,7 @@ interface Standing {
   readonly waitMs: number;
   /** How far the peer had stored the stream; `null`: it was not asked. */
   readonly stored: number | null;
+  /** Of a peer's consumer: those that the peer has been asked about. */
   readonly attempts: number;
 }
 
@@ -70,17 +71,20 @@ export class StuckConsumers {
         const standing = { ...before, looks: before.looks + 1 };
         still.set(key, standing);
         if (now < standing.next || standing.looks < LOOKS) continue;
+        const ofPeer = isPeerConsumer(consumer);
         still.set(key, {
           ...standing,
           next: now + standing.waitMs,
           waitMs: Math.min(standing.waitMs * 2, MAX_RETRY_MS),
+          attempts: standing.attempts + (ofPeer ? 0 : 1),
         });
-        const again = standing.attempts > 0 && isPeerConsumer(consumer);
-        due.push({ stream, consumer, by: again ? "link" : "reset" });
+        due.push({ stream, consumer, by: standing.attempts === 0 ? "reset" : ofPeer ? "link" : "attach" });
       }
     }
     this.#standing = still;
-    return oncePerLink(due.map((one) => (served.has(one.consumer) ? { ...one, by: "reset" } : one)));
+    return oncePerLink(
+      due.map((one) => (one.by === "link" && served.has(one.consumer) ? { ...one, by: "reset" } : one)),
+    );
   }
 
   /** Whether a peer has stored nothing since it was asked before, while its consumer stood at the same place. */
@@ -112,7 +116,7 @@ function placeOf({ delivered, ack_floor }: ConsumerInfo): string {
 function oncePerLink(due: readonly StuckConsumer[]): StuckConsumer[] {
   const cut = new Set<string>();
   return due.filter(({ by, consumer }) => {
-    if (by === "reset") return true;
+    if (by !== "link") return true;
     const first = !cut.has(consumer);
     cut.add(consumer);
     return first;

@@ -41,6 +41,11 @@ export const ALARMS = {
     means: "The link stands, but a route has not moved for a while",
     todo: "see 'leafmesh links' for why, here and at the peer",
   },
+  "log-not-moving": {
+    severity: "critical",
+    means: "Events that have arrived wait for a tenant's log, which takes none: its apps do not get them",
+    todo: "it is attached again by itself; where that does not help, stop the sidecar with SIGTERM and start it again: its server starts anew",
+  },
   "view-standing-still": {
     severity: "critical",
     means: "The worker of a view does not run: its peers get nothing, and events wait in the tenant's stream",

@@ -1,6 +1,7 @@
 /** What fills a tenant's log is taken out and put in again while events come: each is in the log once, in order. */
 import { expect, test } from "bun:test";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
+import { type ApplyContext, applyStep } from "../../src/control/apply.ts";
 import { logStream, tenantApiPrefix } from "../../src/model/names.ts";
 import { startPair } from "../support/mesh.ts";
 import { pendingIn, readLog } from "../support/read_log.ts";
@@ -12,7 +13,7 @@ const EVENTS_BETWEEN = 100;
 test("a log whose sources are attached again holds every event once, in order", async () => {
   await using mesh = await startPair({ exports: [], imports: [] });
   const berlin = mesh.site("berlin");
-  const { nc } = await berlin.mesh();
+  const { nc, jsm } = await berlin.mesh();
   const log = await jetstreamManager(nc, { apiPrefix: tenantApiPrefix("acme"), checkAPI: false });
   const app = await berlin.app("acme");
   const js = jetstream(app);
@@ -24,9 +25,20 @@ test("a log whose sources are attached again holds every event once, in order", 
   for (let i = 0; i < TIMES; i++) {
     const goal = published + EVENTS_BETWEEN;
     await waitFor(() => published >= goal, { deadlineMs: 20_000, what: "more events" });
-    const { config } = await log.streams.info(logStream("acme"));
-    await log.streams.update(logStream("acme"), { ...config, sources: [] });
-    await log.streams.update(logStream("acme"), config);
+    if (i % 2 === 0) {
+      const { config } = await log.streams.info(logStream("acme"));
+      await log.streams.update(logStream("acme"), { ...config, sources: [] });
+      await log.streams.update(logStream("acme"), config);
+    } else {
+      // As is done for one that stands still.
+      const context = { site: "berlin", mesh: jsm, tenant: async () => log, log: () => {} };
+      await applyStep(context as unknown as ApplyContext, {
+        type: "unstick-consumer",
+        stream: "out_acme",
+        consumer: "log_",
+        by: "attach",
+      });
+    }
   }
   stopped = true;
   await publishing;

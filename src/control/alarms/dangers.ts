@@ -1,7 +1,7 @@
 /** The alarms that follow from what is observed of a site. Pure but for how long a thing has held. */
 import type { AlarmName, AlarmReport } from "../../model/alarms.ts";
 import type { DesiredState } from "../../model/desired.ts";
-import { dlqStream, parseStreamName } from "../../model/names.ts";
+import { dlqStream, LOG_CONSUMER, parseStreamName } from "../../model/names.ts";
 import type { LinkReport, RouteReport } from "../link_api.ts";
 import type { ObservedStreams } from "../observe.ts";
 import type { CertificateReport, MemoryReport, StoreReport } from "../site_api.ts";
@@ -21,6 +21,7 @@ export const OF_STREAMS: readonly AlarmName[] = [
   "link-down",
   "peer-not-proved",
   "route-not-moving",
+  "log-not-moving",
   "view-standing-still",
   "dead-letters-growing",
   "dead-letters-full",
@@ -69,6 +70,8 @@ export interface SiteFacts {
   /** Who takes events from its streams; none while they cannot be seen. */
   readonly readers: readonly StreamReader[];
   readonly refusing: readonly RefusingStream[];
+  /** None while the streams cannot be seen. */
+  readonly logs: readonly LogLag[];
   /** Why the server is not healthy; `null`: it is. */
   readonly server: string | null;
   /** The servers of a cluster; `null`: the site is one server. */
@@ -76,6 +79,15 @@ export interface SiteFacts {
   /** Steps that fail. */
   readonly failures: readonly string[];
   readonly now: Date;
+}
+
+/** What waits for a tenant's log in one of its streams. */
+export interface LogLag {
+  readonly tenant: string;
+  readonly stream: string;
+  readonly events: number;
+  /** Sequence up to which the log has it. */
+  readonly position: number;
 }
 
 /** How long things may last, milliseconds. */
@@ -91,6 +103,17 @@ export function refusingStreams(mesh: ObservedStreams): RefusingStream[] {
     const { max_bytes: maxBytes, discard } = info.config;
     if (name === null || name.type === "dlq" || discard !== "new" || maxBytes <= 0) return [];
     return [{ tenant: name.tenant, stream, bytes: info.state.bytes, maxBytes }];
+  });
+}
+
+/** What waits for the tenants' logs. */
+export function logLags(mesh: ObservedStreams): LogLag[] {
+  return [...mesh].flatMap(([stream, { consumers }]) => {
+    const tenant = parseStreamName(stream)?.tenant;
+    const consumer = consumers.get(LOG_CONSUMER);
+    if (tenant === undefined || consumer === undefined) return [];
+    const { num_pending, num_ack_pending, ack_floor } = consumer;
+    return [{ tenant, stream, events: num_pending + num_ack_pending, position: ack_floor.stream_seq }];
   });
 }
 
@@ -121,6 +144,7 @@ export function findDangers(facts: SiteFacts, lasting: Lasting, patience: Patien
     ...memoryDanger(facts.memory, lasting),
     ...(facts.deadLetters ?? []).flatMap(deadLetterDanger),
     ...facts.refusing.flatMap(fullDanger),
+    ...facts.logs.flatMap((log) => logDanger(log, lasting, patience)),
   ];
 }
 
@@ -189,6 +213,16 @@ function routeDanger(peer: string, route: RouteReport, lasting: Lasting, patienc
   if (stuck === null || lasting.held(stuck) < patience.standsStillMs) return [];
   const detail = route.why ?? `${route.lag} events wait, and it stands at ${route.position}`;
   return [{ name: "route-not-moving", target, tenant, peer, detail }];
+}
+
+function logDanger(
+  { tenant, stream, events, position }: LogLag,
+  lasting: Lasting,
+  patience: Patience,
+): Danger[] {
+  if (events === 0 || lasting.held(`log ${stream} at ${position}`) < patience.standsStillMs) return [];
+  const detail = `${events} events of ${stream} wait for the log of ${tenant}, which stands at ${position}`;
+  return [{ name: "log-not-moving", target: `${tenant}/${stream}`, tenant, detail }];
 }
 
 function certificateDanger(certificate: CertificateReport, now: Date): Danger[] {

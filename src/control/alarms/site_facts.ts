@@ -9,7 +9,7 @@ import type { Observed, ObservedStreams } from "../observe.ts";
 import type { Plan } from "../plan.ts";
 import { planExports } from "../routes.ts";
 import type { CertificateReport, MemoryReport, StoreReport } from "../site_api.ts";
-import { deadLetterFills, refusingStreams, type SiteFacts } from "./dangers.ts";
+import { deadLetterFills, logLags, refusingStreams, type SiteFacts } from "./dangers.ts";
 import { streamReaders } from "./retention.ts";
 
 /** What is watched elsewhere. */
@@ -44,6 +44,7 @@ export async function readFacts(input: FactsInput): Promise<SiteFacts> {
     deadLetters: mesh === undefined ? null : deadLetterFills(desired, mesh),
     readers: seen === null ? [] : streamReaders(seen.plan, seen.observed.mesh),
     refusing: mesh === undefined ? [] : refusingStreams(mesh),
+    logs: mesh === undefined ? [] : logLags(mesh),
     certificates: watched.certificates,
     store: storeReport(desired, last?.observed ?? null, watched.store),
     memory: memoryReport(input.memoryLimitBytes),

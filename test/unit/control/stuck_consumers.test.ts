@@ -114,11 +114,11 @@ describe("StuckConsumers", () => {
     expect(attempts(both).slice(0, 3)).toEqual(["32 austin reset", "32 austin reset", "62 austin link"]);
   });
 
-  test("never cuts a link for a consumer of this site's own", () => {
+  test("attaches a log again, and never cuts a link for it", () => {
     expect(attempts(() => streams({ log_: {} })).slice(0, 3)).toEqual([
       "16 log_ reset",
-      "32 log_ reset",
-      "62 log_ reset",
+      "32 log_ attach",
+      "62 log_ attach",
     ]);
   });
 

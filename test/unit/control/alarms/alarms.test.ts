@@ -82,6 +82,7 @@ const FACTS: SiteFacts = {
   deadLetters: [],
   readers: [],
   refusing: [],
+  logs: [],
   memory: { usedBytes: 1, limitBytes: 2 },
   server: null,
   failures: [],
@@ -110,6 +111,17 @@ async function watching(
     return names();
   });
 }
+
+test("a tenant's log stands, only after a while and while events wait for it", async () => {
+  await watching(async (see) => {
+    const log = { tenant: "acme", stream: "in_acme", events: 3, position: 7 };
+    expect(await see({ logs: [log] }, 0)).toEqual([]);
+    expect(await see({ logs: [log] }, 61_000)).toEqual(["log-not-moving acme/in_acme"]);
+    expect(await see({ logs: [{ ...log, events: 4 }] }, 1000)).toEqual(["log-not-moving acme/in_acme"]);
+    expect(await see({ logs: [{ ...log, position: 8 }] }, 1000)).toEqual([]);
+    expect(await see({ logs: [{ ...log, position: 8, events: 0 }] }, 61_000)).toEqual([]);
+  });
+});
 
 test("a link is down, and a route stands, only after a while; both end at once", async () => {
   await watching(async (see) => {
