@@ -64,6 +64,16 @@ export class Arrivals {
     return this.publisher.ackedOrders - this.orders;
   }
 
+  /** Whether of what must be here something did not come, while something behind it did: it is lost, or comes out of order. */
+  get overtaken(): boolean {
+    const { positions, keys, forgotten } = this.publisher;
+    const last = this.#serials.reduce((most, serial) => Math.max(most, positions[serial] ?? 0), 0);
+    return positions.some((position, serial) => {
+      if (position === 0 || position > last || this.#seen[serial] !== undefined) return false;
+      return classOf(keys[serial] ?? 0) === "orders" && forgotten[serial] !== true;
+    });
+  }
+
   /**
    * Nothing that is published from now on may arrive, until {@link opened}: the peer is no peer. What it takes before was on its
    * way.

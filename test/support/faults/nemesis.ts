@@ -32,15 +32,18 @@ export async function runNemesis(options: {
   readonly untilMs: number;
   /** So many in each lane, however long they take. Default 0. */
   readonly leastFaults?: number;
+  /** Asked before each fault: whether there need be no more. Default: there need. */
+  readonly enough?: () => boolean;
   /** How many of each were injected, counted here as they come. */
   readonly counts: Record<string, number>;
 }): Promise<void> {
-  const { world, seed, faults, untilMs, counts, leastFaults = 0 } = options;
+  const { world, seed, faults, untilMs, counts, leastFaults = 0, enough = () => false } = options;
   const lane = async (name: Fault["lane"], index: number) => {
     const random = new Random(seed * 2 + index);
     const choice = faults.filter((fault) => fault.lane === name);
     if (choice.length === 0) return;
     for (let done = 0; done < leastFaults || world.history.nowMs() < untilMs; done++) {
+      if (enough()) return;
       const site = random.pick(SITES);
       const fault = pick(random, choice);
       counts[fault.name] = (counts[fault.name] ?? 0) + 1;

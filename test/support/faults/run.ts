@@ -1,4 +1,5 @@
 /** One run of the fault machine: publish, break things, heal, wait, and compare what arrived with what had to. */
+import type { FaultKind } from "./arrivals.ts";
 import { History } from "./history.ts";
 import { FAULTS, runNemesis } from "./nemesis.ts";
 import { type FaultReport, report } from "./report.ts";
@@ -20,6 +21,8 @@ export interface FaultRunOptions {
   readonly sidecars?: 1 | 2;
   /** How long nothing may arrive before what is missing counts as lost. Default 45 s. */
   readonly patienceMs?: number;
+  /** The run ends early, once something of each of these kinds was seen. Default: it does not. */
+  readonly until?: readonly FaultKind[];
   /** Folder of a build to test instead of this tree. */
   readonly build?: string;
   /** Where the logs of the sites are kept after the run. */
@@ -27,6 +30,14 @@ export interface FaultRunOptions {
   readonly log?: (line: string) => void;
 }
 
+/** Sites of two sidecars each, all under load, where the one that leads is stopped for a while: as often as `leastFaults` says. */
+export const LEADER_FROZEN = {
+  minutes: 0,
+  rate: 400,
+  diskBytes: null,
+  sidecars: 2,
+  only: ["leader frozen"],
+} as const;
 const ENTRY = "test/support/faults/sidecar_entry.ts";
 const PATIENCE_MS = 45_000;
 const SETTLE_MS = 2000;
@@ -50,6 +61,7 @@ export async function runFaults(options: FaultRunOptions): Promise<FaultReport> 
       return why === null ? [] : [[fault.name, why]];
     }),
   );
+  const enough = () => options.until?.every((kind) => seen(world, kind)) ?? false;
   let stuck: string | null = null;
   let brokenMs = 0;
   let storedThen = 0;
@@ -61,6 +73,7 @@ export async function runFaults(options: FaultRunOptions): Promise<FaultReport> 
       faults: wanted.filter(({ name }) => unavailable[name] === undefined),
       untilMs: start + options.minutes * 60_000,
       counts: faults,
+      enough,
       ...(options.leastFaults === undefined ? {} : { leastFaults: options.leastFaults }),
     });
     history.note("all faults are healed");
@@ -68,7 +81,7 @@ export async function runFaults(options: FaultRunOptions): Promise<FaultReport> 
     storedThen = world.publishers.reduce((sum, one) => sum + one.acked, 0);
     await within(world.stopPublishing(), 90_000, "what was published to be stored");
     history.note("publishing has ended");
-    await arrived(world, history, options.patienceMs ?? PATIENCE_MS);
+    await arrived(world, history, { patienceMs: options.patienceMs ?? PATIENCE_MS, enough });
   } catch (thrown) {
     stuck = thrown instanceof Error ? thrown.message : String(thrown);
     history.note(`stuck: ${stuck}`);
@@ -80,12 +93,21 @@ export async function runFaults(options: FaultRunOptions): Promise<FaultReport> 
   return report(world, history, { seed, faults, unavailable, stuck, startMs: start, perSecond });
 }
 
-/** Waits until all is there that must be, or nothing comes any more. */
-async function arrived(world: World, history: History, patienceMs: number): Promise<void> {
+/** Whether something of a kind has been seen so far; what is lost is judged at the end. */
+function seen(world: World, kind: FaultKind): boolean {
+  return world.arrivals.some((one) => (kind === "lost" ? one.overtaken : one.counts[kind] > 0));
+}
+
+/** Waits until all is there that must be, nothing comes any more, or there is enough to tell. */
+async function arrived(
+  world: World,
+  history: History,
+  { patienceMs, enough }: { readonly patienceMs: number; readonly enough: () => boolean },
+): Promise<void> {
   const count = () => world.arrivals.reduce((sum, one) => sum + one.count, 0);
   let last = count();
   let since = performance.now();
-  while (!world.complete() && performance.now() - since < patienceMs) {
+  while (!world.complete() && !enough() && performance.now() - since < patienceMs) {
     await new Promise((resolve) => setTimeout(resolve, 200));
     const now = count();
     if (now !== last) since = performance.now();
