@@ -17,8 +17,8 @@ import { waitFor } from "../support/wait_for.ts";
 const WAIT = { deadlineMs: 180_000, pollMs: 200 } as const;
 const ROUNDS = Number(process.env.LEAFMESH_CLUSTER_ROUNDS ?? 1);
 /** Events a second of each tenant. */
-const RATE = Number(process.env.LEAFMESH_CLUSTER_RATE ?? 300);
-const BATCH = Math.max(10, Math.ceil(RATE / 50));
+const RATE = Number(process.env.LEAFMESH_CLUSTER_RATE ?? 200);
+const BATCH = Math.ceil(RATE / 50);
 /** acme's route is native, shop's a view. */
 const TENANTS = ["acme", "shop"] as const;
 type Tenant = (typeof TENANTS)[number];

@@ -37,6 +37,8 @@ function spawnWorker(root: string, url: string): ChildProcess {
 const stored = async (jsm: JetStreamManager) =>
   (await jsm.streams.info(viewStream(TENANT, POLICY))).state.last_seq;
 
+const held = async (jsm: JetStreamManager) => (await readView(jsm)).map(({ data }) => data);
+
 /** Stops a worker in the middle, has another one go on, and lets the first one go on, too. @returns what the view then holds */
 async function takeOver(root: string): Promise<readonly string[]> {
   await using server = await TestServer.start();
@@ -65,15 +67,15 @@ async function takeOver(root: string): Promise<readonly string[]> {
         last = now;
         if (!still) return false;
         await new Promise((resolve) => setTimeout(resolve, 1000));
-        return (await stored(jsm)) === now;
+        return (await stored(jsm)) === now && new Set(await held(jsm)).size === EVENTS;
       },
-      "nobody writes",
+      "nobody writes, and all is there",
       WITHIN_MS,
     );
   } finally {
     await Promise.all(workers.map((child) => endProcess(child, "SIGKILL")));
   }
-  return (await readView(jsm)).map(({ data }) => data);
+  return await held(jsm);
 }
 
 test("a worker that was stopped, and goes on beside the one that took over, writes nothing", async () => {

@@ -19,7 +19,8 @@ import {
 } from "./flow_support.ts";
 
 const TIMEOUT = 120_000;
-const EVENTS = 20_000;
+/** Each of them is flushed to the disk, in two streams. */
+const EVENTS = 8000;
 
 const event = (i: number) => ({
   subject: i % 10 === 3 ? "acme.drop.x" : i % 1000 === 7 ? "acme.bad.x" : `acme.o.${i % 5}`,
@@ -70,7 +71,7 @@ describe("a view", () => {
       while ((await lastPosition(jsm)) < forwarded.length) {
         const worker = spawnWorker(server.url);
         const before = await lastPosition(jsm);
-        const until_ = kills < 12 ? before + 200 + Math.floor(Math.random() * 2000) : forwarded.length;
+        const until_ = kills < 8 ? before + 100 + Math.floor(Math.random() * 800) : forwarded.length;
         await until(
           async () => (await lastPosition(jsm)) >= Math.min(until_, forwarded.length),
           "some more is stored",
@@ -115,7 +116,7 @@ describe("a view", () => {
         version: "v1",
       });
       for (let kills = 0; kills < 4; kills++) {
-        const next = view.stats().position + 1000 + Math.floor(Math.random() * 2000);
+        const next = view.stats().position + 400 + Math.floor(Math.random() * 800);
         await until(() => view.stats().position >= next, "some more is dealt with", 30_000);
         await server.kill();
         await server.up();
@@ -135,7 +136,7 @@ describe("a view", () => {
       const jsm = await jetstreamManager(nc);
       await createStreams(jsm);
       const first = spawnWorker(server.url);
-      await publishAll(nc, events.slice(0, 5000));
+      await publishAll(nc, events.slice(0, 2000));
       await using second = startView({
         nc: await server.connect(),
         jsm,
@@ -145,10 +146,10 @@ describe("a view", () => {
         decide: decideBySubject,
         version: "v1",
       });
-      await publishAll(nc, events.slice(5000, 15_000));
+      await publishAll(nc, events.slice(2000, 6000));
       await Bun.sleep(3000);
       await kill(first);
-      await publishAll(nc, events.slice(15_000));
+      await publishAll(nc, events.slice(6000));
       await until(() => second.stats().position === EVENTS, "the second has done the rest", 60_000);
       expect(second.stats().state).toBe("running");
       await expectExactlyOnce(jsm);
