@@ -15,6 +15,7 @@ import { type HeldAt, heldAt, noteHeld } from "./rollback/held.ts";
 import type { HoldNote } from "./rollback/hold_note.ts";
 import { type PeerAhead, placeRoute } from "./rollback/place.ts";
 import type { RewindAsk } from "./rollback/rewind.ts";
+import type { RouteEnd, SetbackNote } from "./rollback/setback_note.ts";
 import type { ExportPlan } from "./routes.ts";
 import { goOnAfter } from "./source_position.ts";
 import type { OldRoute, Start, Step } from "./step.ts";
@@ -70,8 +71,8 @@ export interface ApplyContext {
   readonly rewindPeer: (peer: string, ask: RewindAsk) => Promise<unknown>;
   /** The sequence that a stream begins with that is made. */
   readonly firstSequence: (stream: string) => number;
-  /** The last sequence of a stream when its server started with an older copy of it; `null`: it did not. */
-  readonly setback: (stream: string) => number | null;
+  /** Which streams are older copies, beside the store. */
+  readonly setbacks: Pick<SetbackNote, "last" | "lastOf" | "placed">;
   /** Where routes are held, beside the store. */
   readonly holds: HoldNote;
   /** A peer has events of ours that our store has lost. */
@@ -216,15 +217,15 @@ const REMEDIES: Readonly<Record<StuckConsumer["by"], string>> = {
 
 /** Where a consumer is held that is made on an older copy; `null`: the stream is none, or is made anew with the same plan. */
 function setbackOf(
-  { setback }: ApplyContext,
-  { stream, start }: Extract<Step, { type: "create-consumer" }>,
+  { setbacks }: ApplyContext,
+  { stream, spec, start }: Extract<Step, { type: "create-consumer" }>,
 ): HeldAt | null {
-  const last = setback(stream);
+  const last = setbacks.lastOf(stream, `to ${spec.durable_name}`);
   if (last === null) return null;
   if (!isView(stream)) return { last, source: last };
   if (start.type === "first" || start.fresh) return null;
   // Where its source is no older copy, positions are what they were.
-  return { last, source: setback(start.route.export.source) ?? Number.MAX_SAFE_INTEGER };
+  return { last, source: setbacks.last(start.route.export.source) ?? Number.MAX_SAFE_INTEGER };
 }
 
 function isView(stream: string): boolean {
@@ -258,7 +259,7 @@ async function updateStream(manager: JetStreamManager, spec: StreamSpec): Promis
  * roughly how far that one has come, so it is told.
  */
 async function attachSource(
-  { mesh, resetSource, setback }: ApplyContext,
+  { mesh, resetSource, setbacks }: ApplyContext,
   { route, spec, source }: Extract<Step, { type: "attach-source" }>,
 ): Promise<void> {
   const tenant = route.tenant.name;
@@ -270,8 +271,9 @@ async function attachSource(
     [{ origin: route.origin, tenant, stream: source.name }],
     () => resetSource(route.peer, source.name, null).catch(waiting),
   );
+  const from: RouteEnd = `from ${route.peer}`;
   // An older copy that had nothing yet: what was acknowledged since is lost, and the consumer has dealt with it.
-  const lostAll = sequence === null && setback(spec.name) === 0;
+  const lostAll = sequence === null && setbacks.lastOf(spec.name, from) === 0;
   const to = lostAll ? "begin" : sequence === null ? null : sequence + 1;
   if (to !== null) {
     await resetSource(route.peer, source.name, to).catch((error: unknown) => {
@@ -283,6 +285,7 @@ async function attachSource(
   const { duplicate_window = config.duplicate_window } = spec;
   const sources = [...(config.sources ?? []), source];
   await mesh.streams.update(spec.name, withSources({ ...config, duplicate_window }, sources));
+  await setbacks.placed(spec.name, from);
 }
 
 /** Takes a source out and puts it in again. It goes on after what is stored of it. */

@@ -226,7 +226,7 @@ export class SiteControl implements Control, AsyncDisposable {
         rewindPeer: (peer, ask) => this.#peering.ask(peer, "rewind", ask, REWIND_AT_PEER_MS),
         peerAhead: (found) => options.rollbacks.peerAhead(found),
         firstSequence: (stream) => options.rollbacks.firstSequence(stream),
-        setback: (stream) => options.rollbacks.setback(stream),
+        setbacks: options.rollbacks.setbacks,
         holds: options.rollbacks.holds,
         moveLeader: (moved) => moveLeader(nc, moved),
         poke: (peer) => this.#peering.poke(peer),

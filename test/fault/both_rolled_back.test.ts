@@ -37,10 +37,14 @@ test(
     await publish(berlin, 1, PART);
     await allArrived(austin, PART);
 
-    // The importer has nothing of what it has acknowledged.
+    // The importer has nothing of what it has acknowledged, and is started twice before its exporter comes back.
     for (const tenant of TWO_KINDS) await austin.noted(`in_${tenant}`, PART);
+    await berlin.end("SIGTERM");
     await ofNothing.putBack();
     await austin.start();
+    await austin.end("SIGTERM");
+    await austin.start();
+    await berlin.start();
     await allArrived(austin, PART);
 
     await exporter.take();

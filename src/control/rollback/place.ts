@@ -54,6 +54,7 @@ export async function placeRoute(context: ApplyContext, route: OutRoute): Promis
       }
     }
     await noteHeld(context, stream, consumer, null);
+    await context.setbacks.placed(stream, `to ${peer}`);
   }
   await mesh.consumers.resume(stream, consumer);
 }

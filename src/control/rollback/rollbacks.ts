@@ -17,6 +17,7 @@ import {
 } from "./position_note.ts";
 import { type RewindAsk, recallRewinds } from "./rewind.ts";
 import { RewoundNote } from "./rewound_note.ts";
+import { SetbackNote } from "./setback_note.ts";
 
 const EVERY_MS = 1000;
 /** At most this share of the time goes into looking. */
@@ -55,11 +56,11 @@ export class Rollbacks implements AsyncDisposable {
   readonly holds: HoldNote;
   /** Which sources were told to go back. */
   readonly rewound: RewoundNote;
+  /** Which streams are older copies. */
+  readonly setbacks: SetbackNote;
   readonly #options: RollbacksOptions;
   readonly #ended = new AbortController();
   #noted: Positions | null;
-  /** Where streams ended that had less than was noted. */
-  readonly #back = new Map<string, number>();
   /** Last sequences of streams that were noted and are not there. */
   readonly #gone = new Map<string, number>();
   #running: Promise<void> = Promise.resolve();
@@ -69,24 +70,23 @@ export class Rollbacks implements AsyncDisposable {
   private constructor(
     options: RollbacksOptions,
     noted: Positions | null,
-    holds: HoldNote,
-    rewound: RewoundNote,
+    notes: Pick<Rollbacks, "holds" | "rewound" | "setbacks">,
   ) {
     this.#options = options;
-    this.holds = holds;
-    this.rewound = rewound;
+    this.holds = notes.holds;
+    this.rewound = notes.rewound;
+    this.setbacks = notes.setbacks;
     this.#noted = noted;
   }
 
   /** Reads what was noted. Nothing is noted before {@link watch}. @throws {LeafmeshError} `data_folder_unusable` */
   static async open(options: RollbacksOptions): Promise<Rollbacks> {
     const { folder, mayChange } = options;
-    return new Rollbacks(
-      options,
-      await readPositions(folder),
-      await HoldNote.open(folder, mayChange),
-      await RewoundNote.open(folder, mayChange),
-    );
+    return new Rollbacks(options, await readPositions(folder), {
+      holds: await HoldNote.open(folder, mayChange),
+      rewound: await RewoundNote.open(folder, mayChange),
+      setbacks: await SetbackNote.open(folder, mayChange),
+    });
   }
 
   /**
@@ -101,9 +101,14 @@ export class Rollbacks implements AsyncDisposable {
     if (this.#noted === null) return 0;
     const now = await positionsNow(mesh, this.#options.now());
     const found = setbacks(this.#noted, now).filter((one) => isWanted(one, state));
+    await this.setbacks.add(
+      found.flatMap(({ type, stream, first }) => {
+        const tenant = state.tenants.find(({ name }) => name === parseStreamName(stream)?.tenant);
+        return type === "made-anew" || tenant === undefined ? [] : [{ stream, last: first - 1, tenant }];
+      }),
+    );
     for (const one of found) {
       if (one.type === "made-anew") this.#gone.set(one.stream, one.last);
-      else this.#back.set(one.stream, one.first - 1);
       this.#sayOwn(one);
     }
     // Said once: from now on the store counts.
@@ -120,11 +125,6 @@ export class Rollbacks implements AsyncDisposable {
   firstSequence(stream: string): number {
     const last = Math.max(this.#noted?.streams[stream]?.last ?? 0, this.#gone.get(stream) ?? 0);
     return last === 0 ? 1 : last + BEYOND;
-  }
-
-  /** The last sequence of a stream that is an older copy, when that was found; `null`: it is none. */
-  setback(stream: string): number | null {
-    return this.#back.get(stream) ?? null;
   }
 
   /** A peer has events that we have lost. */

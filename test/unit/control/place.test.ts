@@ -10,6 +10,7 @@ import { placeRoute } from "../../../src/control/rollback/place.ts";
 import { positionsNow, writePositions } from "../../../src/control/rollback/position_note.ts";
 import type { RewindAsk } from "../../../src/control/rollback/rewind.ts";
 import { Rollbacks } from "../../../src/control/rollback/rollbacks.ts";
+import { SetbackNote } from "../../../src/control/rollback/setback_note.ts";
 import { type OutRoute, planExports } from "../../../src/control/routes.ts";
 import { Waiting } from "../../../src/control/waiting.ts";
 import { POSITION_HEADER, peerConsumer } from "../../../src/model/names.ts";
@@ -70,6 +71,7 @@ async function contextOf(peer: { at: PeerPosition }, rewind: (ask: RewindAsk) =>
     holds: await HoldNote.open(folder.path),
     peerPosition: async () => peer.at,
     peerAhead: () => {},
+    setbacks: await SetbackNote.open(folder.path),
     resetHere: async (_stream: string, _consumer: string, sequence: number) => resets.push(sequence),
     rewindPeer: async (_peer: string, ask: RewindAsk) => {
       // As rewindSource() does.
@@ -132,7 +134,8 @@ test("a consumer that is made on an older copy of a view is held: its peer may h
     ...(await jsm.streams.info(VIEW)).config,
     metadata: { "leafmesh-version": "v1", "leafmesh-version-after": "0" },
   });
-  const state = berlin([{ tenant: "acme" }]);
+  const exports = [{ name: "orders", to: ["austin"], rules: [{ subjects: ["acme.>"] }] }];
+  const state = berlin([{ tenant: "acme", exports, imports: [{ from: "tokyo", subjects: ["acme.>"] }] }]);
   const noted = await positionsNow(jsm, new Date());
   const streams = Object.fromEntries(
     Object.entries(noted.streams).map(([name, { created }]) => [name, { created, last: 90 }]),
@@ -148,7 +151,7 @@ test("a consumer that is made on an older copy of a view is held: its peer may h
   });
   expect(await rollbacks.look(state)).toBe(2);
   const { context } = await contextOf({ at: { attached: true, sequence: 50, position: 60 } }, () => {}, {
-    setback: (stream: string) => rollbacks.setback(stream),
+    setbacks: rollbacks.setbacks,
     poke: () => {},
   });
   await applyStep(context, {
@@ -160,4 +163,20 @@ test("a consumer that is made on an older copy of a view is held: its peer may h
   });
   const { config, paused } = await jsm.consumers.info(VIEW, CONSUMER);
   expect({ held: heldAt(config), paused }).toEqual({ held: { last: 5, source: 0 }, paused: true });
+
+  // Each route once: what is made later has nothing to do with the copy. Another start knows it.
+  const { setbacks } = rollbacks;
+  expect([
+    setbacks.lastOf(VIEW, "to austin"),
+    setbacks.lastOf(VIEW, "from tokyo"),
+    setbacks.lastOf(VIEW, "to tokyo"),
+  ]).toEqual([5, 5, null]);
+  await setbacks.placed(VIEW, "to austin");
+  const again = await SetbackNote.open(folder.path);
+  expect([
+    again.lastOf(VIEW, "to austin"),
+    again.lastOf(VIEW, "from tokyo"),
+    again.last(VIEW),
+    again.last("out_globex"),
+  ]).toEqual([null, 5, 5, null]);
 });
