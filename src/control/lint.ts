@@ -60,6 +60,16 @@ export function lintSite(value: SiteFile, name: string): LintReport {
   return report([name], own, [{ file: name, value, placeOf: () => null }]);
 }
 
+/** Lints what one tenant has in a state, as if no other were. */
+export function lintTenant(value: SiteFile, name: string, tenant: string): LintReport {
+  const tenants = (value.tenants ?? []).filter((one) => one.tenant === tenant);
+  const { findings } = lintSite({ ...value, tenants }, name);
+  return lintReport(
+    [name],
+    findings.filter(({ path }) => path.startsWith("tenants[")),
+  );
+}
+
 function report(names: readonly string[], own: readonly Finding[], sites: readonly LintedSite[]): LintReport {
   const together = lintMesh(sites);
   return lintReport(names, [...own.filter((one) => !isToldBetter(one, together)), ...together]);

@@ -3,7 +3,7 @@ import type { DesiredState } from "../model/desired.ts";
 import { errorText, LeafmeshError } from "../model/errors.ts";
 import { sleep } from "../nats/wait.ts";
 import type { Peers } from "./agreement.ts";
-import type { ApplyReport, StateStore, StepReport } from "./api.ts";
+import type { ApplyReport, PlanReport, StateStore, StepReport } from "./api.ts";
 import { type ApplyContext, applyStep } from "./apply.ts";
 import type { Observed } from "./observe.ts";
 import { type Plan, type PlanInput, planSteps } from "./plan.ts";
@@ -53,6 +53,22 @@ export interface Planned {
   readonly revision: number;
 }
 
+/** A plan as the API shows it. */
+export function reportPlan({ plan, revision }: Planned): PlanReport {
+  return {
+    revision,
+    steps: plan.steps.map(describeStep),
+    routes: plan.exports.map(({ tenant, policy, route }) => ({
+      tenant: tenant.name,
+      policy: policy.name,
+      kind: route.type,
+      why: route.type === "view" ? route.why : [],
+    })),
+    notes: plan.notes,
+  };
+}
+
+/** Makes one pass after another, of what has changed and against drift. */
 export class Reconciler implements AsyncDisposable {
   readonly #options: ReconcilerOptions;
   #queue: Promise<unknown> = Promise.resolve();

@@ -5,7 +5,7 @@ import type { ApiLog } from "../../routes/options.ts";
 import type { ViewRunner } from "../control/apply.ts";
 import type { ViewReport } from "../control/link_api.ts";
 import type { ExportPlan } from "../control/routes.ts";
-import type { SiteControl } from "../control/site_control.ts";
+import type { MeasuredControl } from "../control/site_options.ts";
 import { viewKey } from "../control/step.ts";
 import type { ViewWorkers } from "../flow/view_runner.ts";
 import type { ViewStats } from "../flow/view_worker.ts";
@@ -62,7 +62,7 @@ export function viewReport(stats: ViewStats): ViewReport {
 }
 
 /** The site's numbers as Prometheus text. */
-export async function siteMetrics(control: SiteControl, mesh: JetStreamManager): Promise<string> {
+export async function siteMetrics(control: MeasuredControl, mesh: JetStreamManager): Promise<string> {
   const { state, revision } = control.state.desired();
   const deadLetters = new Map<string, number>();
   for (const { name } of state.tenants) {

@@ -1,0 +1,89 @@
+/** What is done when a store is an older copy, here or at a peer, or could not be written: positions are looked at, and sources go back. */
+import type { NatsConnection } from "@nats-io/transport-node";
+import type { DesiredState } from "../model/desired.ts";
+import { LeafmeshError } from "../model/errors.ts";
+import { consumerResetSubject, resetConsumer } from "../nats/consumer_reset.ts";
+import type { Peers } from "./agreement.ts";
+import type { Reconciler } from "./reconcile.ts";
+import { holdRoutes } from "./rollback/held.ts";
+import { RewindAsk, rewindSource } from "./rollback/rewind.ts";
+import { planInRoutes } from "./routes.ts";
+import type { SiteControlOptions } from "./site_options.ts";
+import { detachSources, whenThere } from "./source_repair.ts";
+
+/** How long the server may take to have a consumer go on elsewhere, and what it is when it does not. */
+const RESET_HERE = { timeoutMs: 2000, code: "apply_failed" } as const;
+
+/** Another sidecar waits for a pass here, and then for its server. */
+const REWIND_BEGINS_MS = 1000;
+
+export interface SiteRecoveryOptions
+  extends Pick<SiteControlOptions, "site" | "nc" | "mesh" | "tenant" | "server" | "rollbacks" | "log"> {
+  readonly reconciler: Reconciler;
+  readonly desired: () => DesiredState;
+  /** What is known of the peers. */
+  readonly knowledge: () => Peers;
+}
+
+/** Has a consumer of MESH go on elsewhere. @throws {LeafmeshError} `apply_failed` when the server does not do it */
+export function resetHere(
+  nc: NatsConnection,
+  stream: string,
+  consumer: string,
+  sequence: number | null,
+): Promise<string> {
+  return resetConsumer(nc, consumerResetSubject(stream, consumer), sequence, RESET_HERE);
+}
+
+/** Brings routes and logs of a site to where its store is. */
+export class SiteRecovery {
+  readonly #options: SiteRecoveryOptions;
+
+  constructor(options: SiteRecoveryOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Restarts a server that could not write, and has what is sourced go on after what is stored.
+   * @throws LeafmeshError `server_failed`
+   */
+  async restartServer(restart: () => Promise<void>): Promise<void> {
+    const { site, nc, mesh, tenant, server, log, rollbacks, reconciler } = this.#options;
+    const reset = (stream: string, consumer: string, sequence: number | null) =>
+      resetHere(nc, stream, consumer, sequence);
+    // A pass under way would put sources in again that are taken out meanwhile.
+    await reconciler.between(() =>
+      server.restartQuiet(restart, async (state) => {
+        await whenThere(() => holdRoutes(mesh, rollbacks.holds));
+        await rollbacks.look(state);
+        await detachSources({ site, mesh, tenant, reset, log }, state);
+      }),
+    );
+  }
+
+  /**
+   * Holds the store of a server that went on, or that somebody else runs, against what was noted of it. Where it is an older
+   * copy, peers are asked before they get more.
+   */
+  async look(): Promise<void> {
+    const { mesh, rollbacks, desired } = this.#options;
+    if ((await rollbacks.look(desired())) > 0) await holdRoutes(mesh, rollbacks.holds);
+  }
+
+  /** A peer whose store is an older copy has its source here go back. @throws {LeafmeshError} `request_invalid`, `timeout` */
+  async rewind(peer: string, body: unknown): Promise<void> {
+    const asked = RewindAsk.safeParse(body);
+    if (!asked.success) throw new LeafmeshError("request_invalid", "the body is not what the verb takes");
+    const { mesh, rollbacks, reconciler, desired, knowledge } = this.#options;
+    await reconciler.betweenWithin(REWIND_BEGINS_MS, async () => {
+      await rewindSource(
+        { mesh, note: rollbacks.rewound },
+        planInRoutes(desired(), knowledge()),
+        peer,
+        asked.data,
+      );
+    });
+    rollbacks.exporterBack(peer, asked.data);
+    reconciler.trigger();
+  }
+}
