@@ -6,14 +6,12 @@
  */
 import type { ConsumerInfo } from "@nats-io/jetstream";
 import { isPeerConsumer, type ObservedStreams } from "./observe.ts";
+import { type Pace, Retries } from "./retries.ts";
 
 /** A consumer hears of who takes it every second; one that stands still for longer than this is set back. */
 const STUCK_MS = 15_000;
-/** So often it must have been seen at the same place, whatever the clock says. */
-const LOOKS = 4;
-/** Between two attempts for one consumer: doubles up to the second value. */
-const RETRY_MS = 15_000;
-const MAX_RETRY_MS = 300_000;
+/** Between two attempts for one consumer, and how often it must have been seen at the same place before the first. */
+const PACE: Pace = { waitMs: 15_000, mostMs: 300_000, looks: 4 };
 
 /** A consumer to set going again. */
 export interface StuckConsumer {
@@ -25,9 +23,6 @@ export interface StuckConsumer {
 
 interface Standing {
   readonly place: string;
-  readonly looks: number;
-  readonly next: number;
-  readonly waitMs: number;
   /** How far the peer had stored the stream; `null`: it was not asked. */
   readonly stored: number | null;
   /** Of a peer's consumer: those that the peer has been asked about. */
@@ -35,19 +30,23 @@ interface Standing {
 }
 
 export class StuckConsumers {
-  readonly #now: () => number;
+  readonly #retries: Retries;
   #standing = new Map<string, Standing>();
 
   /** @param now milliseconds of a clock that never goes back. */
   constructor(now: () => number) {
-    this.#now = now;
+    this.#retries = new Retries(now, PACE);
   }
 
   /** The consumers to set going now; those of peers only where {@link stands} says so. */
   find(streams: ObservedStreams): StuckConsumer[] {
-    const now = this.#now();
     const still = new Map<string, Standing>();
-    const due: StuckConsumer[] = [];
+    const found: {
+      readonly key: string;
+      readonly holdMs: number;
+      readonly stream: string;
+      readonly consumer: string;
+    }[] = [];
     /** Peers that get something over their link. */
     const served = new Set<string>();
     for (const [stream, { consumers }] of streams) {
@@ -56,35 +55,33 @@ export class StuckConsumers {
         const key = `${stream} ${consumer}`;
         const place = placeOf(info);
         const before = this.#standing.get(key);
-        if (before?.place !== place) {
-          still.set(key, {
-            place,
-            looks: 1,
-            next: now + STUCK_MS,
-            waitMs: RETRY_MS,
-            stored: null,
-            attempts: 0,
-          });
-          served.add(consumer);
-          continue;
-        }
-        const standing = { ...before, looks: before.looks + 1 };
-        still.set(key, standing);
-        if (now < standing.next || standing.looks < LOOKS) continue;
-        const ofPeer = isPeerConsumer(consumer);
-        still.set(key, {
-          ...standing,
-          next: now + standing.waitMs,
-          waitMs: Math.min(standing.waitMs * 2, MAX_RETRY_MS),
-          attempts: standing.attempts + (ofPeer ? 0 : 1),
-        });
-        due.push({ stream, consumer, by: standing.attempts === 0 ? "reset" : ofPeer ? "link" : "attach" });
+        const stands = before?.place === place;
+        if (!stands) served.add(consumer);
+        still.set(key, stands ? before : { place, stored: null, attempts: 0 });
+        found.push({ key: `${key} ${place}`, holdMs: STUCK_MS, stream, consumer });
       }
     }
     this.#standing = still;
+    const due = this.#retries.due(found).map(({ stream, consumer }) => {
+      const attempts = this.#attempts(stream, consumer);
+      return {
+        stream,
+        consumer,
+        by: attempts === 0 ? "reset" : isPeerConsumer(consumer) ? "link" : "attach",
+      } as const;
+    });
     return oncePerLink(
       due.map((one) => (one.by === "link" && served.has(one.consumer) ? { ...one, by: "reset" } : one)),
     );
+  }
+
+  /** Attempts that were made for a consumer at this place; of one that is no peer's this is another one. */
+  #attempts(stream: string, consumer: string): number {
+    const key = `${stream} ${consumer}`;
+    const standing = this.#standing.get(key);
+    if (standing === undefined) return 0;
+    if (!isPeerConsumer(consumer)) this.#standing.set(key, { ...standing, attempts: standing.attempts + 1 });
+    return standing.attempts;
   }
 
   /** Whether a peer has stored nothing since it was asked before, while its consumer stood at the same place. */

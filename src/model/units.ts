@@ -72,6 +72,18 @@ export function formatDurationMs(ms: number): string {
   return `${ms}ms`;
 }
 
+/** `3.2 MiB`: bytes as people read them, rounded. Use {@link formatBytes} for what is read again. */
+export function bytesText(bytes: number): string {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
+}
+
 /** Nanoseconds, the unit of durations in JetStream's API, of milliseconds. */
 export function nanos(ms: number): number {
   return ms * 1e6;

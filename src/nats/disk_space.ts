@@ -22,8 +22,3 @@ export async function readDiskSpace(path: string): Promise<DiskSpace> {
 export function hasRoom({ freeBytes, totalBytes }: DiskSpace): boolean {
   return freeBytes >= Math.min(NEEDED_BYTES, totalBytes * NEEDED_SHARE);
 }
-
-/** Bytes for a person: whole mebibytes. */
-export function mebibytes(bytes: number): string {
-  return `${Math.floor(bytes / 1024 ** 2)} MiB`;
-}

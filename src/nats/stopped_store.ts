@@ -2,7 +2,8 @@
  * Looks after a server that is waited for. One that could not write to its disk answers and is never ready by itself: also when there is
  * room again, it stores nothing before a restart. {@link StoreWatch} does the same for a server that was ready.
  */
-import { type DiskSpace, hasRoom, mebibytes } from "./disk_space.ts";
+import { bytesText } from "../model/units.ts";
+import { type DiskSpace, hasRoom } from "./disk_space.ts";
 import type { StoringStatus } from "./system_api.ts";
 
 const EVERY_MS = 1000;
@@ -61,7 +62,7 @@ export class StoppedStore {
     this.#stopped = 0;
     this.#restartAt = now + this.#pauseMs;
     this.#pauseMs *= 2;
-    const free = mebibytes(space.freeBytes);
+    const free = bytesText(space.freeBytes);
     this.#options.say("warn", `nats-server stores nothing, and the disk has ${free} free: it is restarted`);
     await this.#options.restart();
     return "restarted";
@@ -70,7 +71,7 @@ export class StoppedStore {
   #tellFull({ freeBytes, totalBytes }: DiskSpace): void {
     if (this.#full) return;
     this.#full = true;
-    const free = `${mebibytes(freeBytes)} of ${mebibytes(totalBytes)} free`;
+    const free = `${bytesText(freeBytes)} of ${bytesText(totalBytes)} free`;
     this.#options.say(
       "error",
       `nats-server cannot write to ${this.#options.path} (${free}): the start waits until there is room, then it restarts the server`,

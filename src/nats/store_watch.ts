@@ -3,8 +3,10 @@
  * stream that takes nothing any more, until it is restarted: that is done here once the disk has room. What apps published and
  * was not stored was not acknowledged, so they send it again.
  */
+
 import { errorText } from "../model/errors.ts";
-import { type DiskSpace, hasRoom, mebibytes, readDiskSpace } from "./disk_space.ts";
+import { bytesText } from "../model/units.ts";
+import { type DiskSpace, hasRoom, readDiskSpace } from "./disk_space.ts";
 import type { StoringStatus } from "./system_api.ts";
 import { sleep } from "./wait.ts";
 
@@ -107,7 +109,7 @@ export class StoreWatch implements AsyncDisposable {
     if (!hasRoom(space)) return;
     this.#restartAt = now + this.#pauseMs;
     this.#pauseMs = Math.min(this.#pauseMs * 2, LONGEST_RESTART_PAUSE_MS);
-    this.#options.log("warn", `The disk has ${mebibytes(freeBytes)} free: nats-server is restarted`);
+    this.#options.log("warn", `The disk has ${bytesText(freeBytes)} free: nats-server is restarted`);
     this.#down = true;
     await this.#options.restart(signal);
     this.#down = false;
@@ -119,7 +121,7 @@ export class StoreWatch implements AsyncDisposable {
     const before = this.#report?.state ?? "ok";
     this.#report = report;
     if (report.state === before) return;
-    const free = `${mebibytes(report.freeBytes)} of ${mebibytes(report.totalBytes)} free`;
+    const free = `${bytesText(report.freeBytes)} of ${bytesText(report.totalBytes)} free`;
     const { path, log } = this.#options;
     switch (report.state) {
       case "ok":

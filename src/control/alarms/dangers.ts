@@ -1,14 +1,15 @@
 /** The alarms that follow from what is observed of a site. Pure but for how long a thing has held. */
+
 import type { AlarmName, AlarmReport } from "../../model/alarms.ts";
 import type { DesiredState } from "../../model/desired.ts";
 import { dlqStream, LOG_CONSUMER, parseStreamName } from "../../model/names.ts";
+import { bytesText } from "../../model/units.ts";
 import type { LinkReport, RouteReport } from "../link_api.ts";
 import type { ObservedStreams } from "../observe.ts";
 import type { CertificateReport, MemoryReport, StoreReport } from "../site_api.ts";
 import { type ClusterFacts, clusterDangers } from "./cluster.ts";
 import type { Lasting } from "./lasting.ts";
 import type { StreamReader } from "./retention.ts";
-import { bytesText } from "./text.ts";
 
 /** A danger that was observed. */
 export type Danger = AlarmReport & { readonly name: AlarmName };

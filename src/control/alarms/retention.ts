@@ -2,13 +2,15 @@
  * Says before retention drops what a peer, or a view, has not taken yet: when, and how much of it waits. Age is exact: the
  * time of the oldest event that waits. Size is a forecast, from how fast the backlog grows now.
  */
+
 import type { ConsumerInfo, StreamInfo } from "@nats-io/jetstream";
 import { viewConsumer } from "../../model/names.ts";
+import { bytesText } from "../../model/units.ts";
 import { isPeerConsumer, type ObservedStreams } from "../observe.ts";
 import type { Plan } from "../plan.ts";
 import { viewKey } from "../step.ts";
 import type { Danger } from "./dangers.ts";
-import { bytesText, waitText } from "./text.ts";
+import { waitText } from "./text.ts";
 
 /** Who takes events from a stream, and must have taken them before retention does. */
 export interface StreamReader {

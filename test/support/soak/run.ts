@@ -4,6 +4,7 @@
  */
 import type { SiteReport } from "../../../src/control/site_api.ts";
 import type { ExportPolicy } from "../../../src/model/schema/policy.ts";
+import { bytesText } from "../../../src/model/units.ts";
 import { LoadProcesses } from "../load_processes.ts";
 import { type Mesh, type MeshSite, startMesh } from "../mesh.ts";
 import { waitFor } from "../wait_for.ts";
@@ -102,13 +103,13 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
     minutes * 60_000,
     async (load) => {
       samples.push((await berlin.json<SiteReport>("/v1/site")).memory.usedBytes);
-      if (samples.length % 20 === 0) log(`${load()} published, memory ${mebibytes(samples.at(-1) ?? 0)}`);
+      if (samples.length % 20 === 0) log(`${load()} published, memory ${bytesText(samples.at(-1) ?? 0)}`);
     },
     sampleMs,
   );
   const memory = memoryOf(samples);
   log(
-    `memory: first quarter ${mebibytes(memory.firstQuarterBytes)}, last ${mebibytes(memory.lastQuarterBytes)}`,
+    `memory: first quarter ${bytesText(memory.firstQuarterBytes)}, last ${bytesText(memory.lastQuarterBytes)}`,
   );
   await viewDone(berlin);
 
@@ -231,8 +232,4 @@ export function memoryOf(samples: readonly number[]): SoakReport["memory"] {
 
 function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[values.length >> 1] ?? 0;
-}
-
-function mebibytes(bytes: number): string {
-  return `${Math.round(bytes / 1024 ** 2)} MiB`;
 }

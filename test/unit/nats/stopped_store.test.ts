@@ -60,7 +60,7 @@ test("StoppedStore says once that it waits for room, and then restarts at once",
   world.storing = { type: "off" };
   expect(new Set(await world.looks(30))).toEqual(new Set(["full"]));
   expect(world.said).toHaveLength(1);
-  expect(world.said[0]).toContain("/store (0 MiB of 102400 MiB free): the start waits until there is room");
+  expect(world.said[0]).toContain("/store (1.0 KiB of 100 GiB free): the start waits until there is room");
   world.freeBytes = 50 * GIB;
   expect(await world.looks(1)).toEqual(["restarted"]);
 });
