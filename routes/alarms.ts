@@ -3,8 +3,7 @@ import { createRoute, z } from "@hono/zod-openapi";
 import { ALARMS, type Alarm, type AlarmName } from "../src/model/alarms.ts";
 import { BEARER } from "./auth.ts";
 import type { Api, ApiOptions } from "./options.ts";
-import { problemResponse } from "./problem.ts";
-import { jsonResponse } from "./schema/response.ts";
+import { itemsResponses } from "./schema/response.ts";
 import { visibleAlarms } from "./visible.ts";
 
 const AlarmSchema: z.ZodType<Alarm> = z
@@ -28,13 +27,7 @@ const list = createRoute({
   summary: "The alarms that are raised now, the critical first",
   tags: ["site"],
   security: BEARER,
-  responses: {
-    200: jsonResponse(
-      z.object({ items: z.array(AlarmSchema).readonly() }).meta({ id: "AlarmList" }),
-      "One entry an alarm; none is good",
-    ),
-    default: problemResponse,
-  },
+  responses: itemsResponses(AlarmSchema, "AlarmList", "One entry an alarm; none is good"),
 });
 
 export function addAlarms(app: Api, { control }: ApiOptions): void {

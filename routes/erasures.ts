@@ -7,11 +7,11 @@ import { patternProblem } from "../src/model/subject.ts";
 import { BEARER } from "./auth.ts";
 import { refuseInvalid } from "./check.ts";
 import { requireTenant } from "./documents.ts";
-import { JobId, jobList } from "./jobs.ts";
+import { JobId } from "./jobs.ts";
 import type { Api, ApiOptions } from "./options.ts";
 import { problemResponse } from "./problem.ts";
 import { jsonBody, TenantParams } from "./schema/request.ts";
-import { jsonResponse } from "./schema/response.ts";
+import { itemsResponses, jsonResponse } from "./schema/response.ts";
 
 const common = { tags: ["erasures"], security: BEARER };
 const PATH = "/v1/tenants/{tenant}/erasures" as const;
@@ -75,10 +75,7 @@ const list = createRoute({
   operationId: "listErasures",
   summary: "Erasures of a tenant, those that peers have asked for among them, newest first",
   request: { params: TenantParams },
-  responses: {
-    200: jobList(Erasure, "ErasureList"),
-    default: problemResponse,
-  },
+  responses: itemsResponses(Erasure, "ErasureList"),
 });
 const show = createRoute({
   ...common,

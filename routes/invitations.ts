@@ -7,7 +7,7 @@ import type { Api, ApiOptions } from "./options.ts";
 import { problemResponse } from "./problem.ts";
 import { Invitation, InviteBody, Invited, JoinBody, JoinReport } from "./schema/join.ts";
 import { jsonBody } from "./schema/request.ts";
-import { jsonResponse } from "./schema/response.ts";
+import { itemsResponses, jsonResponse } from "./schema/response.ts";
 
 const DEFAULT_TTL_MS = 15 * 60_000;
 const common = { tags: ["peers"], security: BEARER };
@@ -18,13 +18,7 @@ const list = createRoute({
   path: "/v1/invitations",
   operationId: "listInvitations",
   summary: "Invitations that are open or were lately, the newest first; never their tokens",
-  responses: {
-    200: jsonResponse(
-      z.object({ items: z.array(Invitation).readonly() }).meta({ id: "InvitationList" }),
-      "The invitations",
-    ),
-    default: problemResponse,
-  },
+  responses: itemsResponses(Invitation, "InvitationList", "The invitations"),
 });
 const invite = createRoute({
   ...common,

@@ -1,6 +1,5 @@
-/** What routes of jobs have in common: each has an id, they are listed, and one is shown at once or when it has ended. */
+/** What routes of jobs have in common: each has an id, and one is shown at once or when it has ended. */
 import { z } from "@hono/zod-openapi";
-import { jsonResponse } from "./schema/response.ts";
 
 /** How long `wait=true` waits for the end. */
 const WAIT_MS = 10_000;
@@ -21,9 +20,4 @@ export function waitQuery(when: string) {
 /** How long an answer waits for the end of its job, milliseconds. */
 export function waitMs({ wait }: z.infer<ReturnType<typeof waitQuery>>): number {
   return wait === "true" ? WAIT_MS : 0;
-}
-
-/** The answer that lists jobs. @param id name of the list in the OpenAPI document */
-export function jobList<Report extends z.ZodType>(report: Report, id: string) {
-  return jsonResponse(z.object({ items: z.array(report).readonly() }).meta({ id }), "All");
 }

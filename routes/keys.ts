@@ -7,7 +7,7 @@ import { requireTenant } from "./documents.ts";
 import type { Api, ApiOptions } from "./options.ts";
 import { problemResponse } from "./problem.ts";
 import { TenantParams } from "./schema/request.ts";
-import { jsonResponse } from "./schema/response.ts";
+import { itemsResponses, jsonResponse } from "./schema/response.ts";
 
 const Kind = z.enum(KEY_KINDS).meta({ example: "pseudonym" });
 
@@ -28,13 +28,7 @@ const list = createRoute({
   operationId: "listKeys",
   summary: "Ids of a tenant's keys, of each kind the newest first",
   request: { params: TenantParams },
-  responses: {
-    200: jsonResponse(
-      z.object({ items: z.array(TenantKey).readonly() }).meta({ id: "TenantKeyList" }),
-      "The keys",
-    ),
-    default: problemResponse,
-  },
+  responses: itemsResponses(TenantKey, "TenantKeyList", "The keys"),
 });
 const rotate = createRoute({
   ...common,

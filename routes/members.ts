@@ -3,8 +3,7 @@ import { createRoute, z } from "@hono/zod-openapi";
 import type { MemberReport } from "../src/model/member.ts";
 import { BEARER } from "./auth.ts";
 import type { Api, ApiOptions } from "./options.ts";
-import { problemResponse } from "./problem.ts";
-import { jsonResponse } from "./schema/response.ts";
+import { itemsResponses } from "./schema/response.ts";
 
 const MemberSchema: z.ZodType<MemberReport> = z
   .object({
@@ -24,13 +23,11 @@ const list = createRoute({
   summary: "The sidecars of the site, and which of them leads",
   tags: ["site"],
   security: BEARER,
-  responses: {
-    200: jsonResponse(
-      z.object({ items: z.array(MemberSchema).readonly() }).meta({ id: "MemberList" }),
-      "One entry a sidecar; none where each server of a cluster has its own",
-    ),
-    default: problemResponse,
-  },
+  responses: itemsResponses(
+    MemberSchema,
+    "MemberList",
+    "One entry a sidecar; none where each server of a cluster has its own",
+  ),
 });
 
 export function addMembers(app: Api, { control }: ApiOptions): void {

@@ -3,12 +3,12 @@ import { createRoute } from "@hono/zod-openapi";
 import { BEARER } from "./auth.ts";
 import { refuseInvalid } from "./check.ts";
 import { requireTenant } from "./documents.ts";
-import { JobId, jobList, waitMs, waitQuery } from "./jobs.ts";
+import { JobId, waitMs, waitQuery } from "./jobs.ts";
 import type { Api, ApiOptions } from "./options.ts";
 import { problemResponse } from "./problem.ts";
 import { DEFAULT_RATE, filterOf, RedriveBody, RedriveReport } from "./schema/dead_letter.ts";
 import { jsonBody, TenantParams } from "./schema/request.ts";
-import { jsonResponse } from "./schema/response.ts";
+import { itemsResponses, jsonResponse } from "./schema/response.ts";
 
 const common = { tags: ["dlq"], security: BEARER };
 const PATH = "/v1/tenants/{tenant}/dlq/redrives" as const;
@@ -34,10 +34,7 @@ const list = createRoute({
   operationId: "listRedrives",
   summary: "The last redrives since the sidecar started, newest first",
   request: { params: TenantParams },
-  responses: {
-    200: jobList(RedriveReport, "RedriveList"),
-    default: problemResponse,
-  },
+  responses: itemsResponses(RedriveReport, "RedriveList"),
 });
 
 const show = createRoute({

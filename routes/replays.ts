@@ -12,11 +12,11 @@ import { Name } from "../src/model/schema/scalars.ts";
 import { BEARER } from "./auth.ts";
 import { refuseInvalid } from "./check.ts";
 import { requireTenant } from "./documents.ts";
-import { JobId, jobList, waitMs, waitQuery } from "./jobs.ts";
+import { JobId, waitMs, waitQuery } from "./jobs.ts";
 import type { Api, ApiOptions } from "./options.ts";
 import { problemResponse } from "./problem.ts";
 import { jsonBody, TenantParams } from "./schema/request.ts";
-import { jsonResponse } from "./schema/response.ts";
+import { itemsResponses, jsonResponse } from "./schema/response.ts";
 import { seesPayloads } from "./visible.ts";
 
 const common = { tags: ["replays"], security: BEARER };
@@ -75,10 +75,7 @@ const list = createRoute({
   operationId: "listReplays",
   summary: "The replays of a tenant, newest first",
   request: { params: TenantParams },
-  responses: {
-    200: jobList(Report, "ReplayList"),
-    default: problemResponse,
-  },
+  responses: itemsResponses(Report, "ReplayList"),
 });
 const show = createRoute({
   ...common,

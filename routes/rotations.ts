@@ -7,7 +7,7 @@ import { refuseInvalid } from "./check.ts";
 import type { Api, ApiOptions } from "./options.ts";
 import { problemResponse } from "./problem.ts";
 import { jsonBody } from "./schema/request.ts";
-import { jsonResponse } from "./schema/response.ts";
+import { itemsResponses, jsonResponse } from "./schema/response.ts";
 import { RotateBody, RotationDocument } from "./schema/rotation.ts";
 
 /** Longest that an answer waits for peers. */
@@ -21,13 +21,7 @@ const list = createRoute({
   path: "/v1/rotations",
   operationId: "listRotations",
   summary: "The last rotation of each kind, the newest first, with the peers that are waited for",
-  responses: {
-    200: jsonResponse(
-      z.object({ items: z.array(RotationDocument).readonly() }).meta({ id: "RotationList" }),
-      "The rotations",
-    ),
-    default: problemResponse,
-  },
+  responses: itemsResponses(RotationDocument, "RotationList", "The rotations"),
 });
 const get = createRoute({
   ...common,

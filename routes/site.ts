@@ -1,10 +1,10 @@
 /** `/v1/site` and `/v1/links`: what runs here, and how it is linked. */
-import { createRoute, z } from "@hono/zod-openapi";
+import { createRoute } from "@hono/zod-openapi";
 import { BEARER } from "./auth.ts";
 import type { Api, ApiOptions } from "./options.ts";
 import { problemResponse } from "./problem.ts";
 import { LinkReport, SiteReport } from "./schema/report.ts";
-import { jsonResponse } from "./schema/response.ts";
+import { itemsResponses, jsonResponse } from "./schema/response.ts";
 import { visibleLinks, visibleSite } from "./visible.ts";
 
 const site = createRoute({
@@ -28,13 +28,7 @@ const links = createRoute({
   summary: "Every link with its routes: connected, verified, lag, loss",
   tags: ["links"],
   security: BEARER,
-  responses: {
-    200: jsonResponse(
-      z.object({ items: z.array(LinkReport).readonly() }).meta({ id: "LinkList" }),
-      "One entry a peer",
-    ),
-    default: problemResponse,
-  },
+  responses: itemsResponses(LinkReport, "LinkList", "One entry a peer"),
 });
 
 export function addLinks(app: Api, { control }: ApiOptions): void {

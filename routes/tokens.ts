@@ -9,7 +9,7 @@ import { requireTenant } from "./documents.ts";
 import type { Api, ApiOptions } from "./options.ts";
 import { problemResponse } from "./problem.ts";
 import { jsonBody } from "./schema/request.ts";
-import { jsonResponse } from "./schema/response.ts";
+import { itemsResponses, jsonResponse } from "./schema/response.ts";
 import { DEFAULT_EXPIRY, MadeToken, Token, TokenBody, Whoami } from "./schema/token.ts";
 
 const common = { tags: ["tokens"], security: BEARER };
@@ -28,13 +28,7 @@ const list = createRoute({
   path: "/v1/tokens",
   operationId: "listTokens",
   summary: "All tokens, without the tokens themselves",
-  responses: {
-    200: jsonResponse(
-      z.object({ items: z.array(Token).readonly() }).meta({ id: "TokenList" }),
-      "Sorted by name",
-    ),
-    default: problemResponse,
-  },
+  responses: itemsResponses(Token, "TokenList", "Sorted by name"),
 });
 const create = createRoute({
   ...common,

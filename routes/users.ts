@@ -6,9 +6,8 @@ import { BEARER } from "./auth.ts";
 import { refuseInvalid } from "./check.ts";
 import { requireTenant } from "./documents.ts";
 import type { Api, ApiOptions } from "./options.ts";
-import { problemResponse } from "./problem.ts";
 import { TenantParams } from "./schema/request.ts";
-import { jsonResponse } from "./schema/response.ts";
+import { itemsResponses } from "./schema/response.ts";
 
 const User: z.ZodType<UserReport> = z
   .object({
@@ -32,13 +31,7 @@ const list = createRoute({
   operationId: "listUsers",
   summary: "A tenant's users with their open connections",
   request: { params: TenantParams },
-  responses: {
-    200: jsonResponse(
-      z.object({ items: z.array(User).readonly() }).meta({ id: "TenantUserList" }),
-      "The users",
-    ),
-    default: problemResponse,
-  },
+  responses: itemsResponses(User, "TenantUserList", "The users"),
 });
 
 export function addUsers(app: Api, { control }: ApiOptions): void {

@@ -44,3 +44,9 @@ export function listResponses<T extends z.ZodType>(schema: T, id: string) {
     .meta({ id });
   return { 200: jsonResponse(list, "All, sorted by name"), default: problemResponse } as const;
 }
+
+/** A list of reports: they have no revision. @param id name of the list's schema */
+export function itemsResponses<T extends z.ZodType>(schema: T, id: string, description = "All") {
+  const list = z.object({ items: z.array(schema).readonly() }).meta({ id });
+  return { 200: jsonResponse(list, description), default: problemResponse } as const;
+}
