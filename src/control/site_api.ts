@@ -8,7 +8,7 @@ export interface SiteReport {
   readonly key: string;
   /** Of Leafmesh. */
   readonly version: string;
-  /** With its version, for example `Bun 1.4.5`. */
+  /** With its version, for example `bun 1.4.5`. */
   readonly runtime: string;
   /** Of the desired state: grows with every change. */
   readonly revision: number;

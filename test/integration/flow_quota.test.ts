@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { type JetStreamManager, jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { Kvm } from "@nats-io/kv";
 import { compileDecider } from "../../src/flow/decider.ts";
-import { startView, type View } from "../../src/flow/view_worker.ts";
+import type { View } from "../../src/flow/view_worker.ts";
 import { STATE_BUCKET } from "../../src/model/names.ts";
 import type { ExportPolicy, Rule } from "../../src/model/schema/policy.ts";
 import {
@@ -10,7 +10,7 @@ import {
   POLICY,
   publishAll,
   readView,
-  SITE,
+  startTestView,
   TENANT,
   TestServer,
   until,
@@ -31,8 +31,7 @@ async function prepare(server: TestServer) {
   const nc = await server.connect();
   const jsm = await jetstreamManager(nc);
   await createStreams(jsm);
-  const start = (made: ReturnType<typeof decider>): View =>
-    startView({ nc, jsm, site: SITE, tenant: TENANT, policy: POLICY, ...made });
+  const start = (made: ReturnType<typeof decider>): View => startTestView(nc, jsm, made);
   const publish = (count: number, subject = "acme.a", from = 0) =>
     publishAll(
       nc,

@@ -1,17 +1,16 @@
 /** How a view reads a long backlog, and what it says when its own events are refused. */
 import { expect, test } from "bun:test";
-import { type ConsumerConfig, jetstreamManager } from "@nats-io/jetstream";
-import { startView } from "../../src/flow/view_worker.ts";
+import type { ConsumerConfig, jetstreamManager } from "@nats-io/jetstream";
 import { outStream, storedSubject, viewConsumer, viewStream } from "../../src/model/names.ts";
 import {
-  createStreams,
   forwardAll,
   POLICY,
   publishAll,
   readView,
   SITE,
+  startFlowSite,
+  startTestView,
   TENANT,
-  TestServer,
   until,
 } from "./flow_support.ts";
 
@@ -24,10 +23,8 @@ const filtersOf = async (jsm: Awaited<ReturnType<typeof jetstreamManager>>) => {
 };
 
 test("a backlog that is nearly all wanted is read without filters, and with them again once it is not", async () => {
-  await using server = await TestServer.start();
-  const nc = await server.connect();
-  const jsm = await jetstreamManager(nc);
-  await createStreams(jsm);
+  await using flow = await startFlowSite();
+  const { nc, jsm } = flow;
   const wanted = [storedSubject(SITE, `${TENANT}.orders.>`)];
   const info = await jsm.consumers.info(outStream(TENANT), CONSUMER);
   await jsm.consumers.update(outStream(TENANT), CONSUMER, {
@@ -41,15 +38,7 @@ test("a backlog that is nearly all wanted is read without filters, and with them
     Array.from({ length: 8_000 }, (_, n) => event(n, n % 10 === 0 ? "extra" : `orders.${n % 3}`)),
   );
   const orders = Array.from({ length: 8_000 }, (_, n) => n).filter((n) => n % 10 !== 0);
-  await using view = startView({
-    nc,
-    jsm,
-    site: SITE,
-    tenant: TENANT,
-    policy: POLICY,
-    decide: forwardAll,
-    version: "v1",
-  });
+  await using view = startTestView(nc, jsm, { decide: forwardAll });
   await until(() => view.stats().forwarded === orders.length, "the backlog is in the view");
   expect(await filtersOf(jsm)).toEqual([]);
   expect((await readView(jsm)).map((one) => Number(one.data))).toEqual(orders);
@@ -73,10 +62,8 @@ test("a backlog that is nearly all wanted is read without filters, and with them
 }, 60_000);
 
 test("several filters, and a backlog that turns out to be wanted, are read without filters while the session runs", async () => {
-  await using server = await TestServer.start();
-  const nc = await server.connect();
-  const jsm = await jetstreamManager(nc);
-  await createStreams(jsm);
+  await using flow = await startFlowSite();
+  const { nc, jsm } = flow;
   const info = await jsm.consumers.info(outStream(TENANT), CONSUMER);
   const filter = (...patterns: string[]) =>
     jsm.consumers.update(outStream(TENANT), CONSUMER, {
@@ -96,15 +83,7 @@ test("several filters, and a backlog that turns out to be wanted, are read witho
     );
   await filter("orders.>");
   await publish(6_000, "extra");
-  await using view = startView({
-    nc,
-    jsm,
-    site: SITE,
-    tenant: TENANT,
-    policy: POLICY,
-    decide: forwardAll,
-    version: "v1",
-  });
+  await using view = startTestView(nc, jsm, { decide: forwardAll });
   await until(async () => (await filtersOf(jsm))?.length === 1, "a reader with a filter");
   await until(async () => {
     await publish(2_000, "orders");
@@ -127,25 +106,14 @@ test("several filters, and a backlog that turns out to be wanted, are read witho
 }, 90_000);
 
 test("a view that is full says so, does not blame another worker, and goes on when there is room", async () => {
-  await using server = await TestServer.start();
-  const nc = await server.connect();
-  const jsm = await jetstreamManager(nc);
-  await createStreams(jsm, { view: { max_bytes: 100_000 } });
+  await using flow = await startFlowSite({ view: { max_bytes: 100_000 } });
+  const { nc, jsm } = flow;
   const lines: string[] = [];
   await publishAll(
     nc,
     Array.from({ length: 3_000 }, (_, n) => ({ subject: `${TENANT}.orders.x`, data: `${n}` })),
   );
-  await using view = startView({
-    nc,
-    jsm,
-    site: SITE,
-    tenant: TENANT,
-    policy: POLICY,
-    decide: forwardAll,
-    version: "v1",
-    log: (line) => lines.push(line),
-  });
+  await using view = startTestView(nc, jsm, { decide: forwardAll, log: (line) => lines.push(line) });
   await until(
     () => view.stats().lastError?.includes("stream_full") === true,
     "the view says that it is full",

@@ -5,7 +5,7 @@ import { type JetStreamManager, jetstream, jetstreamManager } from "@nats-io/jet
 import { Kvm } from "@nats-io/kv";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { listDeadLetters, removeDeadLetter } from "../../src/flow/dead_letters.ts";
-import { startView, type View } from "../../src/flow/view_worker.ts";
+import type { View } from "../../src/flow/view_worker.ts";
 import type { Decision, MeshEvent } from "../../src/model/event.ts";
 import { dlqStream, STATE_BUCKET, stateKey, viewStream } from "../../src/model/names.ts";
 import {
@@ -17,6 +17,7 @@ import {
   readAll,
   readView,
   SITE,
+  startTestView,
   TENANT,
   TestServer,
   until,
@@ -33,7 +34,7 @@ async function prepare(server: TestServer): Promise<{ nc: NatsConnection; jsm: J
 }
 
 function start(nc: NatsConnection, jsm: JetStreamManager, decide: (event: MeshEvent) => Decision): View {
-  return startView({ nc, jsm, site: SITE, tenant: TENANT, policy: POLICY, decide, version: "v1" });
+  return startTestView(nc, jsm, { decide });
 }
 
 const sequencesOf = async (jsm: JetStreamManager): Promise<number[]> =>

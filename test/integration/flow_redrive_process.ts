@@ -2,20 +2,11 @@
 import { jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 import { listDeadLetters } from "../../src/flow/dead_letters.ts";
-import { startView } from "../../src/flow/view_worker.ts";
-import { forwardAll, POLICY, SITE, TENANT, until } from "./flow_support.ts";
+import { forwardAll, startTestView, TENANT, until } from "./flow_support.ts";
 
 const nc = await connect({ servers: process.argv[2] ?? "" });
 const jsm = await jetstreamManager(nc);
-const view = startView({
-  nc,
-  jsm,
-  site: SITE,
-  tenant: TENANT,
-  policy: POLICY,
-  decide: forwardAll,
-  version: "v2",
-});
+const view = startTestView(nc, jsm, { decide: forwardAll, version: "v2" });
 await until(() => view.stats().state === "running", "the view runs");
 for (;;) {
   const { letters } = await listDeadLetters(jsm, TENANT, { limit: 8 });

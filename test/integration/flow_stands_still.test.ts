@@ -2,23 +2,20 @@
 import { expect, test } from "bun:test";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { compileDecider } from "../../src/flow/decider.ts";
-import { startView } from "../../src/flow/view_worker.ts";
 import { outStream } from "../../src/model/names.ts";
 import type { Rule } from "../../src/model/schema/policy.ts";
 import {
-  createStreams,
   forwardAll,
   POLICY,
   publishAll,
   readView,
-  SITE,
+  startFlowSite,
+  startTestView,
   TENANT,
-  TestServer,
   until,
 } from "./flow_support.ts";
 
 const TIMEOUT = 60_000;
-const NAMES = { site: SITE, tenant: TENANT, policy: POLICY };
 
 const decider = (version: string, rules: Rule[]) =>
   compileDecider({ compile: { tenant: TENANT, policy: { name: POLICY, to: ["austin"], rules } }, version });
@@ -29,10 +26,8 @@ const numbered = (from: number, to: number) =>
 test(
   "an event from when the server took larger ones is put aside, and the view goes on",
   async () => {
-    await using server = await TestServer.start("max_payload: 8MB");
-    const nc = await server.connect();
-    const jsm = await jetstreamManager(nc);
-    await createStreams(jsm);
+    await using flow = await startFlowSite({}, "max_payload: 8MB");
+    const { server, nc } = flow;
     const large = new Uint8Array(5 * 1024 * 1024).fill(65);
     await publishAll(nc, [
       { subject: `${TENANT}.a`, data: "0" },
@@ -43,13 +38,7 @@ test(
     server.configure("max_payload: 1MB");
     await server.up();
     const later = await server.connect();
-    await using view = startView({
-      ...NAMES,
-      nc: later,
-      jsm: await jetstreamManager(later),
-      decide: forwardAll,
-      version: "v1",
-    });
+    await using view = startTestView(later, await jetstreamManager(later), { decide: forwardAll });
     await until(() => view.stats().position === 3, "the view has dealt with all");
     expect(view.stats()).toMatchObject({ forwarded: 2, quarantined: 1, restarts: 0, lastError: null });
     expect((await readView(await jetstreamManager(later))).map(({ data }) => data)).toEqual(["0", "2"]);
@@ -60,15 +49,10 @@ test(
 test(
   "what retention drops while a view waits for its limits is counted as missed",
   async () => {
-    await using server = await TestServer.start();
-    const nc = await server.connect();
-    const jsm = await jetstreamManager(nc);
-    await createStreams(jsm, { out: { max_msgs: 500 } });
+    await using flow = await startFlowSite({ out: { max_msgs: 500 } });
+    const { nc, jsm } = flow;
     const rule: Rule = { name: "metered", subjects: [`${TENANT}.a`] };
-    await using view = startView({
-      ...NAMES,
-      nc,
-      jsm,
+    await using view = startTestView(nc, jsm, {
       ...decider("v1", [{ ...rule, limit: { messages: "10/s", burst: "1s" } }]),
       limits: { pullBatch: 50 },
     });
@@ -91,16 +75,14 @@ test(
 test(
   "two workers that wait for a limit do not pass twice as much: one stands by, and takes over when the other goes",
   async () => {
-    await using server = await TestServer.start();
-    const nc = await server.connect();
-    const jsm = await jetstreamManager(nc);
-    await createStreams(jsm);
+    await using flow = await startFlowSite();
+    const { server, nc, jsm } = flow;
     const made = decider("v1", [{ subjects: [`${TENANT}.a`], limit: { messages: "2/s", burst: "1s" } }]);
     const other = await server.connect();
-    await using a = startView({ ...NAMES, nc, jsm, ...made });
+    await using a = startTestView(nc, jsm, made);
     await publishAll(nc, numbered(0, 6_000));
     await until(() => a.stats().deferral !== null, "the first waits for its limit");
-    await using b = startView({ ...NAMES, nc: other, jsm: await jetstreamManager(other), ...made });
+    await using b = startTestView(other, await jetstreamManager(other), made);
     const standby = () => [a, b].filter((view) => view.stats().state === "standby");
     await until(() => standby().length === 1, "one stands by");
     const [waiting] = standby();

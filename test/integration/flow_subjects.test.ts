@@ -1,19 +1,18 @@
 import { describe, expect, test } from "bun:test";
 import { once } from "node:events";
 import { connect } from "node:net";
-import { type JetStreamManager, jetstreamManager } from "@nats-io/jetstream";
+import type { JetStreamManager } from "@nats-io/jetstream";
 import { listDeadLetters } from "../../src/flow/dead_letters.ts";
-import { startView } from "../../src/flow/view_worker.ts";
 import { outStream } from "../../src/model/names.ts";
 import {
-  createStreams,
-  decideBySubject,
   POLICY,
   publishAll,
   readView,
   SITE,
+  startFlowSite,
+  startTestView,
   TENANT,
-  TestServer,
+  type TestServer,
   until,
 } from "./flow_support.ts";
 
@@ -36,10 +35,8 @@ const stored = async (jsm: JetStreamManager) => (await jsm.streams.info(outStrea
 
 describe("a view and the subjects that a server takes", () => {
   test("puts events aside whose subject it cannot keep, and goes on", async () => {
-    await using server = await TestServer.start();
-    const nc = await server.connect();
-    const jsm = await jetstreamManager(nc);
-    await createStreams(jsm);
+    await using flow = await startFlowSite();
+    const { server, nc, jsm } = flow;
     await publishAll(nc, [{ subject: "acme.a", data: "1" }]);
     const odd = [
       // As long as the server takes them: with what a view adds they are longer than it takes.
@@ -53,15 +50,7 @@ describe("a view and the subjects that a server takes", () => {
     await publishRaw(server, odd);
     await until(async () => (await stored(jsm)) === 1 + odd.length, "all is stored");
     await publishAll(nc, [{ subject: "acme.z", data: "2" }]);
-    await using view = startView({
-      nc,
-      jsm,
-      site: SITE,
-      tenant: TENANT,
-      policy: POLICY,
-      decide: decideBySubject,
-      version: "v1",
-    });
+    await using view = startTestView(nc, jsm);
     await until(() => view.stats().position === 2 + odd.length, "all is dealt with");
     expect(view.stats().restarts).toBe(0);
     const head = `${SITE}~${POLICY}.`;

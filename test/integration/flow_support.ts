@@ -12,6 +12,7 @@ import {
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { dlqSpec, viewConsumerSpec, viewSpec } from "../../src/control/assets.ts";
 import { planExports } from "../../src/control/routes.ts";
+import { startView, type View, type ViewOptions } from "../../src/flow/view_worker.ts";
 import { desiredTenant } from "../../src/model/desired.ts";
 import type { Decision, MeshEvent } from "../../src/model/event.ts";
 import { outStream, storedSubject, tenantSubjects, viewStream } from "../../src/model/names.ts";
@@ -156,6 +157,39 @@ export async function createStreams(
   await jsm.streams.add({ ...view, ...options.view });
   await jsm.consumers.add(outStream(TENANT), consumer);
   if (options.dlq !== false) await jsm.streams.add(dlq);
+}
+
+/** A view of {@link POLICY}, decided by {@link decideBySubject} in version `v1` unless told otherwise. */
+export function startTestView(
+  nc: NatsConnection,
+  jsm: JetStreamManager,
+  over: Partial<ViewOptions> = {},
+): View {
+  return startView({
+    nc,
+    jsm,
+    site: SITE,
+    tenant: TENANT,
+    policy: POLICY,
+    decide: decideBySubject,
+    version: "v1",
+    ...over,
+  });
+}
+
+/** A server with the streams of {@link createStreams}, and a connection to it. */
+export async function startFlowSite(options: Parameters<typeof createStreams>[1] = {}, config = "") {
+  const server = await TestServer.start(config);
+  const nc = await server.connect();
+  const jsm = await jetstreamManager(nc);
+  await createStreams(jsm, options);
+  return {
+    server,
+    nc,
+    jsm,
+    view: (over: Partial<ViewOptions> = {}): View => startTestView(nc, jsm, over),
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  };
 }
 
 /** Publishes without waiting for each, and waits for all at the end. Subjects are those of the tenant. */

@@ -1,6 +1,5 @@
 /** Views in threads of their own: policies change, threads fail, and nothing is lost, repeated or forgotten. */
 import { describe, expect, test } from "bun:test";
-import { jetstreamManager } from "@nats-io/jetstream";
 import type { ThreadReport, ViewTarget } from "../../src/flow/thread/messages.ts";
 import type { Thread } from "../../src/flow/thread/supervisor.ts";
 import { ViewWorkers } from "../../src/flow/view_runner.ts";
@@ -8,16 +7,7 @@ import { outStream, viewStream } from "../../src/model/names.ts";
 import type { Redaction } from "../../src/model/schema/policy.ts";
 import { createSigningKey } from "../../src/nats/keys.ts";
 import { policyVersion } from "../../src/policy/compile.ts";
-import {
-  createStreams,
-  POLICY,
-  publishAll,
-  readView,
-  SITE,
-  TENANT,
-  TestServer,
-  until,
-} from "./flow_support.ts";
+import { POLICY, publishAll, readView, SITE, startFlowSite, TENANT, until } from "./flow_support.ts";
 
 const KEY = `${TENANT}/${POLICY}`;
 const target: ViewTarget = {
@@ -79,10 +69,8 @@ function events(from: number, to: number) {
 
 describe("views in threads", () => {
   test("a policy change says the last position of the policy before it", async () => {
-    await using server = await TestServer.start();
-    const nc = await server.connect();
-    const jsm = await jetstreamManager(nc);
-    await createStreams(jsm);
+    await using flow = await startFlowSite();
+    const { server, nc, jsm } = flow;
     const connection = { site: SITE, server: server.url, seed: createSigningKey().seed() };
     await using workers = new ViewWorkers({ connection, log: () => {} });
     await workers.set(target, SECRET_GONE);
@@ -104,10 +92,8 @@ describe("views in threads", () => {
   }, 30_000);
 
   test("a thread that fails is started again with the newest policy, and its view goes on where it is", async () => {
-    await using server = await TestServer.start();
-    const nc = await server.connect();
-    const jsm = await jetstreamManager(nc);
-    await createStreams(jsm);
+    await using flow = await startFlowSite();
+    const { server, nc, jsm } = flow;
     const lines: string[] = [];
     const faulty = crashing();
     const connection = { site: SITE, server: server.url, seed: createSigningKey().seed() };
@@ -141,10 +127,8 @@ describe("views in threads", () => {
   }, 60_000);
 
   test("a thread that answers no more is ended and started again, and says so", async () => {
-    await using server = await TestServer.start();
-    const nc = await server.connect();
-    const jsm = await jetstreamManager(nc);
-    await createStreams(jsm);
+    await using flow = await startFlowSite();
+    const { server, nc, jsm } = flow;
     const lines: string[] = [];
     const faulty = crashing();
     const connection = { site: SITE, server: server.url, seed: createSigningKey().seed() };

@@ -1,12 +1,10 @@
 import { describe, expect, test } from "bun:test";
-import { jetstreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { getDeadLetter, listDeadLetters } from "../../src/flow/dead_letters.ts";
-import { startView, type View, type ViewOptions } from "../../src/flow/view_worker.ts";
+import type { View } from "../../src/flow/view_worker.ts";
 import type { Decision, MeshEvent } from "../../src/model/event.ts";
 import { dlqStream, outStream, viewConsumer, viewStream } from "../../src/model/names.ts";
 import {
-  createStreams,
   decideBySubject,
   flowSpecs,
   forwardAll,
@@ -15,37 +13,12 @@ import {
   readAll,
   readView,
   SITE,
+  startFlowSite,
   TENANT,
-  TestServer,
   until,
 } from "./flow_support.ts";
 
 const TIMEOUT = 60_000;
-
-async function site(options: Parameters<typeof createStreams>[1] = {}, config = "") {
-  const server = await TestServer.start(config);
-  const nc = await server.connect();
-  const jsm = await jetstreamManager(nc);
-  await createStreams(jsm, options);
-  const view = (over: Partial<ViewOptions> = {}): View =>
-    startView({
-      nc,
-      jsm,
-      site: SITE,
-      tenant: TENANT,
-      policy: POLICY,
-      decide: decideBySubject,
-      version: "v1",
-      ...over,
-    });
-  return {
-    server,
-    nc,
-    jsm,
-    view,
-    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
-  };
-}
 
 /** The connection, but dead letters take a second to be written. */
 function slowLetters(nc: NatsConnection): NatsConnection {
@@ -83,7 +56,7 @@ describe("startView()", () => {
   test(
     "keeps the order, counts each outcome and acknowledges all",
     async () => {
-      await using s = await site();
+      await using s = await startFlowSite();
       const events = mixed(5000);
       await publishAll(s.nc, events);
       await using view = s.view();
@@ -117,7 +90,7 @@ describe("startView()", () => {
   test(
     "goes on where the view ends after a crash between storing and acknowledging, long after the dedupe window",
     async () => {
-      await using s = await site();
+      await using s = await startFlowSite();
       const events = mixed(2000);
       await publishAll(s.nc, events);
       const view = s.view();
@@ -140,7 +113,7 @@ describe("startView()", () => {
   test(
     "acknowledges when everything is dropped",
     async () => {
-      await using s = await site();
+      await using s = await startFlowSite();
       await publishAll(
         s.nc,
         Array.from({ length: 25_000 }, () => ({ subject: "acme.drop.x", data: "no" })),
@@ -162,7 +135,7 @@ describe("startView()", () => {
   test(
     "decides with a new policy from one position on",
     async () => {
-      await using s = await site();
+      await using s = await startFlowSite();
       await publishAll(
         s.nc,
         Array.from({ length: 20_000 }, (_, i) => ({ subject: "acme.o.x", data: String(i) })),
@@ -184,7 +157,7 @@ describe("startView()", () => {
   test(
     "lets a new policy decide what waits for a dead letter, and stops once however often it is told to",
     async () => {
-      await using s = await site();
+      await using s = await startFlowSite();
       const send = (...subjects: string[]) =>
         publishAll(
           s.nc,
@@ -217,7 +190,7 @@ describe("startView()", () => {
   test(
     "stores two different events with one id that the view would take for one",
     async () => {
-      await using s = await site({ outWindowMs: 200 });
+      await using s = await startFlowSite({ outWindowMs: 200 });
       const round = (name: string) =>
         Array.from({ length: 500 }, (_, i) => ({ subject: "acme.o.x", data: `${name}${i}`, id: `id-${i}` }));
       await publishAll(s.nc, round("a"));
@@ -241,7 +214,7 @@ describe("startView()", () => {
   test(
     "stores an event with an id that the view has just seen from an earlier run",
     async () => {
-      await using s = await site({ outWindowMs: 100 });
+      await using s = await startFlowSite({ outWindowMs: 100 });
       await publishAll(s.nc, [{ subject: "acme.o.x", data: "first", id: "same" }]);
       await Bun.sleep(400);
       await publishAll(s.nc, [{ subject: "acme.o.x", data: "second", id: "same" }]);
@@ -267,7 +240,7 @@ describe("startView()", () => {
   test(
     "counts and says what retention dropped before it came to it, once",
     async () => {
-      await using s = await site({ out: { max_msgs: 10 } });
+      await using s = await startFlowSite({ out: { max_msgs: 10 } });
       const lines: string[] = [];
       const send = (count: number) =>
         publishAll(
@@ -294,7 +267,7 @@ describe("startView()", () => {
   test(
     "passes large messages and puts aside what the view does not take",
     async () => {
-      await using s = await site({ view: { max_msg_size: 700_000 } });
+      await using s = await startFlowSite({ view: { max_msg_size: 700_000 } });
       const sizes = [10, 600_000, 699_990, 500_000, 1_000_000, 600_001, 20];
       await publishAll(
         s.nc,
@@ -325,7 +298,7 @@ describe("startView()", () => {
   test(
     "passes subjects that are not ASCII and headers byte for byte",
     async () => {
-      await using s = await site();
+      await using s = await startFlowSite();
       await publishAll(s.nc, [
         { subject: "acme.größe.東京", data: "1", id: "ü" },
         { subject: "acme.o.x", data: "" },
@@ -347,7 +320,7 @@ describe("quarantine", () => {
   test(
     "lets nothing pass while dead letters cannot be stored, and loses nothing",
     async () => {
-      await using s = await site({ dlq: false });
+      await using s = await startFlowSite({ dlq: false });
       await publishAll(s.nc, [
         { subject: "acme.o.1", data: "before" },
         { subject: "acme.bad.x", data: "bad" },
@@ -375,7 +348,7 @@ describe("quarantine", () => {
   test(
     "stalls while the dead-letter stream is full",
     async () => {
-      await using s = await site({ dlq: false });
+      await using s = await startFlowSite({ dlq: false });
       const dlq = flowSpecs().dlq;
       await s.jsm.streams.add({ ...dlq, max_msgs: 2 });
       await publishAll(s.nc, [
@@ -402,7 +375,7 @@ describe("quarantine", () => {
   test(
     "keeps the event, its headers and why; a decider that throws fails closed",
     async () => {
-      await using s = await site();
+      await using s = await startFlowSite();
       await publishAll(s.nc, [
         { subject: "acme.bad.x", data: "raw", id: "the-id" },
         { subject: "acme.o.x", data: "boom" },

@@ -4,9 +4,8 @@
  */
 import { jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
-import { startView } from "../../src/flow/view_worker.ts";
 import type { Decision, MeshEvent } from "../../src/model/event.ts";
-import { decideBySubject, POLICY, SITE, TENANT } from "./flow_support.ts";
+import { decideBySubject, startTestView } from "./flow_support.ts";
 
 const busyMs = Number(process.argv[3] ?? 0) / 1000;
 
@@ -17,13 +16,4 @@ function decide(event: MeshEvent): Decision {
 }
 
 const nc = await connect({ servers: process.argv[2] ?? "", maxReconnectAttempts: -1, reconnectTimeWait: 50 });
-startView({
-  nc,
-  jsm: await jetstreamManager(nc),
-  site: SITE,
-  tenant: TENANT,
-  policy: POLICY,
-  decide,
-  version: "v1",
-  log: (message) => console.error(message),
-});
+startTestView(nc, await jetstreamManager(nc), { decide, log: (message) => console.error(message) });
