@@ -47,6 +47,11 @@ export class Replays implements ReplayApi, AsyncDisposable {
     return this.#work?.wanted();
   }
 
+  /** Those of all tenants, of each the newest first; none before they are open. */
+  all(): readonly ReplayReport[] {
+    return this.#state().tenants.flatMap(({ name }) => this.#work?.list(name) ?? []);
+  }
+
   list(tenant: string): readonly ReplayReport[] {
     return this.#there().list(tenant);
   }

@@ -5,7 +5,7 @@ import { errorText, LeafmeshError } from "../model/errors.ts";
 import type { LintReport } from "../model/finding.ts";
 import type { KeyInfo, KeyKind } from "../model/keys.ts";
 import type { MemberReport } from "../model/member.ts";
-import type { Replay } from "../model/replay.ts";
+import type { Replay, ReplayNumbers } from "../model/replay.ts";
 import type { RotationApi } from "../model/rotation.ts";
 import type { ShadowNumbers } from "../model/shadow.ts";
 import { AlarmWatch } from "./alarms/alarm_watch.ts";
@@ -13,6 +13,7 @@ import type { Alarms } from "./alarms/alarms.ts";
 import { ClusterSight } from "./alarms/cluster.ts";
 import type { SiteFacts } from "./alarms/dangers.ts";
 import { oldestFrom } from "./alarms/oldest.ts";
+import { replayNumbers, replayStands } from "./alarms/replays.ts";
 import { memoryReport, readFacts, storeReport, type Watched } from "./alarms/site_facts.ts";
 import type { ApplyReport, Control, PlanReport, UserReport } from "./api.ts";
 import type { Audit } from "./audit/audit.ts";
@@ -249,6 +250,12 @@ export class SiteControl implements Control, AsyncDisposable {
     return this.#trials.shadowNumbers();
   }
 
+  /** What is counted of the replays. */
+  replayNumbers(): readonly ReplayNumbers[] {
+    const mesh = this.#reconciler.last?.observed.mesh;
+    return replayNumbers(replayStands(this.#replays.all(), mesh), new Date());
+  }
+
   async users(tenant: string): Promise<readonly UserReport[]> {
     return await reportUsers(this.#requireTenant(tenant), this.#options.system, new Date());
   }
@@ -315,6 +322,7 @@ export class SiteControl implements Control, AsyncDisposable {
       last,
       failures,
       links: (plan, streams) => this.#links.report(plan, streams),
+      replays: this.#replays.all(),
       watched: this.#watched,
       memoryLimitBytes: this.#options.alarmLimits.memoryBytes,
       cluster: servers === null ? null : this.#clusterSight.look(this.#desired(), servers),

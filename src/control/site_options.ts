@@ -4,7 +4,7 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import type { EventScan } from "../model/event_scan.ts";
 import type { LinkMode } from "../model/links.ts";
 import type { MemberReport } from "../model/member.ts";
-import type { Replay } from "../model/replay.ts";
+import type { Replay, ReplayNumbers } from "../model/replay.ts";
 import type { AlarmLimits } from "../model/schema/alarms.ts";
 import type { Peer, SiteFile } from "../model/schema/site.ts";
 import type { ShadowNumbers } from "../model/shadow.ts";
@@ -80,6 +80,8 @@ export interface SiteControlOptions {
 export interface MeasuredControl extends Control {
   /** What the running shadows have counted. */
   shadowNumbers(): readonly ShadowNumbers[];
+  /** What is counted of the replays that have not ended, or within the last hour. */
+  replayNumbers(): readonly ReplayNumbers[];
 }
 
 /** What replays need of the control plane. */

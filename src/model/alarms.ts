@@ -51,6 +51,16 @@ export const ALARMS = {
     means: "The worker of a view does not run: its peers get nothing, and events wait in the tenant's stream",
     todo: "see the last error in 'leafmesh links' and the log",
   },
+  "replay-not-moving": {
+    severity: "warning",
+    means: "A replay that is not paused has not moved for a while",
+    todo: "see 'leafmesh replay list' for why; the peer's import must say 'replay: true', and its link must stand",
+  },
+  "replay-failed": {
+    severity: "warning",
+    means: "A replay has ended before all of its range was sent",
+    todo: "see the reason in the alarm, mend it, and replay the rest",
+  },
   "dead-letters-growing": {
     severity: "warning",
     means: "A tenant's policies put many events aside as dead letters",

@@ -74,6 +74,15 @@ export type Replay = z.infer<typeof Replay>;
 /** How a replay stands, as the API says it. */
 export type ReplayReport = Omit<Replay, "wanted" | "epoch">;
 
+/** What is counted of a replay. */
+export interface ReplayNumbers
+  extends Pick<Replay, "id" | "tenant" | "state" | "forwarded" | "dropped" | "quarantined"> {
+  /** The peer, or `local <name>`. */
+  readonly to: string;
+  /** Events of the range that are not looked at yet, an upper bound, and those that the peer has not taken yet. */
+  readonly remaining: number;
+}
+
 /** What is asked for. */
 export interface ReplayRequest {
   readonly to: { readonly peer: string; readonly policy?: string } | { readonly local: string | null };

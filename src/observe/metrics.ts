@@ -1,6 +1,7 @@
 /** The sidecar's numbers as Prometheus text. Set from reports at each scrape: nothing is counted twice. */
 import type { Gauge } from "prom-client";
 import type { Alarm } from "../model/alarms.ts";
+import { REPLAY_STATES, type ReplayNumbers } from "../model/replay.ts";
 import type { ShadowNumbers } from "../model/shadow.ts";
 
 /** What is measured of a route to or from a peer. */
@@ -52,6 +53,8 @@ export interface SiteNumbers {
   /** Dead letters kept, by tenant. */
   readonly deadLetters: ReadonlyMap<string, number>;
   readonly shadows: readonly ShadowNumbers[];
+  /** Those that have not ended, or lately. */
+  readonly replays?: readonly ReplayNumbers[];
   readonly audit: AuditNumbers;
   /** The disk under the store; `null` where it is not watched. */
   readonly store?: StoreNumbers | null;
@@ -97,6 +100,7 @@ export async function renderMetrics(numbers: SiteNumbers): Promise<string> {
   const letters = gauge("dead_letters", "Dead letters kept", ["site", "tenant"]);
   for (const [tenant, count] of numbers.deadLetters) letters.set({ site, tenant }, count);
   renderShadows(gauge, site, numbers.shadows);
+  renderReplays(gauge, site, numbers.replays ?? []);
   const expiry = gauge(
     "certificate_expiry_seconds",
     "Until a certificate is good no more; of two CAs of a peer the later",
@@ -202,6 +206,32 @@ function renderAudit(
   gauge("audit_denials", help.audit_denials, ["site"]).set({ site }, audit.denials);
   gauge("audit_denials_dropped", help.audit_denials_dropped, ["site"]).set({ site }, audit.droppedDenials);
   gauge("audit_results_untold", help.audit_results_untold, ["site"]).set({ site }, audit.untoldResults);
+}
+
+function renderReplays(
+  gauge: (name: string, help: string, labelNames: readonly string[]) => Gauge,
+  site: string,
+  replays: readonly ReplayNumbers[],
+): void {
+  const labels = ["site", "tenant", "replay", "to"];
+  const state = gauge("replay_state", "1 for the state that a replay is in, 0 for the others", [
+    ...labels,
+    "state",
+  ]);
+  const events = gauge("replay_events", "Events that a replay has decided", [...labels, "outcome"]);
+  const remaining = gauge(
+    "replay_remaining_events",
+    "Events that a replay has not looked at yet (upper bound), and that its peer has not taken yet",
+    labels,
+  );
+  for (const { id, tenant, to, ...replay } of replays) {
+    const of = { site, tenant, replay: id, to };
+    for (const one of REPLAY_STATES) state.set({ ...of, state: one }, Number(one === replay.state));
+    for (const outcome of ["forwarded", "dropped", "quarantined"] as const) {
+      events.set({ ...of, outcome }, replay[outcome]);
+    }
+    remaining.set(of, replay.remaining);
+  }
 }
 
 function renderShadows(

@@ -84,6 +84,7 @@ export async function siteMetrics(control: MeasuredControl, mesh: JetStreamManag
     links: await control.links(),
     deadLetters,
     shadows: control.shadowNumbers(),
+    replays: control.replayNumbers(),
     audit: control.audit.numbers(),
     alarms: control.alarms.list(),
     store,

@@ -1,6 +1,7 @@
 /** Replays between real sites: marked, decided by the policy of now, beside the normal route, exactly once. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { jetstream } from "@nats-io/jetstream";
+import type { Alarm, AlarmName } from "../../src/model/alarms.ts";
 import type { ReplayReport } from "../../src/model/replay.ts";
 import { type Mesh, startMesh } from "../support/mesh.ts";
 import { readAll } from "../support/read_all.ts";
@@ -29,6 +30,7 @@ beforeAll(async () => {
             { tenant: "acme", imports: [{ from: "berlin", subjects: ["acme.>"], replay: true }] },
             { tenant: "shop", imports: [{ from: "berlin", subjects: ["shop.>"] }] },
           ],
+    edit: (file) => ({ ...file, alarms: { standsStill: "1s" } }),
   });
   await mesh.flowing();
 }, 60_000);
@@ -59,6 +61,29 @@ async function until(tenant: string, id: string, state: ReplayReport["state"]): 
     },
   );
   return await show(tenant, id);
+}
+
+/** Waits until berlin has raised an alarm of replays, or has none. @returns what it says */
+async function untilAlarm(name: AlarmName, target: string, raised: boolean): Promise<string> {
+  let found: Alarm | undefined;
+  await waitFor(
+    async () => {
+      const { items } = await berlin().json<{ items: Alarm[] }>("/v1/alarms");
+      found = items.find((one) => one.name === name && one.target === target);
+      return (found !== undefined) === raised;
+    },
+    { what: `${name} of ${target} to be ${raised ? "raised" : "cleared"}`, deadlineMs: 30_000 },
+  );
+  return found?.detail ?? "";
+}
+
+/** The value of a metric of one replay at berlin. */
+async function measured(name: string, id: string, label = ""): Promise<number> {
+  const text = await (await berlin().api("GET", "/metrics")).text();
+  const [line] = text
+    .split("\n")
+    .filter((one) => one.startsWith(`${name}{`) && one.includes(`replay="${id}"`) && one.includes(label));
+  return Number(line?.split(" ").at(-1));
 }
 
 /** Payloads of a stream of austin by the id of their replay. */
@@ -137,6 +162,11 @@ test("the policy of now decides; a peer gets nothing before its import takes rep
     deadlineMs: 20_000,
   });
   expect(await there.jsm.streams.info("replayed_shop").catch(() => null)).toBeNull();
+  expect(await untilAlarm("replay-not-moving", `shop/${id}`, true)).toContain(
+    "its import must say 'replay: true'",
+  );
+  await waitFor(async () => (await measured("leafmesh_replay_remaining_events", id)) === 20);
+  expect(await measured("leafmesh_replay_state", id, 'state="sent"')).toBe(1);
   await austin().put("/v1/tenants/shop/imports/berlin", {
     from: "berlin",
     subjects: ["shop.>"],
@@ -144,6 +174,10 @@ test("the policy of now decides; a peer gets nothing before its import takes rep
   });
   const done = await until("shop", id, "done");
   expect(done).toMatchObject({ forwarded: 20, quarantined: 1 });
+  await untilAlarm("replay-not-moving", `shop/${id}`, false);
+  expect(await measured("leafmesh_replay_remaining_events", id)).toBe(0);
+  expect(await measured("leafmesh_replay_events", id, 'outcome="forwarded"')).toBe(20);
+  expect(await measured("leafmesh_replay_state", id, 'state="done"')).toBe(1);
   expect(done.samples).toMatchObject([{ sequence: 21, outcome: "quarantine", reason: "payload_not_json" }]);
   const [first] = await stored("replayed_shop", id);
   expect(JSON.parse(first ?? "")).toEqual({ n: 1, email: "x@example.com" });
@@ -199,4 +233,11 @@ test("a replay is paused, goes on, is canceled, and ends when its export does", 
   await waitFor(
     async () => (await here.jsm.streams.info(`replay_acme_${second.id}`).catch(() => null)) === null,
   );
+  expect(await untilAlarm("replay-failed", `acme/${second.id}`, true)).toContain("to austin has failed");
+
+  // Another one to the same place makes up for it.
+  await berlin().put("/v1/tenants/acme/exports/orders", EXPORTS.acme);
+  const third = await start("acme", { to: { peer: "austin" }, from: 1, until: 10 });
+  await untilAlarm("replay-failed", `acme/${second.id}`, false);
+  await until("acme", third.id, "done");
 }, 90_000);

@@ -9,6 +9,7 @@ import type { ObservedStreams } from "../observe.ts";
 import type { CertificateReport, MemoryReport, StoreReport } from "../site_api.ts";
 import { type ClusterFacts, clusterDangers } from "./cluster.ts";
 import type { Lasting } from "./lasting.ts";
+import { type ReplayStand, replayDangers } from "./replays.ts";
 import type { StreamReader } from "./retention.ts";
 
 /** A danger that was observed. */
@@ -24,6 +25,8 @@ export const OF_STREAMS: readonly AlarmName[] = [
   "route-not-moving",
   "log-not-moving",
   "view-standing-still",
+  "replay-not-moving",
+  "replay-failed",
   "dead-letters-growing",
   "dead-letters-full",
 ];
@@ -73,6 +76,8 @@ export interface SiteFacts {
   readonly refusing: readonly RefusingStream[];
   /** None while the streams cannot be seen. */
   readonly logs: readonly LogLag[];
+  /** Of each tenant the newest first; none while the streams cannot be seen. */
+  readonly replays?: readonly ReplayStand[];
   /** Why the server is not healthy; `null`: it is. */
   readonly server: string | null;
   /** The servers of a cluster; `null`: the site is one server. */
@@ -146,6 +151,7 @@ export function findDangers(facts: SiteFacts, lasting: Lasting, patience: Patien
     ...(facts.deadLetters ?? []).flatMap(deadLetterDanger),
     ...facts.refusing.flatMap(fullDanger),
     ...facts.logs.flatMap((log) => logDanger(log, lasting, patience)),
+    ...replayDangers(facts.replays ?? [], lasting, patience, facts.now),
   ];
 }
 

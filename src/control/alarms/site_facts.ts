@@ -3,6 +3,7 @@ import process from "node:process";
 import { tenantBudget } from "../../model/budget.ts";
 import type { DesiredState } from "../../model/desired.ts";
 import { errorText } from "../../model/errors.ts";
+import type { ReplayReport } from "../../model/replay.ts";
 import type { SystemApi } from "../../nats/system_api.ts";
 import type { LinkReport } from "../link_api.ts";
 import type { Observed, ObservedStreams } from "../observe.ts";
@@ -10,6 +11,7 @@ import type { Plan } from "../plan.ts";
 import { planExports } from "../routes.ts";
 import type { CertificateReport, MemoryReport, StoreReport } from "../site_api.ts";
 import { deadLetterFills, logLags, refusingStreams, type SiteFacts } from "./dangers.ts";
+import { replayStands } from "./replays.ts";
 import { streamReaders } from "./retention.ts";
 
 /** What is watched elsewhere. */
@@ -26,6 +28,8 @@ export interface FactsInput {
   readonly last: { readonly plan: Plan; readonly observed: Observed } | null;
   readonly failures: readonly string[];
   readonly links: (plan: Plan, streams: ObservedStreams) => Promise<readonly LinkReport[]>;
+  /** All replays, of each tenant the newest first. */
+  readonly replays: readonly ReplayReport[];
   readonly watched: Watched;
   readonly memoryLimitBytes: number;
   /** `null`: the site is one server, or its servers were not looked at yet. */
@@ -45,6 +49,7 @@ export async function readFacts(input: FactsInput): Promise<SiteFacts> {
     readers: seen === null ? [] : streamReaders(seen.plan, seen.observed.mesh),
     refusing: mesh === undefined ? [] : refusingStreams(mesh),
     logs: mesh === undefined ? [] : logLags(mesh),
+    replays: mesh === undefined ? [] : replayStands(input.replays, mesh),
     certificates: watched.certificates,
     store: storeReport(desired, last?.observed ?? null, watched.store),
     memory: memoryReport(input.memoryLimitBytes),

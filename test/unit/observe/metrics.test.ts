@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import type { ReplayNumbers } from "../../../src/model/replay.ts";
 import type { ShadowNumbers } from "../../../src/model/shadow.ts";
 import { type LinkNumbers, type RouteNumbers, renderMetrics } from "../../../src/observe/metrics.ts";
 
@@ -30,9 +31,10 @@ async function lines(
   links: readonly LinkNumbers[],
   ready = true,
   shadows: readonly ShadowNumbers[] = [],
+  replays: readonly ReplayNumbers[] = [],
 ): Promise<string[]> {
   const deadLetters = new Map([["acme", 7]]);
-  const numbers = { site: "berlin", ready, revision: 9, links, deadLetters, shadows, audit: AUDIT };
+  const numbers = { site: "berlin", ready, revision: 9, links, deadLetters, shadows, replays, audit: AUDIT };
   const text = await renderMetrics(numbers);
   return text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
 }
@@ -115,6 +117,18 @@ describe("renderMetrics()", () => {
     expect(value(series, "shadow_events", ...of)).toBe("9");
     expect(value(series, "shadow_skipped_events", ...of)).toBe("2");
     expect(value(series, "shadow_changed_events", ...of, 'change="forward → drop"')).toBe("3");
+  });
+
+  test("gives how far replays are", async () => {
+    const replay = { id: "r1", tenant: "acme", to: "austin", state: "sent", forwarded: 9 } as const;
+    const replays = [{ ...replay, dropped: 2, quarantined: 1, remaining: 4 }];
+    const series = await lines([], true, [], replays);
+    const of = ['site="berlin"', 'tenant="acme"', 'replay="r1"', 'to="austin"'];
+    expect(value(series, "replay_state", ...of, 'state="sent"')).toBe("1");
+    expect(value(series, "replay_state", ...of, 'state="done"')).toBe("0");
+    expect(value(series, "replay_events", ...of, 'outcome="forwarded"')).toBe("9");
+    expect(value(series, "replay_events", ...of, 'outcome="quarantined"')).toBe("1");
+    expect(value(series, "replay_remaining_events", ...of)).toBe("4");
   });
 
   test("keeps nothing from one scrape to the next", async () => {
