@@ -23,7 +23,7 @@ interface PeerRecord {
   units: number;
   filledAt: number;
   inHand: number;
-  /** Requests signed then or before are refused: they may have been taken already. */
+  /** Requests signed before then are refused: they may have been taken already. By the clock that is never set. */
   floor: number;
   readonly nonces: Map<string, number>;
   readonly answered: Map<string, number>;
@@ -34,14 +34,19 @@ export type Admission = "yes" | "too_large" | "too_often";
 
 export class RequestGuard {
   readonly #now: () => number;
+  readonly #steady: () => number;
   readonly #startedAt: number;
   readonly #peers = new Map<string, PeerRecord>();
 
-  /** @param now milliseconds since 1970: the clock that requests are held against */
-  constructor(now: () => number) {
+  /**
+   * @param now milliseconds since 1970: the clock that requests are held against
+   * @param steady milliseconds of a clock that is never set: a start while the other one was ahead must not refuse all until then
+   */
+  constructor(now: () => number, steady: () => number = () => performance.now()) {
     this.#now = now;
+    this.#steady = steady;
     // What was taken before this start is not remembered.
-    this.#startedAt = now();
+    this.#startedAt = steady();
   }
 
   /** Before anything is done with a request, its signature included. Who is admitted is given back with {@link done}. */
@@ -76,7 +81,7 @@ export class RequestGuard {
       const seconds = Math.round(Math.abs(skew) / 1000);
       return `the clock of ${peer} is ${seconds} s ${skew > 0 ? "ahead of" : "behind"} ours, or the request is an old one: at most ${MAX_CLOCK_SKEW_MS / 1000} s are taken`;
     }
-    if (request.at < record.floor || record.nonces.has(request.nonce))
+    if (this.#steadyAt(request.at) < record.floor || record.nonces.has(request.nonce))
       return "the request was made before this sidecar started, or was answered already";
     record.nonces.set(request.nonce, request.at);
     this.#forget(record);
@@ -104,8 +109,15 @@ export class RequestGuard {
       const old = at < this.#now() - MAX_CLOCK_SKEW_MS;
       if (!old && record.nonces.size <= MAX_NONCES) return;
       record.nonces.delete(nonce);
-      if (!old) record.floor = Math.max(record.floor, at + 1);
+      // One from before the clock was set back is refused by its time alone: what is signed now would be older than it.
+      const ahead = at > this.#now() + MAX_CLOCK_SKEW_MS;
+      if (!old && !ahead) record.floor = Math.max(record.floor, this.#steadyAt(at) + 1);
     }
+  }
+
+  /** A time of the clock as it is set now. */
+  #steadyAt(at: number): number {
+    return at - this.#now() + this.#steady();
   }
 
   #record(peer: string): PeerRecord {

@@ -4,8 +4,14 @@ import { MAX_CLOCK_SKEW_MS, MAX_REQUEST_BYTES, RequestGuard } from "../../../src
 const START = 1_800_000_000_000;
 
 function guardAt(start = START) {
-  const clock = { now: start };
-  return { clock, guard: new RequestGuard(() => clock.now) };
+  /** `ahead`: how far the clock is from the time. */
+  const clock = { now: start, ahead: 0 };
+  const guard = () =>
+    new RequestGuard(
+      () => clock.now + clock.ahead,
+      () => clock.now - start,
+    );
+  return { clock, guard: guard(), another: guard };
 }
 const nonce = (n: number) => `nonce-${String(n).padStart(16, "0")}`;
 
@@ -31,6 +37,32 @@ describe("RequestGuard", () => {
   test("takes none that was signed before it started: it cannot know what was answered then", () => {
     const { guard } = guardAt();
     expect(guard.fresh("tokyo", { at: START - 1, nonce: nonce(1) })).toContain("before this sidecar started");
+  });
+
+  test("takes what is new after a start with a clock that was a day ahead, and nothing from before the start", () => {
+    const { clock, another } = guardAt();
+    clock.ahead = 86_400_000;
+    const guard = another();
+    clock.now += 1500;
+    clock.ahead = 0;
+    expect(guard.fresh("tokyo", { at: clock.now, nonce: nonce(1) })).toBeNull();
+    expect(guard.fresh("tokyo", { at: clock.now, nonce: nonce(1) })).toContain("answered already");
+    expect(guard.fresh("tokyo", { at: START - 1, nonce: nonce(2) })).toContain("before this sidecar started");
+  });
+
+  test("goes on taking what is new after the clocks of both were set back", () => {
+    const { guard, clock } = guardAt();
+    clock.ahead = 86_400_000;
+    for (let n = 0; n < 100; n++) {
+      clock.now++;
+      expect(guard.fresh("tokyo", { at: clock.now + clock.ahead, nonce: nonce(n) })).toBeNull();
+    }
+    clock.ahead = 0;
+    for (let n = 100; n < 10_000; n++) {
+      clock.now++;
+      expect(guard.fresh("tokyo", { at: clock.now, nonce: nonce(n) })).toBeNull();
+    }
+    expect(guard.fresh("tokyo", { at: START + 101, nonce: nonce(100) })).not.toBeNull();
   });
 
   test("remembers a bounded number; what is as old as those that it forgot is refused", () => {
