@@ -6,6 +6,7 @@ import type { ResetTo } from "../nats/consumer_reset.ts";
 import { unlessGone } from "../nats/jetstream_errors.ts";
 import { addConsumer, beginOf } from "./apply_consumers.ts";
 import type { StreamAccount, StreamSpec } from "./assets.ts";
+import { sourceKey } from "./differences.ts";
 import { pauseConsumer } from "./hold_consumer.ts";
 import { layoutMetadata } from "./layout.ts";
 import type { MovedLeader } from "./linked_leaders.ts";
@@ -17,7 +18,10 @@ import { type PeerAhead, placeRoute } from "./rollback/place.ts";
 import type { RewindAsk } from "./rollback/rewind.ts";
 import type { RouteEnd, SetbackNote } from "./rollback/setback_note.ts";
 import type { ExportPlan } from "./routes.ts";
+import type { SilentSource } from "./silent_sources.ts";
 import { goOnAfter } from "./source_position.ts";
+import { detachedMetadata, detachedSources } from "./source_repair.ts";
+import type { SourceWaits } from "./source_waits.ts";
 import type { OldRoute, Start, Step } from "./step.ts";
 import type { StuckConsumer } from "./stuck_consumers.ts";
 import { restToTake, switchPosition } from "./switch.ts";
@@ -81,6 +85,10 @@ export interface ApplyContext {
   readonly moveLeader: (moved: MovedLeader) => Promise<void>;
   /** Tells a peer that what we offer has changed. */
   readonly poke: (peer: string) => void;
+  /** Sources that were taken out. */
+  readonly waits: SourceWaits;
+  /** Has a server that waits to ask for a source again ask at once. */
+  readonly wakeSource: (deliverSubject: string) => void;
 }
 
 /** Runs one step. @throws {Waiting} when it must wait for a peer; any other error is a failure. */
@@ -91,7 +99,7 @@ export async function applyStep(context: ApplyContext, step: Step): Promise<void
       await (await jsm(context, step.account)).streams.add(streamMade(context, step));
       return;
     case "update-stream":
-      await updateStream(await jsm(context, step.account), step.spec);
+      await updateStream(context, step);
       return;
     case "delete-stream":
       await unlessGone((await jsm(context, step.account)).streams.delete(step.stream), null);
@@ -174,7 +182,7 @@ export async function applyStep(context: ApplyContext, step: Step): Promise<void
       await context.moveLeader(step);
       return;
     case "reattach-source":
-      await reattachSource(await jsm(context, step.account), step.stream, step.api, step.source);
+      await reattachSource(context, step);
       return;
     case "switch-route":
       await switchRoute(context, step);
@@ -200,7 +208,8 @@ async function unstick(context: ApplyContext, stuck: StuckConsumer): Promise<voi
       return;
     case "attach": {
       const tenant = parseStreamName(stream)?.tenant ?? "";
-      await reattachSource(await context.tenant(tenant), logStream(tenant), LOG_API_PREFIX, stream);
+      const account = { type: "tenant", tenant } as const;
+      await takeOut(context, { account, stream: logStream(tenant), api: LOG_API_PREFIX, source: stream });
       return;
     }
     case "reset":
@@ -243,15 +252,29 @@ async function jsm(context: ApplyContext, account: StreamAccount): Promise<JetSt
   return account.type === "mesh" ? context.mesh : await context.tenant(account.tenant);
 }
 
-/** Updates the fields that we own and leaves the others as they are. */
-async function updateStream(manager: JetStreamManager, spec: StreamSpec): Promise<void> {
+/** Updates the fields that we own and leaves the others as they are. @throws {Waiting} as {@link SourceWaits.requireFree} */
+async function updateStream(
+  context: ApplyContext,
+  { account, spec }: Extract<Step, { type: "update-stream" }>,
+): Promise<void> {
+  const manager = await jsm(context, account);
   const { config } = await manager.streams.info(spec.name);
+  const of = { account, stream: spec.name };
+  const [before, after] = [config.sources ?? [], spec.sources ?? config.sources ?? []];
+  context.waits.requireFree(of, without(after, before));
   const metadata = spec.metadata === undefined ? config.metadata : { ...config.metadata, ...spec.metadata };
   await manager.streams.update(spec.name, {
     ...config,
     ...spec,
     ...(metadata === undefined ? {} : { metadata }),
   });
+  context.waits.takenOut(of, without(before, after));
+}
+
+/** The sources of `some` that are not in `others`. */
+function without(some: readonly StreamSource[], others: readonly StreamSource[]): StreamSource[] {
+  const keys = new Set(others.map(sourceKey));
+  return some.filter((source) => !keys.has(sourceKey(source)));
 }
 
 /**
@@ -259,10 +282,11 @@ async function updateStream(manager: JetStreamManager, spec: StreamSpec): Promis
  * roughly how far that one has come, so it is told.
  */
 async function attachSource(
-  { mesh, resetSource, setbacks }: ApplyContext,
+  { mesh, resetSource, setbacks, waits }: ApplyContext,
   { route, spec, source }: Extract<Step, { type: "attach-source" }>,
 ): Promise<void> {
   const tenant = route.tenant.name;
+  waits.requireFree({ account: { type: "mesh" }, stream: spec.name }, [source]);
   const waiting = (error: unknown) => {
     throw new Waiting(`${route.peer} must say where ${source.name} goes on: ${errorText(error)}`);
   };
@@ -288,19 +312,39 @@ async function attachSource(
   await setbacks.placed(spec.name, from);
 }
 
-/** Takes a source out and puts it in again. It goes on after what is stored of it. */
+/** A server that has heard no answer is woken; where that does not help, the source is taken out: the plan puts it in again. */
 async function reattachSource(
-  mesh: JetStreamManager,
-  stream: string,
-  api: string,
-  source: string,
+  context: ApplyContext,
+  step: Extract<Step, { type: "reattach-source" }>,
 ): Promise<void> {
-  const { config } = await mesh.streams.info(stream);
+  const { account, stream, api, source, by } = step;
+  if (by === "anew") return await takeOut(context, step);
+  const { config } = await (await jsm(context, account)).streams.info(stream);
+  for (const one of config.sources ?? []) {
+    const { consumer } = one as StreamSource & { consumer?: { deliver_subject: string } };
+    if (one.name === source && one.external?.api === api && consumer !== undefined)
+      context.wakeSource(consumer.deliver_subject);
+  }
+}
+
+/** Takes a source out. The plan puts it in again, after what is stored of it. */
+async function takeOut(
+  context: ApplyContext,
+  { account, stream, api, source }: Omit<SilentSource, "by">,
+): Promise<void> {
+  const manager = await jsm(context, account);
+  const { config } = await manager.streams.info(stream);
+  const isIt = (one: StreamSource) => one.name === source && one.external?.api === api;
   const sources = config.sources ?? [];
-  const others = sources.filter((one) => one.name !== source || one.external?.api !== api);
-  if (others.length === sources.length) return;
-  await mesh.streams.update(stream, withSources(config, others));
-  await mesh.streams.update(stream, withSources(config, sources));
+  const out = sources.filter(isIt);
+  if (out.length === 0) return;
+  // A log's sources are put in again as they are; those of peers where what is stored ends.
+  const detached = [...detachedSources(config), ...out];
+  const noted =
+    account.type === "mesh" ? { metadata: { ...config.metadata, ...detachedMetadata(detached) } } : {};
+  const others = sources.filter((one) => !isIt(one));
+  await manager.streams.update(stream, { ...withSources(config, others), ...noted });
+  context.waits.takenOut({ account, stream }, out);
 }
 
 /**

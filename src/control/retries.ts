@@ -14,6 +14,8 @@ interface Attempt {
   readonly next: number;
   readonly waitMs: number;
   readonly looks: number;
+  /** That were made. */
+  readonly count: number;
 }
 
 /** Attempts for the things that one look after the other finds. What a look does not find is forgotten. */
@@ -28,14 +30,24 @@ export class Retries {
     this.#pace = pace;
   }
 
-  /** Of all that one look has found, what is due now. `holdMs`: how long it may last before the first attempt. */
-  due<T extends { readonly key: string; readonly holdMs: number }>(found: Iterable<T>): T[] {
+  /**
+   * Of all that one look has found, what is due now, with the number of the attempt from 1 on. `holdMs`: how long it may last before
+   * the first attempt.
+   */
+  due<T extends { readonly key: string; readonly holdMs: number }>(
+    found: Iterable<T>,
+  ): (T & { readonly attempt: number })[] {
     const now = this.#now();
     const pace = this.#pace;
     const still = new Map<string, Attempt>();
-    const due: T[] = [];
+    const due: (T & { readonly attempt: number })[] = [];
     for (const one of found) {
-      const before = this.#attempts.get(one.key) ?? { next: now + one.holdMs, waitMs: pace.waitMs, looks: 0 };
+      const before = this.#attempts.get(one.key) ?? {
+        next: now + one.holdMs,
+        waitMs: pace.waitMs,
+        looks: 0,
+        count: 0,
+      };
       const looks = before.looks + 1;
       if (now < before.next || looks < pace.looks) {
         still.set(one.key, { ...before, looks });
@@ -45,8 +57,9 @@ export class Retries {
         next: now + before.waitMs,
         waitMs: Math.min(before.waitMs * 2, pace.mostMs),
         looks,
+        count: before.count + 1,
       });
-      due.push(one);
+      due.push({ ...one, attempt: before.count + 1 });
     }
     this.#attempts = still;
     return due;

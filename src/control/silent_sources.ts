@@ -1,7 +1,8 @@
 /**
  * Finds sources that should flow and are silent. When the request that attaches a source is lost (a link that is just
- * coming up), nats-server asks again only after 15 seconds, and later and later: taking the source out and in again asks
- * at once. Source: nats-server `server/stream.go`, calculateRetryBackoff.
+ * coming up), nats-server asks again only after 15 seconds, and later and later, unless it hears something of the consumer
+ * meanwhile: so it is told something. Where that does not help, the source is taken out and put in again.
+ * Source: nats-server `server/stream.go`, calculateRetryBackoff and startProbeSubscription.
  */
 import type { StreamAccount } from "./assets.ts";
 import { type Observed, sourceReports } from "./observe.ts";
@@ -12,12 +13,17 @@ const SILENT_MS = 3000;
 /** The same of what fills a log: it comes from the same server, so silence is rare, and a server that is busy is no reason. */
 const SILENT_LOG_MS = 10_000;
 
+/** So often a server is woken before a source is taken out. */
+const WOKEN = 2;
+
 /** A source of a stream, by the JetStream API prefix of its site. */
 export interface SilentSource {
   readonly account: StreamAccount;
   readonly stream: string;
   readonly api: string;
   readonly source: string;
+  /** How: the server is woken, or the source taken out and put in again. */
+  readonly by: "wake" | "anew";
 }
 
 export class SilentSources {
@@ -33,7 +39,11 @@ export class SilentSources {
    * @param reachable whether the site behind a prefix answers and offers
    */
   find(observed: Pick<Observed, "mesh" | "logs">, reachable: (api: string) => boolean): SilentSource[] {
-    const silent: { readonly key: string; readonly holdMs: number; readonly source: SilentSource }[] = [];
+    const silent: {
+      readonly key: string;
+      readonly holdMs: number;
+      readonly source: Omit<SilentSource, "by">;
+    }[] = [];
     for (const { account, info, silentMs } of sourced(observed)) {
       const stream = info.config.name;
       for (const report of sourceReports(info)) {
@@ -44,7 +54,9 @@ export class SilentSources {
         silent.push({ key, holdMs: silentMs, source: { account, stream, api, source: report.name } });
       }
     }
-    return this.#retries.due(silent).map(({ source }) => source);
+    return this.#retries
+      .due(silent)
+      .map(({ source, attempt }) => ({ ...source, by: attempt > WOKEN ? "anew" : "wake" }));
   }
 }
 

@@ -43,6 +43,7 @@ import { SiteObserver } from "./site_observer.ts";
 import type { SiteControlOptions } from "./site_options.ts";
 import { siteReconciler } from "./site_reconciler.ts";
 import { SiteRecovery } from "./site_recovery.ts";
+import { SourceWaits } from "./source_waits.ts";
 import type { KvStateStore } from "./state_store.ts";
 import { UserExpiry } from "./user_expiry.ts";
 import { reportUsers } from "./user_report.ts";
@@ -104,6 +105,7 @@ export class SiteControl implements Control, AsyncDisposable {
       },
       refused: refusedRequest(options.audit, site),
     });
+    const waits = new SourceWaits(() => performance.now());
     this.#reconciler = siteReconciler({
       options,
       desired,
@@ -111,9 +113,16 @@ export class SiteControl implements Control, AsyncDisposable {
       observer: this.#observer,
       replays: this.#replays,
       configure: () => this.#configure(),
+      waits,
     });
     const knowledge = () => this.#peering.knowledge();
-    this.#recovery = new SiteRecovery({ ...options, reconciler: this.#reconciler, desired, knowledge });
+    this.#recovery = new SiteRecovery({
+      ...options,
+      reconciler: this.#reconciler,
+      desired,
+      knowledge,
+      waits,
+    });
     this.#links = new SiteLinks({ ...options, desired, peering: this.#peering });
     this.#trials = new PolicyTrials({ ...options, desired, knowledge });
     this.#membership = new Membership({
@@ -281,10 +290,11 @@ export class SiteControl implements Control, AsyncDisposable {
 
   /**
    * Restarts a server that could not write, and has what is sourced go on after what is stored.
+   * @param startedAt when it started, or a little earlier, milliseconds of `performance.now()`; default: not known
    * @throws LeafmeshError `server_failed`
    */
-  async restartServer(restart: () => Promise<void>): Promise<void> {
-    await this.#recovery.restartServer(restart);
+  async restartServer(restart: () => Promise<void>, startedAt?: number): Promise<void> {
+    await this.#recovery.restartServer(restart, startedAt);
     this.changed();
   }
 

@@ -1,4 +1,5 @@
 /** The reconciler of a site with all that its passes look at and act through. */
+import { headers } from "@nats-io/transport-node";
 import type { DesiredState } from "../model/desired.ts";
 import { errorText } from "../model/errors.ts";
 import { siteApiPrefix, siteApiReset } from "../model/names.ts";
@@ -15,6 +16,7 @@ import { SilentSources } from "./silent_sources.ts";
 import type { SiteObserver } from "./site_observer.ts";
 import type { SiteControlOptions } from "./site_options.ts";
 import { resetHere } from "./site_recovery.ts";
+import type { SourceWaits } from "./source_waits.ts";
 import { StuckConsumers } from "./stuck_consumers.ts";
 
 /** How long a peer's server may take to have a consumer go on elsewhere, and what it is when it does not. */
@@ -30,6 +32,7 @@ export interface SiteReconcilerParts {
   readonly replays: Replays;
   /** Writes, checks and reloads the server's configuration. */
   readonly configure: () => Promise<void>;
+  readonly waits: SourceWaits;
 }
 
 /** Joins the parts into a reconciler; it makes no pass before it is asked to. */
@@ -77,6 +80,8 @@ export function siteReconciler(parts: SiteReconcilerParts): Reconciler {
       holds: rollbacks.holds,
       moveLeader: (moved) => moveLeader(nc, moved),
       poke: (peer) => peering.poke(peer),
+      waits: parts.waits,
+      wakeSource: (deliverSubject) => nc.publish(deliverSubject, "", { headers: idleHeartbeat() }),
     },
     onPlan: (planned) => news.tell(desired().peers, planned),
   });
@@ -108,3 +113,6 @@ function tellStep(
     .event(`reconcile.${type}`, target, { result: text })
     .catch((error: unknown) => log("error", errorText(error)));
 }
+
+/** What a consumer says that has nothing to deliver: a source that is attached takes it for that. */
+const idleHeartbeat = () => headers(100, "Idle Heartbeat");

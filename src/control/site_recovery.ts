@@ -10,6 +10,7 @@ import { RewindAsk, rewindSource } from "./rollback/rewind.ts";
 import { planInRoutes } from "./routes.ts";
 import type { SiteControlOptions } from "./site_options.ts";
 import { detachSources, whenThere } from "./source_repair.ts";
+import type { SourceWaits } from "./source_waits.ts";
 
 /** How long the server may take to have a consumer go on elsewhere, and what it is when it does not. */
 const RESET_HERE = { timeoutMs: 2000, code: "apply_failed" } as const;
@@ -23,6 +24,8 @@ export interface SiteRecoveryOptions
   readonly desired: () => DesiredState;
   /** What is known of the peers. */
   readonly knowledge: () => Peers;
+  /** Is told which sources are taken out. */
+  readonly waits: SourceWaits;
 }
 
 /** Has a consumer of MESH go on elsewhere. @throws {LeafmeshError} `apply_failed` when the server does not do it */
@@ -45,10 +48,11 @@ export class SiteRecovery {
 
   /**
    * Restarts a server that could not write, and has what is sourced go on after what is stored.
+   * @param startedAt when the server started, or a little earlier, milliseconds of `performance.now()`; default: not known
    * @throws LeafmeshError `server_failed`
    */
-  async restartServer(restart: () => Promise<void>): Promise<void> {
-    const { site, nc, mesh, tenant, server, log, rollbacks, reconciler } = this.#options;
+  async restartServer(restart: () => Promise<void>, startedAt?: number): Promise<void> {
+    const { site, nc, mesh, tenant, server, log, rollbacks, reconciler, waits } = this.#options;
     const reset = (stream: string, consumer: string, sequence: number | null) =>
       resetHere(nc, stream, consumer, sequence);
     // A pass under way would put sources in again that are taken out meanwhile.
@@ -56,7 +60,7 @@ export class SiteRecovery {
       server.restartQuiet(restart, async (state) => {
         await whenThere(() => holdRoutes(mesh, rollbacks.holds));
         await rollbacks.look(state);
-        await detachSources({ site, mesh, tenant, reset, log }, state);
+        await detachSources({ site, mesh, tenant, reset, log, waits, startedAt }, state);
       }),
     );
   }

@@ -12,6 +12,7 @@ import { sleep } from "../nats/wait.ts";
 import { sourceKey } from "./differences.ts";
 import { rewoundAgain, rewoundMetadata } from "./rollback/rewound.ts";
 import { goOnAfter } from "./source_position.ts";
+import type { SourceWaits } from "./source_waits.ts";
 
 /** Metadata of a stream of remote events: the sources that were taken out, as JSON. Each is told where to go on before it is put in again. */
 const DETACHED = "leafmesh-detached";
@@ -44,6 +45,10 @@ export interface RepairContext {
   /** Sets where a consumer of MESH goes on, `null`: where it is. Answers with the identity of its stream. */
   readonly reset: (stream: string, consumer: string, sequence: number | null) => Promise<string>;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
+  /** Is told what is taken out. */
+  readonly waits: SourceWaits;
+  /** When the server started, or a little earlier, by the clock of `waits`; `undefined`: not known. */
+  readonly startedAt?: number | undefined;
 }
 
 /**
@@ -70,7 +75,7 @@ export async function whenThere<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-async function detachIncoming({ mesh, log }: RepairContext, stream: string): Promise<void> {
+async function detachIncoming({ mesh, log, waits, startedAt }: RepairContext, stream: string): Promise<void> {
   const config = await configOf(mesh, stream);
   if (config === null || (config.sources ?? []).length === 0) return;
   await mesh.streams.update(stream, {
@@ -82,6 +87,7 @@ async function detachIncoming({ mesh, log }: RepairContext, stream: string): Pro
       ...detachedMetadata([...(config.sources ?? []), ...detachedSources(config)]),
     },
   });
+  waits.takenOut({ account: { type: "mesh" }, stream }, config.sources ?? [], startedAt);
   log("info", `${stream} goes on after what is stored of each source`);
 }
 
@@ -90,7 +96,11 @@ async function detachLog(context: RepairContext, tenant: DesiredTenant): Promise
   const name = logStream(tenant.name);
   const config = await configOf(manager, name);
   if (config === null) return;
-  if ((config.sources ?? []).length > 0) await manager.streams.update(name, { ...config, sources: [] });
+  if ((config.sources ?? []).length > 0) {
+    await manager.streams.update(name, { ...config, sources: [] });
+    const account = { type: "tenant", tenant: tenant.name } as const;
+    context.waits.takenOut({ account, stream: name }, config.sources ?? [], context.startedAt);
+  }
   const origins = new Set(tenant.imports.map((policy) => policy.origin ?? policy.from));
   const remote = remoteStreams(tenant.name);
   for (const stream of [outStream(tenant.name), ...remote]) {

@@ -222,7 +222,9 @@ export function describeStep(step: Step): StepReport {
     case "reattach-source":
       return report(
         streamTarget(step.account, step.stream),
-        `attach ${step.source} of ${step.api} to ${step.stream} again: it is silent`,
+        step.by === "wake"
+          ? `have the server ask at once for ${step.source} of ${step.api}, the source of ${step.stream}: it is silent`
+          : `attach ${step.source} of ${step.api} to ${step.stream} again: it is silent`,
       );
     case "unstick-consumer": {
       const target = `MESH/${step.stream}/${step.consumer}`;

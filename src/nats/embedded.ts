@@ -78,18 +78,21 @@ export class EmbeddedServer implements AsyncDisposable {
   readonly adopted: boolean;
   /** Whether it runs with `quietConfig` now. */
   readonly quiet: boolean;
+  /** When it was started, or a little earlier, milliseconds of `performance.now()`; `null`: it was adopted. */
+  readonly startedAt: number | null;
   readonly #options: EmbeddedServerOptions;
   readonly #ended: AbortController;
   readonly #tasks: readonly Promise<void>[];
 
   private constructor(
     options: EmbeddedServerOptions,
-    how: { readonly adopted: boolean; readonly quiet: boolean },
+    how: Pick<EmbeddedServer, "adopted" | "quiet" | "startedAt">,
     ended: AbortController,
   ) {
     this.#options = options;
     this.adopted = how.adopted;
     this.quiet = how.quiet;
+    this.startedAt = how.startedAt;
     this.#ended = ended;
     this.#tasks = [supervise(options, ended.signal)];
   }
@@ -102,6 +105,7 @@ export class EmbeddedServer implements AsyncDisposable {
    */
   static async start(options: EmbeddedServerOptions): Promise<EmbeddedServer> {
     const { folder } = options;
+    const began = performance.now();
     await prepareFolder(folder.file("store"), 0o700);
     await writeSecretFile(
       folder.file("leafCredential"),
@@ -142,7 +146,8 @@ export class EmbeddedServer implements AsyncDisposable {
     }
     const now = await readRunningProcess(folder.file("serverPid"));
     const adopted = now !== null && now.pid === running?.pid;
-    return new EmbeddedServer(options, { adopted, quiet: quiet && quietConfig !== undefined }, ended);
+    const how = { adopted, quiet: quiet && quietConfig !== undefined, startedAt: adopted ? null : began };
+    return new EmbeddedServer(options, how, ended);
   }
 
   /** The server's process; `null` while it is between two lives. */

@@ -299,7 +299,7 @@ export async function leadSite({
   phases.done("control");
   // What an older copy of the store lacks, and what a full disk did not take, is asked for again before anything new comes.
   if (!clustered) {
-    if (server.quiet) await control.restartServer(async () => {});
+    if (server.quiet) await control.restartServer(async () => {}, server.startedAt);
     else await control.lookForRollback();
   }
   rollbacks.watch();
@@ -311,7 +311,7 @@ export async function leadSite({
       ? control.restartServer(async () => {
           await requireTerm(term);
           await restart();
-        })
+        }, performance.now())
       : restart(),
   );
   if (store !== null) stack.use(store);

@@ -71,6 +71,8 @@ export interface OpenServer extends AsyncDisposable {
   pid(): Promise<number | null>;
   /** It runs without links and logs, until {@link SiteControl.restartServer} has looked at the positions of its streams. */
   readonly quiet: boolean;
+  /** When it was started, or a little earlier, milliseconds of `performance.now()`; `undefined`: not by this process. */
+  readonly startedAt?: number;
   /**
    * Watches the disk under the store, and has a server restarted that could not write: `around` gets what restarts it.
    * `null` where the server is not ours to restart.
@@ -170,6 +172,7 @@ async function openEmbedded(options: OpenServerOptions): Promise<OpenServer> {
     verify: async () => {},
     pid: async () => (await server.process())?.pid ?? null,
     quiet: server.quiet,
+    ...(server.startedAt === null ? {} : { startedAt: server.startedAt }),
     leave: () => server.leave(),
     watchStore: (restart) => {
       return new StoreWatch({

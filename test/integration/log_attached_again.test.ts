@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { type ApplyContext, applyStep } from "../../src/control/apply.ts";
+import { SourceWaits } from "../../src/control/source_waits.ts";
 import { logStream, tenantApiPrefix } from "../../src/model/names.ts";
 import { startPair } from "../support/mesh.ts";
 import { pendingIn, readLog } from "../support/read_log.ts";
@@ -31,7 +32,8 @@ test("a log whose sources are attached again holds every event once, in order", 
       await log.streams.update(logStream("acme"), config);
     } else {
       // As is done for one that stands still.
-      const context = { site: "berlin", mesh: jsm, tenant: async () => log, log: () => {} };
+      const waits = new SourceWaits(() => performance.now());
+      const context = { site: "berlin", mesh: jsm, tenant: async () => log, log: () => {}, waits };
       await applyStep(context as unknown as ApplyContext, {
         type: "unstick-consumer",
         stream: "out_acme",

@@ -161,7 +161,15 @@ describe("planSteps() against drift", () => {
     const server = settled(state, AUSTIN);
     const { steps } = server.plan(state, AUSTIN, {
       strangers: [{ peer: "paris", why: "paris is not a peer" }],
-      silent: [{ account: { type: "mesh" }, stream: "in_acme", api: "mesh.austin.API", source: "out_acme" }],
+      silent: [
+        {
+          account: { type: "mesh" },
+          stream: "in_acme",
+          api: "mesh.austin.API",
+          source: "out_acme",
+          by: "anew",
+        },
+      ],
     });
     expect(texts(steps)).toEqual([
       "cut the leaf connection of paris: paris is not a peer",

@@ -22,29 +22,33 @@ function streams(active: number): Pick<Observed, "mesh" | "logs"> {
 function attempts(active: (second: number) => number, reachable: (second: number) => boolean = () => true) {
   let second = 0;
   const silent = new SilentSources(() => second * 1000);
-  const found: number[] = [];
+  const found: string[] = [];
   for (; second < 120; second++) {
     const sources = silent.find(streams(active(second)), () => reachable(second));
-    for (const source of sources) {
+    for (const { by, ...source } of sources) {
       expect(source).toEqual({ account: MESH, stream: "in_acme", api: API, source: "out_acme" });
-      found.push(second);
+      found.push(`${second} ${by}`);
     }
   }
   return found;
 }
 
 describe("SilentSources", () => {
-  test("waits three seconds, then asks again, later each time up to a minute", () => {
-    expect(attempts(() => NEVER)).toEqual([3, 7, 15, 31, 63]);
+  test("waits three seconds, then has the server ask, then attaches again, later each time up to a minute", () => {
+    expect(attempts(() => NEVER)).toEqual(["3 wake", "7 wake", "15 anew", "31 anew", "63 anew"]);
   });
 
   test("leaves a source alone that was heard within three seconds", () => {
     expect(attempts(() => 2.9e9)).toEqual([]);
-    expect(attempts(() => 3e9)[0]).toBe(3);
+    expect(attempts(() => 3e9)[0]).toBe("3 wake");
   });
 
   test("begins again when a source was heard in between", () => {
-    expect(attempts((second) => (second === 10 ? 0 : NEVER)).slice(0, 3)).toEqual([3, 7, 14]);
+    expect(attempts((second) => (second === 10 ? 0 : NEVER)).slice(0, 3)).toEqual([
+      "3 wake",
+      "7 wake",
+      "14 wake",
+    ]);
   });
 
   test("asks nothing of a site that cannot be reached, and waits again when it can", () => {
@@ -59,7 +63,7 @@ describe("SilentSources", () => {
         () => NEVER,
         (second) => second >= 20,
       )[0],
-    ).toBe(23);
+    ).toBe("23 wake");
   });
 
   test("keeps sources of other streams and sites apart", () => {
@@ -79,7 +83,7 @@ describe("SilentSources", () => {
     ]);
     const all = { mesh, logs: new Map() };
     expect(silent.find(all, () => true)).toEqual([
-      { account: MESH, stream: "in_acme", api: API, source: "out_acme" },
+      { account: MESH, stream: "in_acme", api: API, source: "out_acme", by: "wake" },
     ]);
     now = 6000;
     expect(silent.find(all, (api) => api !== API)).toHaveLength(1);
@@ -110,6 +114,7 @@ describe("SilentSources", () => {
         stream: "acme",
         api: "$JS.mesh.API",
         source: "out_acme",
+        by: "wake",
       },
     ]);
   });

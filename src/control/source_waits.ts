@@ -1,0 +1,61 @@
+/**
+ * When a source that was taken out may be put in again. nats-server waits five seconds for the answer to what it asks for when a source
+ * attaches, also when the source is taken out meanwhile. Put in again at once, there are two such waits; where both are answered, or
+ * the first ends while the second lasts, a subscription is left that nobody ends: the consumer delivers to nobody for as long
+ * as the server runs, and the source never attaches again.
+ * Source: nats-server 2.15.1 `server/stream.go`, trySetupSourceConsumer, which looks a source up by its name when it is answered.
+ */
+import type { StreamSource } from "@nats-io/jetstream";
+import type { StreamAccount } from "./assets.ts";
+import { sourceKey } from "./differences.ts";
+import { Waiting } from "./waiting.ts";
+
+/** The server's wait, srcDurableConsumerWaitTime, with what it takes to begin. */
+const SERVER_WAITS_MS = 5600;
+/** What is put in so soon after a server has started is answered before the wait from its start ends. */
+const EARLY_MS = 3500;
+
+/** Sources of one stream. */
+export interface SourcesOf {
+  readonly account: StreamAccount;
+  readonly stream: string;
+}
+
+export class SourceWaits {
+  readonly #now: () => number;
+  /** Of a source: from when to when it must stay out. */
+  readonly #waits = new Map<string, { readonly from: number; readonly until: number }>();
+
+  /** @param now milliseconds of a clock that never goes back */
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /**
+   * Sources are taken out.
+   * @param startedAt of the server that has asked for nothing but since its start, by the same clock; default: it may have asked just now
+   */
+  takenOut(of: SourcesOf, sources: readonly StreamSource[], startedAt?: number): void {
+    const now = this.#now();
+    for (const [key, { until }] of this.#waits) if (until < now) this.#waits.delete(key);
+    const from = startedAt === undefined ? now : startedAt + EARLY_MS;
+    for (const source of sources) this.#waits.set(keyOf(of, source), { from, until: now + SERVER_WAITS_MS });
+  }
+
+  /** Throws unless sources may be put in now. @throws {Waiting} */
+  requireFree(of: SourcesOf, sources: readonly StreamSource[]): void {
+    const now = this.#now();
+    for (const source of sources) {
+      const wait = this.#waits.get(keyOf(of, source));
+      if (wait === undefined || now < wait.from || now >= wait.until) continue;
+      const seconds = Math.ceil((wait.until - now) / 1000);
+      throw new Waiting(
+        `${source.name} was taken out of ${of.stream}, and the server may still wait for its consumer: in ${seconds} s`,
+      );
+    }
+  }
+}
+
+function keyOf({ account, stream }: SourcesOf, source: StreamSource): string {
+  return `${account.type === "mesh" ? "" : account.tenant} ${stream} ${sourceKey(source)}`;
+}
