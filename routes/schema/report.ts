@@ -47,6 +47,7 @@ export const ApplyReport: z.ZodType<report.ApplyReport> = z
 
 const ViewReport: z.ZodType<link.ViewReport> = z
   .object({
+    member: z.string().nullable().meta({ description: "The sidecar that runs it, by its member name" }),
     state: z.string(),
     version: z.string(),
     position: z.int(),

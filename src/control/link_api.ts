@@ -30,6 +30,8 @@ export interface RouteReport {
 
 /** What a view's worker did since it started, and how it stands. */
 export interface ViewReport {
+  /** The sidecar that runs it, by its member name; `null`: none does. */
+  readonly member: string | null;
   /** `starting`, `running`, `stalled`, `standby` or `stopped`. */
   readonly state: string;
   /** Of the policy that it decides by. */

@@ -85,16 +85,17 @@ export class ViewWorkers implements AsyncDisposable {
     );
   }
 
-  /** Stops a view's worker when what it has in hand is stored and acknowledged. */
-  async stop(key: string): Promise<void> {
+  /** Stops a view's worker when what it has in hand is stored and acknowledged. @returns what it has done */
+  async stop(key: string): Promise<ViewStats | null> {
     const running = this.#views.get(key);
-    if (running === undefined) return;
+    if (running === undefined) return null;
     const { thread } = running;
-    await thread.stop(key);
+    const stats = await thread.stop(key);
     if (this.#views.get(key) === running) this.#views.delete(key);
-    if (thread.size > 0) return;
+    if (thread.size > 0) return stats;
     this.#threads.delete(thread);
     await thread[Symbol.asyncDispose]();
+    return stats;
   }
 
   /** Has a thread ready for the first view that comes. */

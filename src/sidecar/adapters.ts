@@ -7,6 +7,7 @@ import type { ViewReport } from "../control/link_api.ts";
 import type { ExportPlan } from "../control/routes.ts";
 import type { MeasuredControl } from "../control/site_options.ts";
 import { viewKey } from "../control/step.ts";
+import type { ViewPolicy, ViewTarget } from "../flow/thread/messages.ts";
 import type { ViewWorkers } from "../flow/view_runner.ts";
 import type { ViewStats } from "../flow/view_worker.ts";
 import type { PolicyKeys } from "../model/keys.ts";
@@ -16,33 +17,52 @@ import { renderMetrics } from "../observe/metrics.ts";
 import { compilePolicy, usedKeys } from "../policy/compile.ts";
 
 /** The views of a site, wherever they run. */
-export type SiteViews = Pick<ViewWorkers, "running" | "stats" | "set" | "stop" | "redrive">;
-
-/** The control plane's view of the data plane: policies go in, deciders come out. */
-export function viewRunner(workers: SiteViews, keysOf: (tenant: string) => Promise<PolicyKeys>): ViewRunner {
-  const set = async (plan: ExportPlan, version: string) => {
-    const tenant = plan.tenant.name;
-    const keys = usedKeys(plan.policy).length === 0 ? {} : await keysOf(tenant);
-    const compile = { tenant, policy: plan.policy, keys, schemas: plan.tenant.schemas };
-    // Here a policy that does not compile fails the step; the view's thread compiles it again for itself.
-    compilePolicy(compile);
-    const target = {
-      key: viewKey(plan),
-      tenant,
-      policy: plan.policy.name,
-      sourceStream: plan.source,
-      viewStream: plan.stream,
-    };
-    await workers.set(target, { compile, version });
-  };
-  return { running: () => workers.running(), start: set, change: set, stop: (key) => workers.stop(key) };
+export interface SiteViews extends Pick<ViewWorkers, "running" | "stats" | "set" | "redrive"> {
+  readonly stop: (key: string) => Promise<void>;
+  /** The sidecar that runs a view; `null`: it does not run. */
+  readonly memberOf: (key: string) => string | null;
 }
 
-/** What a view's worker has done, as the API says it. */
-export function viewReport(stats: ViewStats): ViewReport {
+/** A view as it is to run. */
+export interface WantedView {
+  readonly target: ViewTarget;
+  readonly policy: ViewPolicy;
+}
+
+type KeysOf = (tenant: string) => Promise<PolicyKeys>;
+
+/** A plan's view, with the keys that its policy needs. */
+export async function viewOf(plan: ExportPlan, version: string, keysOf: KeysOf): Promise<WantedView> {
+  const tenant = plan.tenant.name;
+  const keys = usedKeys(plan.policy).length === 0 ? {} : await keysOf(tenant);
+  const compile = { tenant, policy: plan.policy, keys, schemas: plan.tenant.schemas };
+  const target = {
+    key: viewKey(plan),
+    tenant,
+    policy: plan.policy.name,
+    sourceStream: plan.source,
+    viewStream: plan.stream,
+  };
+  return { target, policy: { compile, version } };
+}
+
+/** The control plane's view of the data plane: policies go in, deciders come out. */
+export function viewRunner(views: SiteViews, keysOf: KeysOf): ViewRunner {
+  const set = async (plan: ExportPlan, version: string) => {
+    const { target, policy } = await viewOf(plan, version, keysOf);
+    // Here a policy that does not compile fails the step; the view's thread compiles it again for itself.
+    compilePolicy(policy.compile);
+    await views.set(target, policy);
+  };
+  return { running: () => views.running(), start: set, change: set, stop: (key) => views.stop(key) };
+}
+
+/** What a view's worker has done, and where it runs, as the API says it. */
+export function viewReport(stats: ViewStats, member: string | null): ViewReport {
   const { state, version, position, forwarded, redacted, denied, noRule, quarantined, missed, lastError } =
     stats;
   return {
+    member,
     state,
     version,
     position,

@@ -19,6 +19,8 @@ export interface ApiFrontOptions {
   readonly address: ApiAddress;
   readonly tls: boolean;
   readonly log: Log;
+  /** Prometheus text about this sidecar alone. */
+  readonly metrics: () => string;
   /** What is wrong with the server that this sidecar keeps while it does not lead. */
   readonly serverReasons: () => Promise<readonly string[]>;
 }
@@ -31,6 +33,7 @@ export function apiFront({
   address,
   tls,
   log,
+  metrics,
   serverReasons,
 }: ApiFrontOptions): ServeOptions["fetch"] {
   rpc.handle(API_VERB, async ({ body }) => {
@@ -49,22 +52,8 @@ export function apiFront({
       const led = members.leader !== null && members.leader !== members.name;
       return [...(led ? [] : ["no sidecar leads the site"]), ...(await serverReasons())];
     },
-    metrics: () => memberMetrics(members),
+    metrics,
     forward: (request) => forwardRequest(members, rpc, request),
   });
   return (request, client) => (leadership.site ?? standby).fetch(request, { address: client.address });
-}
-
-/** Numbers of this sidecar alone: those of the site are with the one that leads. */
-function memberMetrics(members: Members): string {
-  const all = members.list();
-  const lines = [
-    ["leafmesh_members", "Sidecars that the site has", all.length],
-    ["leafmesh_members_alive", "Sidecars of the site that live", all.filter(({ alive }) => alive).length],
-    ["leafmesh_member_leads", "Whether this sidecar leads the site", members.isLeader ? 1 : 0],
-    ["leafmesh_member_epoch", "Number of the leadership that is known here", members.epoch],
-  ] as const;
-  return lines
-    .map(([name, help, value]) => `# HELP ${name} ${help}\n# TYPE ${name} gauge\n${name} ${value}\n`)
-    .join("");
 }

@@ -31,7 +31,7 @@ import { SiteKeyFiles } from "../nats/site_key_files.ts";
 import type { StoreWatch } from "../nats/store_watch.ts";
 import { sharedTenantKey, TenantKeys } from "../nats/tenant_keys.ts";
 import { policyVersion } from "../policy/compile.ts";
-import { apiLog, runtimeName, type SiteViews, siteMetrics, viewReport, viewRunner } from "./adapters.ts";
+import { apiLog, runtimeName, siteMetrics, viewReport, viewRunner } from "./adapters.ts";
 import { apiAddress, oidcTokens } from "./api_server.ts";
 import { CertificateWatch } from "./certificate_watch.ts";
 import { replicasOf, stateOn, whenPlaced } from "./cluster.ts";
@@ -39,9 +39,11 @@ import { deadLettersOf } from "./dead_letters.ts";
 import type { Foundation, PreparedServer } from "./foundation.ts";
 import { linkTrust } from "./link_trust.ts";
 import { certificateReports, linkFailure, linksReport } from "./links.ts";
+import { memberMetrics } from "./member_metrics.ts";
 import { memberReports, watchMembers } from "./member_reports.ts";
 import type { Phases } from "./phases.ts";
 import { whenServed } from "./served.ts";
+import type { OpenViews } from "./spread/open.ts";
 import { VERSION } from "./version.ts";
 
 export interface LeadOptions {
@@ -50,9 +52,8 @@ export interface LeadOptions {
   /** The server, with connections of the term's own; the caller's to dispose of, after the rest. */
   readonly prepared: PreparedServer;
   readonly token: BootstrapToken;
-  readonly views: SiteViews;
-  /** The sidecars of the site; `null`: each has a server of its own, and leads. */
-  readonly members: Members | null;
+  readonly views: OpenViews;
+  readonly members: Members;
   readonly phases: Phases;
 }
 
@@ -68,11 +69,12 @@ export async function leadSite({
   term,
   prepared,
   token,
-  views,
+  views: own,
   members,
   phases,
 }: LeadOptions): Promise<LedSite> {
   await using stack = new AsyncDisposableStack();
+  const { site: views } = own;
   const { options, folder, linkLog } = foundation;
   const { file, log, signal } = options;
   const { site } = file;
@@ -175,7 +177,7 @@ export async function leadSite({
   });
 
   const alarms = new Alarms({ now: () => new Date(), log: (level, message) => log(level, "alarm", message) });
-  if (members !== null) stack.defer(watchMembers(members, alarms));
+  stack.defer(watchMembers(members, alarms));
   let store: StoreWatch | null = null;
   const certificates = () => certificateReports(settings, pki, state.desired().state.peers, new Date());
   if (recovered !== null) await tellRecovered(recovered, audit, alarms);
@@ -211,7 +213,8 @@ export async function leadSite({
         up: (peer) => linkLog.cleared(peer),
       },
       views: viewRunner(views, (tenant) => tenantKeys.load(tenant)),
-      viewReports: () => new Map([...views.stats()].map(([key, stats]) => [key, viewReport(stats)])),
+      viewReports: () =>
+        new Map([...views.stats()].map(([key, stats]) => [key, viewReport(stats, views.memberOf(key))])),
       versionOf: ({ policy, tenant }) =>
         policyVersion(policy, tenantKeys.active(tenant.name), tenant.schemas),
       deadLetters: deadLettersOf(mesh, redrives),
@@ -232,11 +235,11 @@ export async function leadSite({
         },
         links: linksReport(settings, pki, server.leaf, certificates()),
       }),
-      renderMetrics: (site) => siteMetrics(site, mesh),
+      renderMetrics: async (site) => `${await siteMetrics(site, mesh)}${memberMetrics(members, own)}`,
       scan: (request) => scanEvents({ nc, jsm: mesh, ...request }),
       tenantKeys,
       audit,
-      ...(members === null ? {} : { members: () => memberReports(members) }),
+      members: () => memberReports(members),
       alarms,
       alarmLimits: alarmLimits(file.alarms),
       watched: () => ({ certificates: certificates(), store: store?.report ?? null }),

@@ -10,6 +10,7 @@ import { Members } from "../control/members/members.ts";
 import type { SiteControl } from "../control/site_control.ts";
 import { ViewWorkers } from "../flow/view_runner.ts";
 import { errorText, LeafmeshError } from "../model/errors.ts";
+import type { KeyKind } from "../model/keys.ts";
 import { linkMode } from "../model/links.ts";
 import type { SiteFile } from "../model/schema/site.ts";
 import { hostMark } from "../nats/host_mark.ts";
@@ -17,18 +18,20 @@ import { stopKeeper, tellKeeperToEnd } from "../nats/keeper.ts";
 import { publicKeys, type SiteKeys } from "../nats/keys.ts";
 import type { SitePki } from "../nats/pki/site_pki.ts";
 import { isRunning } from "../nats/processes.ts";
+import { sharedTenantKey, TenantKeys } from "../nats/tenant_keys.ts";
 import { apiFront } from "./api_front.ts";
 import { apiAddress, loadApiTls, serveApi } from "./api_server.ts";
 import { ApiTlsWatch } from "./api_tls_watch.ts";
 import { isPassing, replicasOf, whenPlaced } from "./cluster.ts";
-import { continueViews } from "./early_views.ts";
 import { enter } from "./entrance.ts";
 import { FollowedServer } from "./follow.ts";
 import { type Foundation, layFoundation, prepareServer, type SidecarOptions } from "./foundation.ts";
 import { type LedSite, leadSite } from "./lead.ts";
 import { Leadership } from "./leadership.ts";
 import { linkWarning } from "./links.ts";
+import { memberMetrics } from "./member_metrics.ts";
 import { Phases } from "./phases.ts";
+import { type OpenViews, openViews } from "./spread/open.ts";
 import { VERSION } from "./version.ts";
 
 export type { SidecarOptions } from "./foundation.ts";
@@ -117,25 +120,19 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   };
   const { nc } = entrance;
   stack.defer(() => nc.close());
-  let members: Members | null = null;
+  let views: OpenViews | null = null;
   const workers = new ViewWorkers({
     connection: { site, server: entrance.address, seed: keys.mesh.seed() },
     log: (message) => log("info", "view", message),
     // What another sidecar may have taken over is not written any more.
-    mayWriteMs: () => (members?.hasLease === true ? members.remainingMs : 0),
+    mayWriteMs: () => views?.mayWriteMs ?? 0,
   });
-  const lead = async (term: Term): Promise<LedSite> => {
+  const lead = async (members: Members, views: OpenViews, term: Term): Promise<LedSite> => {
     const phases = new Phases();
-    const goingOn = continueViews({
-      nc,
-      site,
-      dataFolder: folder.path,
-      views: workers,
-      ran: members?.ranBefore ?? new Map(),
-    }).then(
-      (count) => {
-        if (count > 0)
-          log("info", "members", `${count} views go on ${phases.elapsedMs} ms after the lease was taken`);
+    const goingOn = views.goOn(term.epoch).then(
+      (what) => {
+        if (what !== null)
+          log("info", "members", `${what}, ${phases.elapsedMs} ms after the lease was taken`);
       },
       (error: unknown) => log("warn", "members", `views wait for the first pass: ${errorText(error)}`),
     );
@@ -160,7 +157,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
       phases.done("server");
       // Another member that led may have put another token there.
       const token = await loadToken();
-      const led = await leadSite({ foundation, term, prepared, token, views: workers, members, phases });
+      const led = await leadSite({ foundation, term, prepared, token, views, members, phases });
       log("info", "members", `member ${member} has begun to lead in ${phases}`);
       const over = async () => {
         await led[Symbol.asyncDispose]();
@@ -193,17 +190,34 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
       }),
     ),
   );
-  members = joined;
-  stack.use(workers);
-  // Who leads now has started them anew.
-  stack.defer(
-    joined.onChange((change) => {
-      if (change !== "leader" || joined.hasLease || end.ending) return;
-      workers.abandon();
-      workers.warm();
+  const rpc = stack.use(new MemberRpc({ nc, site, name: member, epoch: () => joined.epoch }));
+  let changed = () => {};
+  const shared = clustered
+    ? (tenant: string, kind: KeyKind) => sharedTenantKey(keys.mesh, tenant, kind)
+    : undefined;
+  const opened = stack.use(
+    openViews({
+      nc,
+      site,
+      members: joined,
+      rpc,
+      workers,
+      keys: new TenantKeys(folder.path, undefined, shared),
+      changed: () => changed(),
+      log,
     }),
   );
-  const leadership = stack.use(new Leadership<LedSite>({ members: joined, log, lead }));
+  views = opened;
+  // Who leads now has what ran here as the one that led.
+  stack.defer(
+    joined.onChange((change) => {
+      if (change === "leader" && !joined.hasLease && (!end.ending || end.starting)) opened.drop();
+    }),
+  );
+  const leadership = stack.use(
+    new Leadership<LedSite>({ members: joined, log, lead: (term) => lead(joined, opened, term) }),
+  );
+  changed = () => leadership.site?.control.changed();
   // Of a start that fails, too.
   stack.defer(() => end.set(true));
   try {
@@ -218,7 +232,6 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     });
     workers.warm();
   }
-  const rpc = stack.use(new MemberRpc({ nc, site, name: member, epoch: () => joined.epoch }));
   const serverReasons = async () => (await followed?.reasons()) ?? [];
   const fetch = apiFront({
     members: joined,
@@ -227,6 +240,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     address,
     tls: tls !== null,
     log,
+    metrics: () => memberMetrics(joined, opened),
     serverReasons,
   });
   const led = () => leadership.site;

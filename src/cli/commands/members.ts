@@ -13,7 +13,7 @@ export const MEMBERS: Command = {
     const { items } = await (await api()).get<MemberList>(paths.members);
     const rows = items.map(({ name, leads, alive, version, api: at, views }) => [
       name,
-      leads ? "leads" : alive ? "stands by" : "down",
+      leads ? "leads" : alive ? "follows" : "down",
       version,
       at,
       views.join(", "),

@@ -1,5 +1,6 @@
 /** `status` and `links`: what runs, and what flows. */
-import type { LinkList, LinkReport, RouteReport, SiteReport } from "../../../routes/answers.ts";
+import type { LinkList, LinkReport, MemberList, RouteReport, SiteReport } from "../../../routes/answers.ts";
+import type { MemberReport } from "../../model/member.ts";
 import type { Command } from "../command.ts";
 import { paths } from "../paths.ts";
 import { count, elapsed, facts, indent, table } from "../table.ts";
@@ -11,12 +12,13 @@ export const STATUS: Command = {
   flags: {},
   run: async ({ api, effects }) => {
     const client = await api();
-    const [site, links] = await Promise.all([
+    const [site, links, members] = await Promise.all([
       client.get<SiteReport>(paths.site),
       client.get<LinkList>(paths.links),
+      client.get<MemberList>(paths.members),
     ]);
-    const text = [siteText(site, effects.now()), linkTable(links.items)].join("\n\n");
-    return { json: { site, links: links.items }, text };
+    const text = [siteText(site, members.items, effects.now()), linkTable(links.items)].join("\n\n");
+    return { json: { site, links: links.items, members: members.items }, text };
   },
 };
 
@@ -34,7 +36,7 @@ export const LINKS: Command = {
 
 const NO_LINKS = "No peers yet: 'leafmesh peer add <name> --key U… --peer-ca FILE' links with a site.";
 
-function siteText(site: SiteReport, now: Date): string {
+function siteText(site: SiteReport, members: readonly MemberReport[], now: Date): string {
   const { server } = site;
   const pid = server.pid === null ? "" : `, pid ${server.pid}`;
   return facts([
@@ -51,6 +53,7 @@ function siteText(site: SiteReport, now: Date): string {
       .map(({ fingerprint }): [string, string] => ["CA", `SHA-256 ${fingerprint}`]),
     ["server", `nats-server ${server.version}, ${server.mode}${pid}, sync ${server.sync}`],
     ["sidecar", `${site.version} on ${site.runtime}, up ${elapsed(new Date(site.startedAt), now)}`],
+    ...memberFacts(members),
     ...alarmFact(site),
     ...problems(site).map((problem): [string, string] => ["warning", problem]),
   ]);
@@ -60,6 +63,17 @@ function linksText({ links }: SiteReport): string {
   if (links.mode === "plain") return "plain: neither encrypted nor checked by certificates";
   const until = links.certificates.find(({ kind }) => kind === "link")?.notAfter.slice(0, 10) ?? "-";
   return `TLS, peers dial ${links.advertise}, certificate until ${until}`;
+}
+
+/** Of several sidecars: which one runs which tenants' views. */
+function memberFacts(members: readonly MemberReport[]): [string, string][] {
+  if (members.length < 2) return [];
+  return members.map(({ name, leads, alive, views }) => {
+    const tenants = [...new Set(views.map((view) => view.split("/")[0] ?? ""))].sort();
+    const runs = alive ? `${count(views.length, "view")}${tenants.length === 0 ? "" : " of "}` : "";
+    const state = leads ? "leads, " : alive ? "" : "down";
+    return ["member", `${name}: ${state}${runs}${alive ? tenants.join(", ") : ""}`];
+  });
 }
 
 function alarmFact({ alarms }: SiteReport): [string, string][] {

@@ -46,6 +46,8 @@ export const Heartbeat = z.object({
   api: z.string(),
   /** Views that it runs, and the version of the policy that each decides by. */
   views: z.record(z.string(), z.string()),
+  /** Whether it runs views that another one gives to it. */
+  sharesViews: z.boolean().default(false),
 });
 export type Heartbeat = z.infer<typeof Heartbeat>;
 

@@ -48,6 +48,7 @@ export class Members implements AsyncDisposable {
   #said = "";
   #saidOfKeys = "";
   #ranBefore: ReadonlyMap<string, string> = new Map();
+  #takenFrom: string | null = null;
   #failingSince: number | null = null;
   /** When the look under way began. */
   #lookAt = 0;
@@ -111,6 +112,27 @@ export class Members implements AsyncDisposable {
   /** The views that the one who led before this member has run, with the version of the policy of each, as it said last. */
   get ranBefore(): ReadonlyMap<string, string> {
     return this.#ranBefore;
+  }
+
+  /** The process that had the lease when this member took it; `null`: it was given back. */
+  get takenFrom(): string | null {
+    return this.#takenFrom;
+  }
+
+  /** Tells this process from all others that have had its name. */
+  get instance(): string {
+    return this.#instance;
+  }
+
+  /** Whether no other member can be there. */
+  get isAlone(): boolean {
+    return this.#alone;
+  }
+
+  /** The others as they are in the bucket now. @throws when it cannot be read */
+  async lookAround(): Promise<readonly Member[]> {
+    await this.#others.look(true);
+    return this.list().filter(({ self }) => !self);
   }
 
   /** All members, also those that are away. */
@@ -330,6 +352,7 @@ export class Members implements AsyncDisposable {
     const said = before === null ? null : await this.#table.heartbeat(before.name).catch(() => null);
     const views = said !== null && said.value.instance === before?.instance ? said.value.views : {};
     this.#ranBefore = new Map(Object.entries(views));
+    this.#takenFrom = before?.instance ?? null;
     this.#won(epoch);
   }
 
@@ -393,17 +416,20 @@ export class Members implements AsyncDisposable {
       process,
       api: api(),
       views: Object.fromEntries(views()),
+      sharesViews: true,
     };
   }
 
   #member(one: Heartbeat, leader: string | null): Member {
-    const { name, instance, version, api, views } = one;
+    const { name, instance, version, api, views, sharesViews } = one;
     const self = name === this.name;
     const alive = self || this.#others.isAlive(name);
-    return { name, instance, alive, leads: name === leader, self, version, api, views };
+    const gone = !self && this.#others.isGone(name);
+    return { name, instance, alive, gone, leads: name === leader, self, version, api, views, sharesViews };
   }
 
   #summary() {
-    return [this.leader, this.list().map(({ name, instance, alive }) => ({ name, instance, alive }))];
+    const all = this.list().map(({ name, instance, alive, gone }) => ({ name, instance, alive, gone }));
+    return [this.leader, all];
   }
 }

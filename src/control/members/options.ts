@@ -32,11 +32,15 @@ export interface Member {
   readonly name: string;
   readonly instance: string;
   readonly alive: boolean;
+  /** Its process has ended, for certain. */
+  readonly gone: boolean;
   readonly leads: boolean;
   readonly self: boolean;
   readonly version: string;
   readonly api: string;
   readonly views: Readonly<Record<string, string>>;
+  /** Whether it runs views that another one gives to it. */
+  readonly sharesViews: boolean;
 }
 
 /** What has changed: who leads, or who lives. */

@@ -22,6 +22,7 @@ export class OtherMembers {
   readonly #sightings: Sightings;
   readonly #all = new Map<string, Heartbeat>();
   readonly #dead = new Set<string>();
+  readonly #gone = new Set<string>();
   #namesAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: OtherMembersOptions) {
@@ -38,10 +39,18 @@ export class OtherMembers {
     return !this.#dead.has(name);
   }
 
-  /** Looks at those that are known, and now and then who is new. @returns whether it looked who is new */
-  async look(): Promise<boolean> {
+  /** Whether its process has ended, for certain. */
+  isGone(name: string): boolean {
+    return this.#gone.has(name);
+  }
+
+  /**
+   * Looks at those that are known, and now and then who is new. @returns whether it looked who is new
+   * @param anew it looks who is new
+   */
+  async look(anew = false): Promise<boolean> {
     const { table, self, now } = this.#options;
-    if (now() - this.#namesAt < NAMES_MS && this.#all.size > 0) {
+    if (!anew && now() - this.#namesAt < NAMES_MS && this.#all.size > 0) {
       await Promise.all([...this.#all.keys()].map((name) => this.#lookAt(name)));
       return false;
     }
@@ -56,6 +65,7 @@ export class OtherMembers {
   drop(name: string): void {
     this.#all.delete(name);
     this.#dead.delete(name);
+    this.#gone.delete(name);
     this.#sightings.forget(memberKey.member(name));
   }
 
@@ -72,7 +82,10 @@ export class OtherMembers {
     this.#sightings.see(key, revision);
     this.#all.set(name, value);
     const still = (this.#sightings.stillMs(key) ?? 0) >= MEMBER_TIMES.takeMs;
-    if (still || (await isGone(value.process))) this.#dead.add(name);
+    const gone = await isGone(value.process);
+    if (gone) this.#gone.add(name);
+    else this.#gone.delete(name);
+    if (still || gone) this.#dead.add(name);
     else this.#dead.delete(name);
   }
 }

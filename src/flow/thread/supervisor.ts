@@ -51,7 +51,7 @@ const HANG_MS = 30_000;
 const PINGS = 6;
 
 /** What only ever grows. */
-type Totals = FlowCounts & { readonly restarts: number; readonly missed: number };
+export type Totals = FlowCounts & { readonly restarts: number; readonly missed: number };
 
 interface Supervised {
   readonly target: ViewTarget;
@@ -94,7 +94,7 @@ export class ViewThread implements AsyncDisposable {
   /** What a view has done since it was started, through all threads; at most a moment old. */
   stats(key: string): ViewStats | null {
     const view = this.#views.get(key);
-    return view === undefined ? null : { ...view.stats, ...sum(view.before, view.stats) };
+    return view === undefined ? null : { ...view.stats, ...sumTotals(view.before, view.stats) };
   }
 
   /** Starts a view. */
@@ -117,20 +117,18 @@ export class ViewThread implements AsyncDisposable {
     return await this.#ask({ type: "change", request: ++this.#requests, key, policy });
   }
 
-  /** Stops a view when what it has in hand is stored. @returns source sequence up to which all is dealt with */
-  async stop(key: string): Promise<number> {
-    const view = this.#views.get(key);
-    if (view === undefined) return 0;
+  /** Stops a view when what it has in hand is stored. @returns what it has done */
+  async stop(key: string): Promise<ViewStats | null> {
+    if (!this.#views.has(key)) return null;
     try {
-      if (this.#thread === null) return view.stats.position;
-      return await this.#ask({ type: "stop", request: ++this.#requests, key });
+      if (this.#thread !== null) await this.#ask({ type: "stop", request: ++this.#requests, key });
     } catch (error) {
       // A thread that does not stop one view is ended; the others go on in the next one.
       void this.#failed(errorText(error));
-      return view.stats.position;
-    } finally {
-      this.#views.delete(key);
     }
+    const stats = this.stats(key);
+    this.#views.delete(key);
+    return stats;
   }
 
   /**
@@ -250,7 +248,7 @@ export class ViewThread implements AsyncDisposable {
     for (const view of views) {
       const { version } = view.policy;
       view.before = {
-        ...sum(view.before, view.stats),
+        ...sumTotals(view.before, view.stats),
         restarts: view.before.restarts + view.stats.restarts + 1,
       };
       view.stats = startingStats(version, `Thread of the view failed: ${message}`, view.stats.position);
@@ -268,7 +266,8 @@ export class ViewThread implements AsyncDisposable {
   }
 }
 
-function startingStats(version: string, lastError: string | null, position: number): ViewStats {
+/** Of a view that has done nothing yet. */
+export function startingStats(version: string, lastError: string | null, position: number): ViewStats {
   return {
     ...newFlowCounts(),
     state: "starting",
@@ -282,7 +281,8 @@ function startingStats(version: string, lastError: string | null, position: numb
   };
 }
 
-function sum(left: Totals, right: Totals): Totals {
+/** What two workers of one view have done together. */
+export function sumTotals(left: Totals, right: Totals): Totals {
   return {
     ...sumFlowCounts(left, right),
     restarts: left.restarts + right.restarts,

@@ -178,6 +178,7 @@ describe("status and links", () => {
     lost: 1,
     why: "the peer has not accepted acme.orders.> yet",
     view: {
+      member: "a",
       state: "running",
       version: "v1",
       position: 1234,
@@ -229,6 +230,7 @@ describe("status and links", () => {
     expect((await world.run("status", "--json")).json()).toEqual({
       site: await world.api.control.site(),
       links: [link],
+      members: [],
     });
   });
 });

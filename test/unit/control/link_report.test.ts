@@ -80,6 +80,7 @@ function withSource(source: object | null): ObservedStream {
 }
 
 const VIEW: ViewReport = {
+  member: "a",
   state: "running",
   version: "v",
   position: 1,

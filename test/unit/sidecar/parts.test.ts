@@ -62,7 +62,8 @@ describe("viewReport()", () => {
       missed: 6,
       lastError: null,
     } as unknown as Parameters<typeof viewReport>[0];
-    expect(viewReport(stats)).toEqual({
+    expect(viewReport(stats, "b")).toEqual({
+      member: "b",
       state: "running",
       version: "v",
       position: 5,

@@ -1,0 +1,33 @@
+/** A view that the one that leads has placed at a member. */
+import type { ViewPolicy, ViewTarget } from "../../flow/thread/messages.ts";
+import { startingStats, sumTotals, type Totals } from "../../flow/thread/supervisor.ts";
+import type { ViewStats } from "../../flow/view_worker.ts";
+import type { Follower } from "./follower.ts";
+import type { Placing } from "./messages.ts";
+
+export interface Placed {
+  readonly target: ViewTarget;
+  policy: ViewPolicy;
+  /** `null`: here. */
+  readonly at: Follower | null;
+  readonly placing: Placing;
+  /** Where it is has said so. */
+  started: boolean;
+  /** What the workers before this one have counted. */
+  readonly before: Totals;
+}
+
+/** The tenant of a view, by its key. */
+export function tenantOf(key: string): string {
+  return key.split("/")[0] ?? "";
+}
+
+/** What is counted before anything is. */
+export function nothing(): Totals {
+  return startingStats("", null, 0);
+}
+
+/** What a view has counted, with what its worker counted last. */
+export function counted({ before }: Placed, stats: ViewStats | null): Totals {
+  return stats === null ? before : sumTotals(before, stats);
+}
