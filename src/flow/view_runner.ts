@@ -98,9 +98,10 @@ export class ViewWorkers implements AsyncDisposable {
     return stats;
   }
 
-  /** Has a thread ready for the first view that comes. */
+  /** Has a thread ready for the next view that comes. */
   warm(): void {
-    if (this.#threads.size === 0) this.#spare ??= new ViewThread(this.#options);
+    const { maxThreads = MAX_THREADS } = this.#options;
+    if (this.#threads.size < maxThreads) this.#spare ??= new ViewThread(this.#options);
   }
 
   /** Ends all at once: nothing more is written, as somebody else has the views. */

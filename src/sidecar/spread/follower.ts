@@ -20,6 +20,7 @@ import {
 /** Somewhat longer than a view's thread may take. */
 const ORDER_MS: Readonly<Record<Order["type"], number>> = {
   enter: 700,
+  prepare: 5_000,
   set: 20_000,
   stop: 20_000,
   redrive: 65_000,
@@ -56,6 +57,7 @@ export class Follower {
   #grantedAt = performance.now();
   /** When it was heard last; what could not be heard does not count. */
   #heardAt = performance.now();
+  #drops = 0;
   #cut = false;
   readonly #lost = new AbortController();
   readonly #out = Promise.withResolvers<void>();
@@ -95,14 +97,15 @@ export class Follower {
   }
 
   /** It has reported. */
-  heard({ software, leaving, held, stats }: Report): void {
+  heard({ software, leaving, held, stats, drops }: Report): void {
     this.#software = software;
     this.leaving = leaving;
     this.held = held;
     for (const [key, one] of Object.entries(stats)) this.stats.set(key, one);
     this.#heardAt = performance.now();
-    // One that is cut has heard that, and writes nothing any more.
-    if (this.#cut && held.length === 0) this.gone();
+    // One that is cut has heard that: what it was told before comes to nothing, and nothing of it is written.
+    if (this.#cut && drops > this.#drops) this.gone();
+    this.#drops = drops;
   }
 
   /** It is granted more time now. */

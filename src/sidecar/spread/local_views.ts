@@ -18,6 +18,7 @@ import { compilePolicy, policyVersion, usedKeys } from "../../policy/compile.ts"
 import {
   Answer,
   ASK_VERB,
+  type Documents,
   decode,
   encode,
   type Held,
@@ -26,7 +27,6 @@ import {
   type OrderAnswers,
   type Placing,
   type Report,
-  type SetOrder,
 } from "./messages.ts";
 
 /** How often it asks while it runs views and is granted nothing. */
@@ -63,6 +63,7 @@ export class LocalViews implements AsyncDisposable {
   /** The leadership of this sidecar in which it may write what it runs. */
   #leadsIn: number | null = null;
   #grantedUntil = 0;
+  #drops = 0;
   /** What those that run no more have counted. */
   #before: Totals = startingStats("", null, 0);
   #leaving = false;
@@ -113,8 +114,12 @@ export class LocalViews implements AsyncDisposable {
   async set(placing: Placing, target: ViewTarget, policy: ViewPolicy): Promise<number> {
     const there = this.#held.get(target.key);
     if (there === undefined) {
+      const { workers, members } = this.#options;
       this.#held.set(target.key, { placing, target, version: policy.version });
-      return await this.#options.workers.set(target, policy);
+      const begun = workers.set(target, policy);
+      // The next one may come when another member has gone, and is not to wait for a thread.
+      if (!members.isAlone) this.warm();
+      return await begun;
     }
     const position = await this.#options.workers.set(target, policy);
     there.version = policy.version;
@@ -149,16 +154,22 @@ export class LocalViews implements AsyncDisposable {
     return this.#options.workers.redrive(tenant, policy, sequences, dryRun);
   }
 
+  /** Has a thread ready for the next view that comes. */
+  warm(): void {
+    if (!this.#leaving) this.#options.workers.warm();
+  }
+
   /** Ends all at once: nothing more is written, as others have the views. */
   drop(): void {
     const { workers } = this.#options;
     this.#grantedUntil = 0;
     this.#leadsIn = null;
+    this.#drops++;
     this.#before = this.counted;
     workers.abandon();
     this.#held.clear();
     this.#told.clear();
-    if (!this.#leaving) workers.warm();
+    this.warm();
   }
 
   /** Stops all views in order, and lets the one that leads know that others may have them. */
@@ -240,6 +251,7 @@ export class LocalViews implements AsyncDisposable {
       software,
       leaving: this.#leaving,
       held: [...this.held],
+      drops: this.#drops,
       stats,
     };
     return { report, told };
@@ -270,8 +282,18 @@ export class LocalViews implements AsyncDisposable {
     switch (order.type) {
       case "enter":
         return this.#report().report;
-      case "set":
-        return { position: await this.#setAs(order) };
+      case "prepare":
+        await this.#compiled(order);
+        return null;
+      case "set": {
+        const drops = this.#drops;
+        const policy = await this.#compiled(order);
+        // Another leadership may have begun meanwhile, or this one have given the view to another member.
+        this.#require(order.epoch, null);
+        if (drops !== this.#drops)
+          throw new LeafmeshError("conflict", "the order is of before all was dropped");
+        return { position: await this.set(order.placing, order.target, policy) };
+      }
       case "stop":
         return { stats: await this.stop(order.key) };
       case "redrive":
@@ -284,8 +306,7 @@ export class LocalViews implements AsyncDisposable {
   }
 
   /** @throws LeafmeshError `conflict` when this one ends, or has not what the policy needs */
-  async #setAs({ epoch, placing, target, version, policy, schemas }: SetOrder): Promise<number> {
-    const { tenant } = target;
+  async #compiled({ target: { tenant }, version, policy, schemas }: Documents): Promise<ViewPolicy> {
     const { members } = this.#options;
     const keys = usedKeys(policy).length === 0 ? {} : await this.#options.keysOf(tenant);
     if (policyVersion(policy, keys, schemas) !== version) {
@@ -294,9 +315,7 @@ export class LocalViews implements AsyncDisposable {
     const compile = { tenant, policy, keys, schemas };
     // Here one that does not compile is refused; the view's thread compiles it again for itself.
     compilePolicy(compile);
-    // Another leadership may have begun meanwhile.
-    this.#require(epoch, null);
     if (this.#leaving) throw new LeafmeshError("conflict", `Member ${members.name} is being stopped`);
-    return await this.set(placing, target, { compile, version });
+    return { compile, version };
   }
 }

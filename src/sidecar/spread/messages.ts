@@ -1,7 +1,7 @@
 /** What the sidecars of a site say to each other of the views that they run. */
 import { z } from "zod";
 import type { Redriven } from "../../flow/redrive_queue.ts";
-import type { ViewTarget } from "../../flow/thread/messages.ts";
+import type { ViewPolicy, ViewTarget } from "../../flow/thread/messages.ts";
 import type { ViewStats } from "../../flow/view_worker.ts";
 import type { ExportPolicy } from "../../model/schema/policy.ts";
 import type { CompileOptions } from "../../policy/compile.ts";
@@ -23,6 +23,14 @@ const Target = z.object({
 const Placing = z.object({ epoch: z.number(), number: z.number() });
 export type Placing = z.infer<typeof Placing>;
 
+/** A view, and what its policy is compiled from. Keys are never sent: each member has them. */
+const Documents = {
+  target: Target,
+  version: z.string(),
+  policy: z.custom<ExportPolicy>(),
+  schemas: z.custom<NonNullable<CompileOptions["schemas"]>>(),
+};
+
 /** A view that a member runs. */
 const Held = z.object({ placing: Placing, target: Target, version: z.string() });
 export type Held = z.infer<typeof Held>;
@@ -37,6 +45,8 @@ export const Report = z.object({
   /** It ends, and takes no more views. */
   leaving: z.boolean(),
   held: z.array(Held),
+  /** How often it has dropped all that it ran. */
+  drops: z.number(),
   /** Numbers of the views of which any has changed since it was last told. */
   stats: z.record(z.string(), z.custom<ViewStats>()),
 });
@@ -52,16 +62,10 @@ export type Answer = z.infer<typeof Answer>;
 export const Order = z.discriminatedUnion("type", [
   /** Another leadership has begun: answered with a {@link Report}. */
   z.object({ type: z.literal("enter"), epoch: z.number() }),
-  /** Starts a view; one that runs decides by the new policy from now on. Keys are never sent: each member has them. */
-  z.object({
-    type: z.literal("set"),
-    epoch: z.number(),
-    placing: Placing,
-    target: Target,
-    version: z.string(),
-    policy: z.custom<ExportPolicy>(),
-    schemas: z.custom<NonNullable<CompileOptions["schemas"]>>(),
-  }),
+  /** Whether it has what a view's policy needs. */
+  z.object({ type: z.literal("prepare"), epoch: z.number(), ...Documents }),
+  /** Starts a view; one that runs decides by the new policy from now on. */
+  z.object({ type: z.literal("set"), epoch: z.number(), placing: Placing, ...Documents }),
   z.object({ type: z.literal("stop"), epoch: z.number(), key: z.string() }),
   z.object({
     type: z.literal("redrive"),
@@ -73,11 +77,17 @@ export const Order = z.discriminatedUnion("type", [
   }),
 ]);
 export type Order = z.infer<typeof Order>;
-export type SetOrder = Extract<Order, { readonly type: "set" }>;
+export type Documents = Pick<Extract<Order, { readonly type: "prepare" }>, keyof typeof Documents>;
+
+/** A view's documents, as they are sent. */
+export function documentsOf(target: ViewTarget, { compile, version }: ViewPolicy): Documents {
+  return { target, version, policy: compile.policy, schemas: compile.schemas ?? [] };
+}
 
 /** What each order is answered with. */
 export interface OrderAnswers {
   readonly enter: Report;
+  readonly prepare: null;
   /** Source sequence of the last event that the policy before decided; 0 for a view that starts. */
   readonly set: { readonly position: number };
   /** What it has done, to the last event. */

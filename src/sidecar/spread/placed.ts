@@ -4,6 +4,7 @@ import { startingStats, sumTotals, type Totals } from "../../flow/thread/supervi
 import type { ViewStats } from "../../flow/view_worker.ts";
 import type { Follower } from "./follower.ts";
 import type { Placing } from "./messages.ts";
+import type { Places } from "./placement.ts";
 
 export interface Placed {
   readonly target: ViewTarget;
@@ -30,4 +31,16 @@ export function nothing(): Totals {
 /** What a view has counted, with what its worker counted last. */
 export function counted({ before }: Placed, stats: ViewStats | null): Totals {
   return stats === null ? before : sumTotals(before, stats);
+}
+
+/** How many views of each tenant each member has. */
+export function placesOf(placed: ReadonlyMap<string, Placed>, self: string): Places {
+  const places = new Map<string, Map<string, number>>();
+  for (const [key, { at }] of placed) {
+    const tenant = places.get(tenantOf(key)) ?? new Map<string, number>();
+    places.set(tenantOf(key), tenant);
+    const name = at?.name ?? self;
+    tenant.set(name, (tenant.get(name) ?? 0) + 1);
+  }
+  return places;
 }

@@ -15,8 +15,8 @@ import { adopt, type Running } from "./adoption.ts";
 import { type Follower, NotKnown } from "./follower.ts";
 import { Followers } from "./followers.ts";
 import type { LocalViews } from "./local_views.ts";
-import type { Held, SetOrder } from "./messages.ts";
-import { counted, nothing, type Placed, tenantOf } from "./placed.ts";
+import { documentsOf, type Held } from "./messages.ts";
+import { counted, nothing, type Placed, placesOf, tenantOf } from "./placed.ts";
 import { type Choice, choosePlace, nextMove } from "./placement.ts";
 import { TenantTurns } from "./tenant_turns.ts";
 
@@ -66,7 +66,11 @@ export class SpreadViews implements SiteViews, Disposable {
       onOut: (follower) => {
         for (const [key, there] of this.#placed) if (there.at === follower) void this.#placeAgain(key, there);
       },
-      onLook: () => this.#balance(),
+      onLook: () => {
+        // What a follower runs may have to be run here at any moment, and is not to wait for a thread.
+        this.#options.local.warm();
+        this.#balance();
+      },
       log,
     });
     this.#stopListening = members.onChange(() => {
@@ -234,18 +238,11 @@ export class SpreadViews implements SiteViews, Disposable {
   /** What there is to choose from. While a member is there that knows nothing of this, all views are here. */
   #choice(): Choice {
     const { members, software } = this.#options;
-    const places = new Map<string, Map<string, number>>();
-    for (const [key, { at }] of this.#placed) {
-      const tenant = places.get(tenantOf(key)) ?? new Map<string, number>();
-      places.set(tenantOf(key), tenant);
-      const name = this.#nameOf(at);
-      tenant.set(name, (tenant.get(name) ?? 0) + 1);
-    }
     const shared = members.live().every(({ sharesViews }) => sharesViews);
     const others = shared ? this.#followers.all.filter((one) => one.usable(software)) : [];
     const names = others.map(({ name }) => name);
     return {
-      places,
+      places: placesOf(this.#placed, members.name),
       members: this.#ending && names.length > 0 ? names : [members.name, ...names],
       can: (member, tenant) => others.find(({ name }) => name === member)?.can(tenant) ?? true,
     };
@@ -297,23 +294,16 @@ export class SpreadViews implements SiteViews, Disposable {
    */
   async #order(epoch: number, at: Follower, placed: Placed, policy: ViewPolicy): Promise<number> {
     const { target, placing } = placed;
-    const { compile, version } = policy;
-    const order: SetOrder = {
-      type: "set",
-      epoch,
-      placing,
-      target,
-      version,
-      policy: compile.policy,
-      schemas: compile.schemas ?? [],
-    };
+    const order = { type: "set", epoch, placing, ...documentsOf(target, policy) } as const;
     at.placings.set(target.key, placing);
     try {
       return (await at.order(order)).position;
     } catch (error) {
       if (!(error instanceof NotKnown)) at.cannot(target.tenant);
+      // What it was told may still come into effect.
+      if (error instanceof NotKnown) await at.out();
       // One that runs by an earlier policy runs on where this one is refused.
-      if (placed.started || error instanceof NotKnown) await this.#end(epoch, target.key, at);
+      else if (placed.started) await this.#end(epoch, target.key, at);
       else at.placings.delete(target.key);
       throw error;
     }
@@ -370,13 +360,27 @@ export class SpreadViews implements SiteViews, Disposable {
     await this.#turns.take(tenant, async () => {
       for (const [key, there] of [...this.#placed]) {
         if (tenantOf(key) !== tenant || this.#nameOf(there.at) === to) continue;
-        // Where the member cannot take it any more, it stays.
-        if (to !== this.#nameOf(null) && this.#follower(to)?.can(tenant) !== true) return;
         this.#still(epoch);
+        if (!(await this.#canTake(epoch, to, there))) return;
         const stats = await this.#end(epoch, key, there.at);
         await this.#moved(key, () => this.#place(epoch, there, counted(there, stats), to));
       }
     });
+  }
+
+  /** Whether a member can run a view: asked before it is stopped where it runs. */
+  async #canTake(epoch: number, to: string, { target, policy }: Placed): Promise<boolean> {
+    if (to === this.#nameOf(null)) return true;
+    const follower = this.#follower(to);
+    if (follower?.can(target.tenant) !== true) return false;
+    try {
+      await follower.order({ type: "prepare", epoch, ...documentsOf(target, policy) });
+      return true;
+    } catch (error) {
+      follower.cannot(target.tenant);
+      this.#options.log("info", `member ${to} is not given tenant ${target.tenant}: ${errorText(error)}`);
+      return false;
+    }
   }
 
   /** What does not come to run is no view that runs: the next pass sees to it. */
