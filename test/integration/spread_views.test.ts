@@ -1,12 +1,15 @@
 /** Which sidecar of a site runs which view, and who may write: with real members over a real server, and workers that only note what they are told. */
 import { describe, expect, test } from "bun:test";
 import type { NatsConnection } from "@nats-io/transport-node";
+import type { Heartbeat } from "../../src/control/members/heartbeat.ts";
 import { MemberRpc } from "../../src/control/members/member_rpc.ts";
+import { MemberTable } from "../../src/control/members/member_table.ts";
 import { Members } from "../../src/control/members/members.ts";
 import { startingStats } from "../../src/flow/thread/supervisor.ts";
 import type { ViewStats } from "../../src/flow/view_worker.ts";
 import { LeafmeshError } from "../../src/model/errors.ts";
 import type { PolicyKeys } from "../../src/model/keys.ts";
+import { memberKey } from "../../src/model/names.ts";
 import type { ExportPolicy } from "../../src/model/schema/policy.ts";
 import { policyVersion } from "../../src/policy/compile.ts";
 import type { WantedView } from "../../src/sidecar/adapters.ts";
@@ -309,6 +312,40 @@ describe("views of a site with several sidecars", () => {
     expect(c.workers.told).toEqual([]);
     // Asked before: a view is not stopped for a member that cannot have it.
     expect(a.workers.told.some((line) => line.startsWith("stop"))).toBe(false);
+  }, 60_000);
+
+  test("while a member lives that knows nothing of this, all views run where the site is led", async () => {
+    await using server = await TestServer.start();
+    const { a, b, theirs, ours } = await pair(server);
+    await using _a = a;
+    await using _b = b;
+    const table = await MemberTable.open(await server.connect(), () => 1);
+    const old: Record<string, unknown> = {
+      ...(await table.heartbeat("b"))?.value,
+      name: "c",
+      instance: "old",
+    };
+    // As it was before views were spread.
+    delete old.sharesViews;
+    let revision = 0;
+    const beats = setInterval(() => {
+      table.put(memberKey.member("c"), old as Heartbeat, revision).then(
+        (next) => {
+          revision = next ?? revision;
+        },
+        () => {},
+      );
+    }, 100);
+    try {
+      await until(() => b.workers.views.size === 0, "b to run nothing");
+      expect([...a.workers.views.keys()].sort()).toEqual(
+        [theirs, ours].map(({ target }) => target.key).sort(),
+      );
+    } finally {
+      clearInterval(beats);
+    }
+    await table.remove("c");
+    await until(() => b.workers.views.size === 1, "b to run a view again");
   }, 60_000);
 
   test("another one that leads leaves what is unchanged where it runs, and stops what has changed", async () => {

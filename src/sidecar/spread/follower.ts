@@ -27,8 +27,6 @@ const ORDER_MS: Readonly<Record<Order["type"], number>> = {
 };
 /** With these nobody knows what the member has done. */
 const UNKNOWN: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["timeout", "no_leader", "internal"]);
-/** How long one that has just come is looked at before it is given views. */
-const NEW_MS = 1_000;
 /** How long a tenant is not tried again at a member that lacks what its policies need. */
 const UNABLE_MS = 60_000;
 
@@ -52,7 +50,7 @@ export class Follower {
   #software = "";
   readonly #rpc: MemberRpc;
   readonly #unable = new Map<string, number>();
-  readonly #since: number;
+  readonly #usableFrom: number;
   /** When it was granted time last, by the clock of this process: it asked before. */
   #grantedAt = performance.now();
   /** When it was heard last; what could not be heard does not count. */
@@ -63,12 +61,12 @@ export class Follower {
   readonly #out = Promise.withResolvers<void>();
   #isOut = false;
 
-  /** @param isNew whether it may be one that only just starts */
-  constructor(name: string, instance: string, rpc: MemberRpc, isNew: boolean) {
+  /** @param newMs for how long it is only looked at, before it is given views */
+  constructor(name: string, instance: string, rpc: MemberRpc, newMs: number) {
     this.name = name;
     this.instance = instance;
     this.#rpc = rpc;
-    this.#since = isNew ? performance.now() : Number.NEGATIVE_INFINITY;
+    this.#usableFrom = performance.now() + newMs;
   }
 
   /** It is granted nothing any more. */
@@ -78,7 +76,7 @@ export class Follower {
 
   /** Whether it may be told to run views. */
   usable(software: string): boolean {
-    return performance.now() - this.#since >= NEW_MS && this.runs(software);
+    return performance.now() >= this.#usableFrom && this.runs(software);
   }
 
   /** Whether it may go on with what it runs. */

@@ -9,6 +9,7 @@ import { errorText, LeafmeshError } from "../../model/errors.ts";
 import { sleep } from "../../nats/wait.ts";
 import { Follower, NotKnown } from "./follower.ts";
 import { type Answer, ASK_VERB, decode, encode, isSame, Report } from "./messages.ts";
+import { Setbacks } from "./setbacks.ts";
 
 /** How often they are looked at, while there are any. */
 const LOOK_MS = 100;
@@ -41,6 +42,7 @@ export class Followers implements Disposable {
   /** Members that may run anything for as long as the one that led has granted them. */
   readonly #doubted = new Set<string>();
   #doubtUntil = 0;
+  readonly #setbacks = new Setbacks();
   #timer: ReturnType<typeof setInterval> | null = null;
   #lookedAt = 0;
 
@@ -120,6 +122,7 @@ export class Followers implements Disposable {
       one.look();
       if (!one.isOut) continue;
       this.#all.delete(one.instance);
+      if (!gone && !one.leaving) this.#setbacks.add(one.name);
       onOut(one);
     }
     onLook();
@@ -135,7 +138,7 @@ export class Followers implements Disposable {
 
   async #enter(epoch: number, name: string, instance: string): Promise<void> {
     const { rpc, log } = this.#options;
-    const follower = new Follower(name, instance, rpc, false);
+    const follower = new Follower(name, instance, rpc, 0);
     try {
       const report = Report.parse(await follower.order({ type: "enter", epoch }));
       if (report.instance !== instance) throw new NotKnown("it is another process now");
@@ -174,7 +177,7 @@ export class Followers implements Disposable {
     }
     this.#doubted.delete(from);
     const known = this.#all.get(report.instance);
-    const one = known ?? new Follower(from, report.instance, rpc, true);
+    const one = known ?? new Follower(from, report.instance, rpc, this.#setbacks.newMs(from));
     if (known === undefined) this.#add(one);
     one.heard(report);
     if (one.isCut) return { type: "drop" };

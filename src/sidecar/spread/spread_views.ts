@@ -176,6 +176,9 @@ export class SpreadViews implements SiteViews, Disposable {
     this.#still(epoch);
     local.lead(epoch);
     this.#followers.open();
+    // The plan takes what it does not find among those that run for stopped.
+    await Promise.all(ends);
+    this.#still(epoch);
     const begins = [...ran].flatMap(([key, version]) => {
       const want = wanted.get(key);
       return want?.policy.version === version && !this.#placed.has(key) ? [want] : [];
