@@ -143,7 +143,15 @@ test("views run at both sidecars, and go on exactly when the policy changes, and
   expect(await second.log()).toMatch(/2 views go on, 1 of them where they are/);
   await berlin.start();
   await spread(second);
-  await second.end("SIGTERM");
+  // What the one that does not lead runs waits until another one leads and lets it go on.
+  process.kill(second.pid, "SIGSTOP");
+  try {
+    await moving(there, "SIGSTOP of the one that leads");
+  } finally {
+    process.kill(second.pid, "SIGCONT");
+  }
+  await spread(second);
+  await berlin.end("SIGTERM");
   await moving(there, "SIGTERM of the one that leads");
 
   for (const tenant of TENANTS) {

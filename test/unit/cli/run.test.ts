@@ -230,8 +230,27 @@ describe("status and links", () => {
     expect((await world.run("status", "--json")).json()).toEqual({
       site: await world.api.control.site(),
       links: [link],
-      members: [],
+      members: world.api.control.members(),
     });
+  });
+
+  test("say which sidecar runs which tenants' views, where there are several", async () => {
+    const world = createWorld();
+    expect((await world.run("status")).out).not.toContain("member ");
+    const member = { version: "0.1.0", api: "http://127.0.0.1:7480" };
+    Object.assign(world.api.control, {
+      members: () => [
+        { ...member, name: "a", leads: true, alive: true, views: ["shop/eu"] },
+        { ...member, name: "b", leads: false, alive: true, views: ["acme/eu", "acme/us", "acme/asia"] },
+        { ...member, name: "c", leads: false, alive: true, views: [] },
+        { ...member, name: "d", leads: false, alive: false, views: ["acme/eu"] },
+      ],
+    });
+    const { out } = await world.run("status");
+    expect(out).toMatch(/^member +a: leads, 1 view of shop$/m);
+    expect(out).toMatch(/^member +b: 3 views of acme$/m);
+    expect(out).toMatch(/^member +c: 0 views$/m);
+    expect(out).toMatch(/^member +d: down$/m);
   });
 });
 
