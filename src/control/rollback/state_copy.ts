@@ -9,7 +9,7 @@ import { z } from "zod";
 import { errorText, LeafmeshError } from "../../model/errors.ts";
 import { STATE_BUCKET, stateKey } from "../../model/names.ts";
 import { type MayChange, readTextFile, writeSecretFile } from "../../nats/files.ts";
-import { isGone } from "../../nats/jetstream_errors.ts";
+import { isGone, isUnserved } from "../../nats/jetstream_errors.ts";
 import { sleep } from "../../nats/wait.ts";
 
 const FILE = "state.copy.json";
@@ -130,14 +130,28 @@ export class StateCopy implements AsyncDisposable {
    * whatever becomes of the store.
    */
   async settled(): Promise<void> {
-    const last = (await lastRevision(this.#options.jsm)) ?? 0;
-    for (let waited = 0; waited < SETTLE_MS && this.#written < last; waited += LOOK_MS) await sleep(LOOK_MS);
+    let last: number | null = null;
+    for (let waited = 0; waited < SETTLE_MS; waited += LOOK_MS) {
+      last ??= await this.#last();
+      if (last !== null && this.#written >= last) break;
+      await sleep(LOOK_MS);
+    }
     await this.#writing;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop();
     await this.#writing;
+  }
+
+  /** The bucket's last revision; `null`: a server that reads its configuration anew is deaf for a moment. */
+  async #last(): Promise<number | null> {
+    try {
+      return (await lastRevision(this.#options.jsm)) ?? 0;
+    } catch (error) {
+      if (isUnserved(error)) return null;
+      throw error;
+    }
   }
 
   /** Writes until the file has all. */
