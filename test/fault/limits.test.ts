@@ -23,7 +23,7 @@ test("limits change while events wait for them: nothing is lost, repeated or out
   await using mesh = await startPair({ exports: [slow], imports: IMPORTS });
   await mesh.flowing();
   const [berlin, austin] = [mesh.site("berlin"), mesh.site("austin")];
-  const load = new Load(await berlin.app("acme"), { subject: () => "acme.orders.x", batch: 10 });
+  const load = new Load(await berlin.app("acme"), { subject: () => "acme.orders.x", batch: 10, pauseMs: 10 });
   const far = await austin.app("acme");
   const read = () => readLog(far, "acme", "berlin.acme.orders.>");
   await waitFor(async () => (await routeOf(berlin))?.why === "it waits for a limit: export out, 100/s", {

@@ -25,7 +25,8 @@ test("a native route that widens and narrows under load loses and repeats nothin
   const [berlin, austin] = [mesh.site("berlin"), mesh.site("austin")];
   const [here, there] = [await berlin.app("acme"), await austin.app("acme")];
   const load = new Load(here, { subject: (n) => (n % 2 === 0 ? "acme.orders.x" : "acme.extra.x") });
-  const enough = (count: number) => waitFor(() => load.count > count, { what: `${count} events` });
+  const enough = (count: number) =>
+    waitFor(() => load.count > count, { what: `${count} events`, deadlineMs: 30_000 });
   await enough(500);
   await berlin.put("/v1/tenants/acme/exports/out", WIDER);
   await waitFor(async () => (await readLog(there, "acme", "berlin.acme.extra.>")).length > 100, {
@@ -64,7 +65,7 @@ test("a route that turns into a view and back under load loses, repeats and reor
       .slice(from)
       .some((event) => !("email" in event.body) === redacted);
   for (const policy of [REDACTED, PLAIN, REDACTED]) {
-    await waitFor(() => load.count > 500, { what: "500 events" });
+    await waitFor(() => load.count > 500, { what: "500 events", deadlineMs: 30_000 });
     const from = (await readLog(there, "acme", "berlin.acme.orders.>")).length;
     await berlin.put("/v1/tenants/acme/exports/out", policy);
     await waitFor(() => seenSince(from, policy === REDACTED), {

@@ -87,7 +87,7 @@ test("a rewrite that changes on a live view loses and repeats nothing", async ()
     });
   }
   const count = load.count;
-  await waitFor(() => load.count > count + 200, { what: "more events" });
+  await waitFor(() => load.count > count + 200, { what: "more events", deadlineMs: 30_000 });
   await austin.start();
   await load.stop();
   const events = await waitFor(

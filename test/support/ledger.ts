@@ -4,7 +4,7 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import type { ReadEvent } from "./read_log.ts";
 
 /** As fast as it goes a load takes the processor from all that it is a load for. */
-const PAUSE_MS = 10;
+const PAUSE_MS = 30;
 
 /** A load of numbered events: `{"n":0,…}`, `{"n":1,…}`, each acknowledged by the stream before it counts. */
 export class Load {
@@ -17,7 +17,7 @@ export class Load {
   /** Numbers that were acknowledged, with their position in the out stream. */
   readonly acked = new Map<number, number>();
 
-  /** @param batch events in flight together. @param pauseMs between one batch and the next; default 10 */
+  /** @param batch events in flight together. @param pauseMs between one batch and the next; default 30 */
   constructor(
     nc: NatsConnection,
     options: {
