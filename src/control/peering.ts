@@ -5,6 +5,7 @@ import { z } from "zod";
 import { errorText, LeafmeshError } from "../model/errors.ts";
 import { rpcSubject } from "../model/names.ts";
 import { dialUrls, type Peer } from "../model/schema/site.ts";
+import { isNoResponders } from "../nats/jetstream_errors.ts";
 import type { SigningKey } from "../nats/keys.ts";
 import { Accepted, Offer, type PeerKnowledge, type Peers, UNKNOWN_PEER } from "./agreement.ts";
 import type { PeerPosition } from "./apply.ts";
@@ -372,10 +373,7 @@ function nonceOf(request: Msg): string | null {
 }
 
 function whySilent(peer: string, error: unknown, withinMs: number): string {
-  if (
-    error instanceof errors.NoRespondersError ||
-    (error instanceof errors.RequestError && error.isNoResponders())
-  ) {
+  if (isNoResponders(error)) {
     return `the sidecar of ${peer} does not answer: no link, or it is not running`;
   }
   if (error instanceof errors.TimeoutError)

@@ -11,6 +11,7 @@ import { keepNewest } from "../model/keep_newest.ts";
 import { STATE_BUCKET, stateKey } from "../model/names.ts";
 import type { Peer, SiteFile } from "../model/schema/site.ts";
 import type { TenantDocument } from "../model/schema/tenant.ts";
+import { untilServed } from "../nats/until_served.ts";
 import type { StateStore } from "./api.ts";
 import { ChangeCheck, type CheckState, DOCUMENT_SCHEMAS } from "./change_check.ts";
 import {
@@ -185,9 +186,9 @@ export class KvStateStore implements StateStore, AsyncDisposable {
         const before = this.#documents.get(key)?.document.value ?? null;
         const previousSeq = current ?? (await this.#lastRevision(key));
         const revision = await this.#tell(resourceLabel(ref), { before, after: value }, () =>
-          this.#kv.put(key, text, { previousSeq }),
+          untilServed(() => this.#kv.put(key, text, { previousSeq })),
         );
-        const entry = await this.#kv.get(key, { revision });
+        const entry = await untilServed(() => this.#kv.get(key, { revision }));
         this.#take(key, ref, value, revision, entry?.created ?? new Date());
         return revision;
       } catch (error) {
@@ -217,7 +218,7 @@ export class KvStateStore implements StateStore, AsyncDisposable {
         const there = this.#documents.get(key);
         if (there !== undefined) {
           const change = { before: there.document.value, after: null };
-          await this.#tell(resourceLabel(there.ref), change, () => this.#kv.delete(key));
+          await this.#tell(resourceLabel(there.ref), change, () => untilServed(() => this.#kv.delete(key)));
         }
         this.#removed.set(key, this.#revisionOf(key));
         keepNewest(this.#removed, MOST_REMOVED);
@@ -249,7 +250,7 @@ export class KvStateStore implements StateStore, AsyncDisposable {
 
   /** The revision of a key's delete marker, or 0. */
   async #lastRevision(key: string): Promise<number> {
-    return (await this.#kv.get(key))?.revision ?? 0;
+    return (await untilServed(() => this.#kv.get(key)))?.revision ?? 0;
   }
 
   async #seed(file: SiteFile): Promise<void> {

@@ -11,10 +11,11 @@ import {
   type JetStreamManager,
   ReplayPolicy,
 } from "@nats-io/jetstream";
-import { type NatsConnection, NoRespondersError, nuid, RequestError } from "@nats-io/transport-node";
+import { type NatsConnection, nuid } from "@nats-io/transport-node";
 import { readerSubject } from "../model/names.ts";
 import { nanos } from "../model/units.ts";
 import { consumerResetSubject, resetConsumer } from "../nats/consumer_reset.ts";
+import { isNoResponders } from "../nats/jetstream_errors.ts";
 import type { ViewStreams } from "./view_position.ts";
 
 /** A session's consumer goes by itself when its worker has died; a live one is heard every five seconds. */
@@ -60,7 +61,7 @@ async function isAbandoned(nc: NatsConnection, reader: string): Promise<boolean>
     await nc.request(readerSubject(reader), "", { timeout: ANSWER_TIMEOUT_MS });
     return false;
   } catch (error) {
-    return error instanceof NoRespondersError || (error instanceof RequestError && error.isNoResponders());
+    return isNoResponders(error);
   }
 }
 

@@ -1,5 +1,6 @@
 /** What JetStream says when something is not there, or is another than expected: by its codes, never by its words where it has one. */
 import { JetStreamApiCodes, JetStreamError } from "@nats-io/jetstream";
+import { errors } from "@nats-io/transport-node";
 
 /** A sequence that a delete names. Source: nats-server `server/errors.json`, as the next one. */
 const SEQUENCE_NOT_FOUND = 10043;
@@ -18,6 +19,14 @@ function apiCode(error: unknown): number | null {
 /** Whether JetStream says that a stream does not exist. */
 export function isStreamNotFound(error: unknown): boolean {
   return apiCode(error) === JetStreamApiCodes.StreamNotFound;
+}
+
+/** Whether nobody was there to hear a request. */
+export function isNoResponders(error: unknown): boolean {
+  return (
+    error instanceof errors.NoRespondersError ||
+    (error instanceof errors.RequestError && error.isNoResponders())
+  );
 }
 
 /** Whether there is no JetStream that could answer, or no such stream: nothing is kept there. */

@@ -191,6 +191,38 @@ describe("KvStateStore.put()", () => {
   });
 });
 
+describe("a server that answers nobody for a moment", () => {
+  /** So many requests from now on find no responders, as while the server reads a changed configuration. */
+  function deafFor(requests: number): void {
+    const { nc } = server;
+    const request = nc.request.bind(nc);
+    let left = requests;
+    nc.request = (subject, ...rest) => request(left-- > 0 ? "nobody.is.here" : subject, ...rest);
+  }
+
+  test("is asked again: a document is written, changed and removed once, and known at once", async () => {
+    const store = await open();
+    const ref = { type: "tenant", tenant: "shop" } as const;
+    deafFor(2);
+    const made = await store.put(ref, { log: false }, null);
+    deafFor(3);
+    const changed = await store.put(ref, { log: true }, made);
+    expect(changed).toBe(made + 1);
+    expect(store.get(ref)?.revision).toBe(changed);
+    deafFor(2);
+    await store.remove(ref, changed);
+    expect(store.get(ref)).toBeNull();
+  });
+
+  test("fails the write when it lasts, and nothing is written", async () => {
+    const store = await open();
+    const before = revision(store);
+    deafFor(Number.POSITIVE_INFINITY);
+    await expect(store.put(EXPORT, { ...ORDERS, start: "all" }, before)).rejects.toThrow("not enabled");
+    expect(revision(store)).toBe(before);
+  });
+});
+
 describe("KvStateStore.remove()", () => {
   test("removes a tenant with its exports and imports", async () => {
     const store = await open();
