@@ -8,12 +8,10 @@ export const AlarmSettings = z
     linkDown: duration({ minMs: 1000 })
       .optional()
       .meta({ description: "How long a peer may be away; default 1m" }),
-    standsStill: duration({ minMs: 1000 })
-      .optional()
-      .meta({
-        description:
-          "How long a route, a log, a view, a replay or a step of the plan may stand still; default 1m",
-      }),
+    standsStill: duration({ minMs: 1000 }).optional().meta({
+      description:
+        "How long a route, a log, a view, a replay or a step of the plan may stand still; default 1m",
+    }),
     retentionWithin: duration({ minMs: 1000 })
       .optional()
       .meta({ description: "How long before events are dropped that a peer waits for; default 1h" }),
