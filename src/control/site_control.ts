@@ -1,7 +1,7 @@
 /** The control plane of one site: joins state, peers, server and reconciler, and answers what the API asks. */
 import { countAlarms } from "../model/alarms.ts";
 import type { DesiredState, DesiredTenant } from "../model/desired.ts";
-import { errorText, LeafmeshError } from "../model/errors.ts";
+import { LeafmeshError } from "../model/errors.ts";
 import type { LintReport } from "../model/finding.ts";
 import type { KeyInfo, KeyKind } from "../model/keys.ts";
 import type { MemberReport } from "../model/member.ts";
@@ -45,7 +45,7 @@ import { siteReconciler } from "./site_reconciler.ts";
 import { SiteRecovery } from "./site_recovery.ts";
 import { SourceWaits } from "./source_waits.ts";
 import type { KvStateStore } from "./state_store.ts";
-import { UserExpiry } from "./user_expiry.ts";
+import { revokeUsers, UserExpiry } from "./user_expiry.ts";
 import { reportUsers } from "./user_report.ts";
 
 /** A dry run looks through streams before it is answered. */
@@ -135,7 +135,7 @@ export class SiteControl implements Control, AsyncDisposable {
     });
     this.#expiry = new UserExpiry(
       () => new Date(),
-      () => void this.#revoke(),
+      () => void revokeUsers(options, this.#desired()),
     );
     this.#alarmWatch = new AlarmWatch({
       alarms: options.alarms,
@@ -157,7 +157,7 @@ export class SiteControl implements Control, AsyncDisposable {
 
   /** Something has changed: makes a pass soon, and lets the peers know. */
   changed(): void {
-    void this.#revoke();
+    void revokeUsers(this.#options, this.#desired());
     this.#expiry.sync(this.#desired());
     this.#reconciler.trigger();
     this.#trials.sync();
@@ -377,17 +377,6 @@ export class SiteControl implements Control, AsyncDisposable {
     this.#routeGate[Symbol.dispose]();
     await this.#reconciler[Symbol.asyncDispose]();
     await this.#peering[Symbol.asyncDispose]();
-  }
-
-  /** Users that are gone lose their connections now; where that fails, the next pass does it. */
-  async #revoke(): Promise<void> {
-    const { server, log } = this.#options;
-    try {
-      const gone = await server.revoke(this.#desired());
-      for (const user of gone) log("info", `user ${user} is no longer let in; its connections are closed`);
-    } catch (error) {
-      log("error", `users that are gone may still be connected: ${errorText(error)}`);
-    }
   }
 
   #desired(): DesiredState {

@@ -1,11 +1,14 @@
-/** Wakes when the time of a tenant's user is over. */
+/** Users of tenants that are nobody any more: their time is over, or they were removed. */
 import type { DesiredState } from "../model/desired.ts";
+import { errorText } from "../model/errors.ts";
+import type { SiteControlOptions } from "./site_options.ts";
 
 /** Timers of the runtimes take no more than 2^31 ms; a day is soon enough to look again. */
 const LONGEST_MS = 86_400_000;
 /** A timer may fire a little early: then the user would not have expired yet. */
 const SLACK_MS = 5;
 
+/** Wakes when the time of a tenant's user is over. */
 export class UserExpiry implements Disposable {
   readonly #now: () => Date;
   readonly #expired: () => void;
@@ -36,5 +39,18 @@ export class UserExpiry implements Disposable {
   [Symbol.dispose](): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
+  }
+}
+
+/** Closes the connections of users that are gone now; where that fails, the next pass does it. Never throws. */
+export async function revokeUsers(
+  { server, log }: Pick<SiteControlOptions, "server" | "log">,
+  state: DesiredState,
+): Promise<void> {
+  try {
+    const gone = await server.revoke(state);
+    for (const user of gone) log("info", `user ${user} is no longer let in; its connections are closed`);
+  } catch (error) {
+    log("error", `users that are gone may still be connected: ${errorText(error)}`);
   }
 }

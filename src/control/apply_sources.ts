@@ -1,0 +1,156 @@
+/** Steps on the sources of streams: attached, taken out, attached again, and set going where they stand still. */
+import type { JetStreamManager, StreamConfig, StreamSource } from "@nats-io/jetstream";
+import { errorText, LeafmeshError } from "../model/errors.ts";
+import { LOG_API_PREFIX, logStream, parseStreamName, remoteStreams } from "../model/names.ts";
+import type { ApplyContext } from "./apply.ts";
+import type { StreamAccount } from "./assets.ts";
+import { sourceKey } from "./differences.ts";
+import { isPeerConsumer } from "./observe.ts";
+import type { RouteEnd } from "./rollback/setback_note.ts";
+import type { SilentSource } from "./silent_sources.ts";
+import { goOnAfter } from "./source_position.ts";
+import { detachedMetadata, detachedSources } from "./source_repair.ts";
+import type { Step } from "./step.ts";
+import type { StuckConsumer } from "./stuck_consumers.ts";
+import { Waiting } from "./waiting.ts";
+
+/** Updates the fields that we own and leaves the others as they are. @throws {Waiting} as {@link SourceWaits.requireFree} */
+export async function updateStream(
+  context: ApplyContext,
+  { account, spec }: Extract<Step, { type: "update-stream" }>,
+): Promise<void> {
+  const manager = await jsm(context, account);
+  const { config } = await manager.streams.info(spec.name);
+  const of = { account, stream: spec.name };
+  const [before, after] = [config.sources ?? [], spec.sources ?? config.sources ?? []];
+  context.waits.requireFree(of, without(after, before));
+  const metadata = spec.metadata === undefined ? config.metadata : { ...config.metadata, ...spec.metadata };
+  await manager.streams.update(spec.name, {
+    ...config,
+    ...spec,
+    ...(metadata === undefined ? {} : { metadata }),
+  });
+  context.waits.takenOut(of, without(before, after));
+}
+
+/** The sources of `some` that are not in `others`. */
+function without(some: readonly StreamSource[], others: readonly StreamSource[]): StreamSource[] {
+  const keys = new Set(others.map(sourceKey));
+  return some.filter((source) => !keys.has(sourceKey(source)));
+}
+
+/**
+ * Attaches a source that the tenant's other stream of remote events may have had until now: the peer's consumer knows only
+ * roughly how far that one has come, so it is told.
+ */
+export async function attachSource(
+  { mesh, resetSource, setbacks, waits }: ApplyContext,
+  { route, spec, source }: Extract<Step, { type: "attach-source" }>,
+): Promise<void> {
+  const tenant = route.tenant.name;
+  waits.requireFree({ account: { type: "mesh" }, stream: spec.name }, [source]);
+  const waiting = (error: unknown) => {
+    throw new Waiting(`${route.peer} must say where ${source.name} goes on: ${errorText(error)}`);
+  };
+  const sequence = await goOnAfter(
+    remoteStreams(tenant).map((stream) => ({ manager: mesh, stream })),
+    [{ origin: route.origin, tenant, stream: source.name }],
+    () => resetSource(route.peer, source.name, null).catch(waiting),
+  );
+  const from: RouteEnd = `from ${route.peer}`;
+  // An older copy that had nothing yet: what was acknowledged since is lost, and the consumer has dealt with it.
+  const lostAll = sequence === null && setbacks.lastOf(spec.name, from) === 0;
+  const to = lostAll ? "begin" : sequence === null ? null : sequence + 1;
+  if (to !== null) {
+    await resetSource(route.peer, source.name, to).catch((error: unknown) => {
+      // A consumer that was made to begin later leaves nothing out that this site could miss.
+      if (!(error instanceof LeafmeshError)) waiting(error);
+    });
+  }
+  const { config } = await mesh.streams.info(spec.name);
+  const { duplicate_window = config.duplicate_window } = spec;
+  const sources = [...(config.sources ?? []), source];
+  await mesh.streams.update(spec.name, withSources({ ...config, duplicate_window }, sources));
+  await setbacks.placed(spec.name, from);
+}
+
+/** A server that has heard no answer is woken; where that does not help, the source is taken out: the plan puts it in again. */
+export async function reattachSource(
+  context: ApplyContext,
+  step: Extract<Step, { type: "reattach-source" }>,
+): Promise<void> {
+  const { account, stream, api, source, by } = step;
+  if (by === "anew") return await takeOut(context, step);
+  const { config } = await (await jsm(context, account)).streams.info(stream);
+  for (const one of config.sources ?? []) {
+    const { consumer } = one as StreamSource & { consumer?: { deliver_subject: string } };
+    if (one.name === source && one.external?.api === api && consumer !== undefined)
+      context.wakeSource(consumer.deliver_subject);
+  }
+}
+
+/** Takes a source out. The plan puts it in again, after what is stored of it. */
+async function takeOut(
+  context: ApplyContext,
+  { account, stream, api, source }: Omit<SilentSource, "by">,
+): Promise<void> {
+  const manager = await jsm(context, account);
+  const { config } = await manager.streams.info(stream);
+  const isIt = (one: StreamSource) => one.name === source && one.external?.api === api;
+  const sources = config.sources ?? [];
+  const out = sources.filter(isIt);
+  if (out.length === 0) return;
+  // A log's sources are put in again as they are; those of peers where what is stored ends.
+  const detached = [...detachedSources(config), ...out];
+  const noted =
+    account.type === "mesh" ? { metadata: { ...config.metadata, ...detachedMetadata(detached) } } : {};
+  const others = sources.filter((one) => !isIt(one));
+  await manager.streams.update(stream, { ...withSources(config, others), ...noted });
+  context.waits.takenOut({ account, stream }, out);
+}
+
+/**
+ * A stream's configuration with these sources. What is not named stays as it is there; and a stream that had none for a moment has got
+ * a subject and a duplicate window from the server, which would take events of two origins with one id for the same.
+ */
+function withSources(config: StreamConfig, sources: readonly StreamSource[]): StreamConfig {
+  const { duplicate_window = 0 } = config;
+  const own = sources.length === 0 ? {} : { subjects: [], duplicate_window };
+  return { ...config, ...own, sources: [...sources] };
+}
+
+/** A peer that cannot be asked is left alone: a link that is slow answers late. */
+export async function unstick(context: ApplyContext, stuck: StuckConsumer): Promise<void> {
+  const { stream, consumer, by } = stuck;
+  if (isPeerConsumer(consumer)) {
+    const tenant = parseStreamName(stream)?.tenant ?? "";
+    const says = await context.peerPosition(consumer, tenant, stream).catch(() => null);
+    if (says === null || !context.standsStill(stuck, says.sequence)) return;
+  }
+  context.log("warn", `${stream} to ${consumer} does not move: ${REMEDIES[by]}`);
+  switch (by) {
+    case "link":
+      await context.kickLeaf(consumer);
+      return;
+    case "attach": {
+      const tenant = parseStreamName(stream)?.tenant ?? "";
+      const account = { type: "tenant", tenant } as const;
+      await takeOut(context, { account, stream: logStream(tenant), api: LOG_API_PREFIX, source: stream });
+      return;
+    }
+    case "reset":
+      await context.resetHere(stream, consumer, null);
+      return;
+  }
+}
+
+const REMEDIES: Readonly<Record<StuckConsumer["by"], string>> = {
+  link: "its link is made anew",
+  attach: "the log is attached to it again",
+  reset: "it goes on after what is acknowledged",
+};
+
+/** JetStream of the account that a stream is in. */
+export async function jsm(context: ApplyContext, account: StreamAccount): Promise<JetStreamManager> {
+  return account.type === "mesh" ? context.mesh : await context.tenant(account.tenant);
+}
