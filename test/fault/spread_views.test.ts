@@ -42,17 +42,22 @@ async function moving(mesh: Berlin, why: string): Promise<void> {
   );
 }
 
-/** The position of each event that the view holds. */
+/** The position of each event that the view holds; it says how long the view stood still at most, by the server's clock. */
 async function positions({ js }: Berlin, tenant: string): Promise<readonly number[]> {
+  let [last, still] = [Number.POSITIVE_INFINITY, 0];
   const consumer = await js.consumers.get(viewStream(tenant, "out"), { headers_only: true });
   const all: number[] = [];
   for (let left = (await consumer.info()).num_pending; left > 0; ) {
     const batch = await consumer.fetch({ max_messages: Math.min(left, 5_000), expires: 5_000 });
     for await (const message of batch) {
       all.push(Number(message.headers?.get(POSITION_HEADER)));
+      const at = message.info.timestampNanos / 1e6;
+      still = Math.max(still, at - last);
+      last = at;
       left--;
     }
   }
+  process.stdout.write(`the view of ${tenant} stood still for ${Math.round(still)} ms at most\n`);
   return all;
 }
 

@@ -114,7 +114,7 @@ export class Followers implements Disposable {
       if (late) one.pardon();
       const gone = list.some(({ instance, gone }) => instance === one.instance && gone);
       if (!one.isCut && (gone || one.silent)) {
-        if (one.held.length > 0)
+        if (one.placings.size > 0)
           log("warn", `member ${one.name} ${gone ? "is gone" : "is silent"}: others have its views`);
         one.cut();
       }

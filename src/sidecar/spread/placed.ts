@@ -33,14 +33,32 @@ export function counted({ before }: Placed, stats: ViewStats | null): Totals {
   return stats === null ? before : sumTotals(before, stats);
 }
 
-/** How many views of each tenant each member has. */
-export function placesOf(placed: ReadonlyMap<string, Placed>, self: string): Places {
-  const places = new Map<string, Map<string, number>>();
-  for (const [key, { at }] of placed) {
-    const tenant = places.get(tenantOf(key)) ?? new Map<string, number>();
-    places.set(tenantOf(key), tenant);
-    const name = at?.name ?? self;
-    tenant.set(name, (tenant.get(name) ?? 0) + 1);
+/** All of them, by their keys. */
+export class PlacedViews extends Map<string, Placed> {
+  /** Version of the policy that each decides by. */
+  running(): ReadonlyMap<string, string> {
+    return new Map([...this].map(([key, { policy }]) => [key, policy.version]));
   }
-  return places;
+
+  /** What each has done, through all its workers. @param here what those of this process have done */
+  stats(here: ReadonlyMap<string, ViewStats>): ReadonlyMap<string, ViewStats> {
+    const all = new Map<string, ViewStats>();
+    for (const [key, { at, before, policy }] of this) {
+      const stats = (at === null ? here : at.stats).get(key) ?? startingStats(policy.version, null, 0);
+      all.set(key, { ...stats, ...sumTotals(before, stats) });
+    }
+    return all;
+  }
+
+  /** How many views of each tenant each member has. */
+  places(self: string): Places {
+    const places = new Map<string, Map<string, number>>();
+    for (const [key, { at }] of this) {
+      const tenant = places.get(tenantOf(key)) ?? new Map<string, number>();
+      places.set(tenantOf(key), tenant);
+      const name = at?.name ?? self;
+      tenant.set(name, (tenant.get(name) ?? 0) + 1);
+    }
+    return places;
+  }
 }

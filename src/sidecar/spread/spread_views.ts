@@ -7,21 +7,19 @@ import type { MemberRpc } from "../../control/members/member_rpc.ts";
 import type { Members } from "../../control/members/members.ts";
 import type { Redriven } from "../../flow/redrive_queue.ts";
 import type { ViewPolicy, ViewTarget } from "../../flow/thread/messages.ts";
-import { startingStats, sumTotals, type Totals } from "../../flow/thread/supervisor.ts";
+import type { Totals } from "../../flow/thread/supervisor.ts";
 import type { ViewStats } from "../../flow/view_worker.ts";
 import { errorText, LeafmeshError } from "../../model/errors.ts";
 import type { SiteViews, WantedView } from "../adapters.ts";
 import { adopt, type Running } from "./adoption.ts";
+import { Balance } from "./balance.ts";
 import { type Follower, NotKnown } from "./follower.ts";
 import { Followers } from "./followers.ts";
 import type { LocalViews } from "./local_views.ts";
 import { documentsOf, type Held } from "./messages.ts";
-import { counted, nothing, type Placed, placesOf, tenantOf } from "./placed.ts";
-import { type Choice, choosePlace, nextMove } from "./placement.ts";
+import { counted, nothing, type Placed, PlacedViews, tenantOf } from "./placed.ts";
+import { type Choice, choosePlace } from "./placement.ts";
 import { TenantTurns } from "./tenant_turns.ts";
-
-/** How often it is looked whether the members have about as many views each. */
-const BALANCE_MS = 1_000;
 
 export interface SpreadViewsOptions {
   readonly members: Members;
@@ -36,7 +34,7 @@ export interface SpreadViewsOptions {
 
 export class SpreadViews implements SiteViews, Disposable {
   readonly #options: SpreadViewsOptions;
-  readonly #placed = new Map<string, Placed>();
+  readonly #placed = new PlacedViews();
   readonly #followers: Followers;
   readonly #turns = new TenantTurns();
   /** The leadership of this sidecar; `null`: it does not lead. */
@@ -44,8 +42,7 @@ export class SpreadViews implements SiteViews, Disposable {
   #number = 0;
   /** It ends: others are preferred. */
   #ending = false;
-  #balancedAt = 0;
-  #moving = false;
+  readonly #balance: Balance;
   readonly #stopListening: () => void;
 
   constructor(options: SpreadViewsOptions) {
@@ -69,9 +66,14 @@ export class SpreadViews implements SiteViews, Disposable {
       onLook: () => {
         // What a follower runs may have to be run here at any moment, and is not to wait for a thread.
         this.#options.local.warm();
-        this.#balance();
+        if (this.#epoch !== null && !this.#ending) this.#balance.look();
       },
       log,
+    });
+    this.#balance = new Balance({
+      choice: () => this.#choice(),
+      move: (tenant, to) => this.#move(this.#leads(), tenant, to),
+      log: (message) => log("warn", message),
     });
     this.#stopListening = members.onChange(() => {
       if (!members.hasLease) this.#lose();
@@ -80,17 +82,11 @@ export class SpreadViews implements SiteViews, Disposable {
   }
 
   running(): ReadonlyMap<string, string> {
-    return new Map([...this.#placed].map(([key, { policy }]) => [key, policy.version]));
+    return this.#placed.running();
   }
 
   stats(): ReadonlyMap<string, ViewStats> {
-    const here = this.#options.local.stats();
-    const all = new Map<string, ViewStats>();
-    for (const [key, { at, before, policy }] of this.#placed) {
-      const stats = (at === null ? here : at.stats).get(key) ?? startingStats(policy.version, null, 0);
-      all.set(key, { ...stats, ...sumTotals(before, stats) });
-    }
-    return all;
+    return this.#placed.stats(this.#options.local.stats());
   }
 
   memberOf(key: string): string | null {
@@ -245,7 +241,7 @@ export class SpreadViews implements SiteViews, Disposable {
     const others = shared ? this.#followers.all.filter((one) => one.usable(software)) : [];
     const names = others.map(({ name }) => name);
     return {
-      places: placesOf(this.#placed, members.name),
+      places: this.#placed.places(members.name),
       members: this.#ending && names.length > 0 ? names : [members.name, ...names],
       can: (member, tenant) => others.find(({ name }) => name === member)?.can(tenant) ?? true,
     };
@@ -397,21 +393,5 @@ export class SpreadViews implements SiteViews, Disposable {
       this.#placed.delete(key);
       if (this.#epoch !== null) changed();
     }
-  }
-
-  /** Moves one tenant, where the members do not have about as many views each. */
-  #balance(): void {
-    const now = performance.now();
-    const epoch = this.#epoch;
-    if (this.#moving || this.#ending || epoch === null || now - this.#balancedAt < BALANCE_MS) return;
-    this.#balancedAt = now;
-    const move = nextMove(this.#choice());
-    if (move === null) return;
-    this.#moving = true;
-    this.#move(epoch, move.tenant, move.to)
-      .catch((error: unknown) => this.#options.log("warn", `tenant ${move.tenant}: ${errorText(error)}`))
-      .finally(() => {
-        this.#moving = false;
-      });
   }
 }
