@@ -183,7 +183,7 @@ describe("a site of three servers with a sidecar beside each", () => {
       expect(refused).rejects.toThrow(/uthorization/);
       await refused.catch(() => undefined);
     }
-  }, 60_000);
+  }, 240_000);
 
   test(
     "goes on when servers and their sidecars are killed, those that lead among them",

@@ -78,10 +78,10 @@ const CASES: readonly Case[] = [
     breaks: [
       {
         file: "src/sidecar/start.ts",
-        from: "    mayWriteMs: () => (members?.hasLease === true ? members.remainingMs : 0),\n",
+        from: "    mayWriteMs: () => views?.mayWriteMs ?? 0,\n",
         to: "",
       },
-      { file: "src/sidecar/start.ts", from: "workers.abandon();", to: "" },
+      { file: "src/sidecar/spread/local_views.ts", from: "workers.abandon();", to: "" },
       {
         file: "src/nats/raw_frame.ts",
         from: "\\r\\nNats-Expected-Last-Sequence: ",
@@ -98,10 +98,9 @@ describe("the fault machine finds a build that", () => {
       async () => {
         await using build = await brokenBuild(breaks);
         const report = await runFaults({ ...run, until: kinds, build: build.path, patienceMs: 10_000 });
-        for (const kind of kinds) {
-          expect(report[kind]).toBeGreaterThan(0);
-          expect(report.problems.some(({ broken }) => broken.kind === kind)).toBe(true);
-        }
+        for (const kind of kinds) expect(report[kind]).toBeGreaterThan(0);
+        // Of many only the first ones are told.
+        expect(report.problems.some(({ broken }) => kinds.includes(broken.kind))).toBe(true);
       },
       TIMEOUT_MS,
     );
