@@ -21,6 +21,8 @@ import {
 const TIMEOUT = 120_000;
 /** Each of them is flushed to the disk, in two streams. */
 const EVENTS = 8000;
+/** A worker is busy for so long with each event, so that it can be killed in the middle. */
+const DECIDE_US = "200";
 
 const event = (i: number) => ({
   subject: i % 10 === 3 ? "acme.drop.x" : i % 1000 === 7 ? "acme.bad.x" : `acme.o.${i % 5}`,
@@ -42,7 +44,7 @@ async function expectExactlyOnce(jsm: JetStreamManager): Promise<void> {
 }
 
 function spawnWorker(url: string): ChildProcess {
-  return spawn(process.execPath, [join(import.meta.dir, "flow_worker_process.ts"), url], {
+  return spawn(process.execPath, [join(import.meta.dir, "flow_worker_process.ts"), url, DECIDE_US], {
     stdio: ["ignore", "ignore", "inherit"],
   });
 }
@@ -71,7 +73,7 @@ describe("a view", () => {
       while ((await lastPosition(jsm)) < forwarded.length) {
         const worker = spawnWorker(server.url);
         const before = await lastPosition(jsm);
-        const until_ = kills < 8 ? before + 100 + Math.floor(Math.random() * 800) : forwarded.length;
+        const until_ = kills < 8 ? before + 100 + Math.floor(Math.random() * 500) : forwarded.length;
         await until(
           async () => (await lastPosition(jsm)) >= Math.min(until_, forwarded.length),
           "some more is stored",
