@@ -32,8 +32,7 @@ export function isNoResponders(error: unknown): boolean {
 /** Whether there is no JetStream that could answer, or no such stream: nothing is kept there. */
 export function isUnserved(error: unknown): boolean {
   if (isStreamNotFound(error)) return true;
-  if (!(error instanceof Error)) return false;
-  return error.name === "NoRespondersError" || error.name === "JetStreamNotEnabled";
+  return isNoResponders(error) || (error instanceof Error && error.name === "JetStreamNotEnabled");
 }
 
 /** Whether JetStream says that a stream or consumer does not exist: fine for a delete. */
