@@ -64,8 +64,10 @@ export interface ApplyContext {
    * stream. @throws when the peer's server does not do it.
    */
   readonly resetSource: (peer: string, stream: string, sequence: ResetTo) => Promise<string>;
-  /** Sets where a consumer of MESH goes on, `null`: after what is acknowledged. @throws {LeafmeshError} when the server refuses it */
-  readonly resetHere: (stream: string, consumer: string, sequence: number | null) => Promise<unknown>;
+  /** Sets where a consumer of MESH goes on. @throws {LeafmeshError} when the server refuses it */
+  readonly resetHere: (stream: string, consumer: string, sequence: number) => Promise<unknown>;
+  /** Has who takes what a consumer of MESH delivers attach again, and waits `withinMs` until it listens no more: see let_go.ts. */
+  readonly letGo: (stream: string, consumer: string, withinMs?: number) => Promise<boolean>;
   /** Whether a peer has stored nothing since it was asked last. */
   readonly standsStill: (stuck: StuckConsumer, stored: number) => boolean;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
@@ -114,7 +116,14 @@ export async function applyStep(context: ApplyContext, step: Step): Promise<void
         return;
       }
       const after = await startAfter(context, step.stream, step.start);
-      await addConsumer(mesh, step.stream, step.spec, after, step.paused);
+      if (step.start.type === "first" || step.start.fresh) {
+        await addConsumer(mesh, step.stream, step.spec, after, step.paused);
+      } else {
+        // One of that name may have gone under its peer.
+        await addConsumer(mesh, step.stream, step.spec, after, true);
+        await context.letGo(step.stream, step.spec.durable_name);
+        if (!step.paused) await mesh.consumers.resume(step.stream, step.spec.durable_name);
+      }
       if (step.start.type === "new") context.poke(step.start.route.peer);
       return;
     }

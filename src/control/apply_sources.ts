@@ -139,7 +139,7 @@ export async function unstick(context: ApplyContext, stuck: StuckConsumer): Prom
       return;
     }
     case "reset":
-      await context.resetHere(stream, consumer, null);
+      await context.letGo(stream, consumer, 0);
       return;
   }
 }
@@ -147,7 +147,7 @@ export async function unstick(context: ApplyContext, stuck: StuckConsumer): Prom
 const REMEDIES: Readonly<Record<StuckConsumer["by"], string>> = {
   link: "its link is made anew",
   attach: "the log is attached to it again",
-  reset: "it goes on after what is acknowledged",
+  reset: "who takes it attaches again, after what is acknowledged",
 };
 
 /** JetStream of the account that a stream is in. */

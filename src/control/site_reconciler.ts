@@ -1,11 +1,11 @@
 /** The reconciler of a site with all that its passes look at and act through. */
-import { headers } from "@nats-io/transport-node";
 import type { DesiredState } from "../model/desired.ts";
 import { errorText } from "../model/errors.ts";
 import { siteApiPrefix, siteApiReset } from "../model/names.ts";
 import { resetConsumer } from "../nats/consumer_reset.ts";
 import type { PeerKnowledge, Peers } from "./agreement.ts";
 import type { StepReport } from "./api.ts";
+import { idleHeartbeat, letGo } from "./let_go.ts";
 import { LinkedLeaders } from "./linked_leaders.ts";
 import { moveLeader } from "./move_leader.ts";
 import { OfferNews } from "./offer_news.ts";
@@ -71,6 +71,7 @@ export function siteReconciler(parts: SiteReconcilerParts): Reconciler {
       resetSource: (peer, stream, sequence) =>
         resetConsumer(nc, siteApiReset(peer, stream, site), sequence, RESET_AT_PEER),
       resetHere: (stream, consumer, sequence) => resetHere(nc, stream, consumer, sequence),
+      letGo: (stream, consumer, withinMs) => letGo({ nc, mesh }, stream, consumer, withinMs),
       standsStill: (one, stored) => stuck.stands(one, stored),
       log,
       rewindPeer: (peer, ask) => peering.ask(peer, "rewind", ask, REWIND_AT_PEER_MS),
@@ -113,6 +114,3 @@ function tellStep(
     .event(`reconcile.${type}`, target, { result: text })
     .catch((error: unknown) => log("error", errorText(error)));
 }
-
-/** What a consumer says that has nothing to deliver: a source that is attached takes it for that. */
-const idleHeartbeat = () => headers(100, "Idle Heartbeat");

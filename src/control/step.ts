@@ -279,7 +279,7 @@ function filterText(spec: ConsumerSpec): string {
 
 /** What is done about a consumer that stands still. */
 const REMEDY: Readonly<Record<StuckConsumer["by"], string>> = {
-  reset: "where nobody stores any, go on after what is acknowledged",
+  reset: "where nobody stores any, have who takes them attach again",
   link: "where its peer stores nothing, make the link anew",
   attach: "attach the log to it again",
 };

@@ -1,7 +1,7 @@
 /**
  * Finds consumers that should deliver and do not: events wait, somebody takes them, and nothing moves. A request for flow control or
- * its answer that is lost may hold one for as long as nobody looks; setting it back to what is acknowledged has it deliver again, and
- * who takes it passes over what he has. Where that does not help, what crosses the link is not heard: the link is made anew, and a log attached again.
+ * its answer that is lost may hold one for as long as nobody looks; who takes it is made to attach again, which sets it back to what is
+ * acknowledged, and passes over what he has. Where that does not help, what crosses the link is not heard: the link is made anew, and a log attached again.
  * Over a slow link much is on its way between two acknowledgements: a consumer is stuck when its peer has stored nothing meanwhile.
  */
 import type { ConsumerInfo } from "@nats-io/jetstream";
@@ -17,7 +17,7 @@ const PACE: Pace = { waitMs: 15_000, mostMs: 300_000, looks: 4 };
 export interface StuckConsumer {
   readonly stream: string;
   readonly consumer: string;
-  /** How: set back to what is acknowledged, by a new link to the peer, or by a tenant's log that attaches again. */
+  /** How: by who takes it attaching again, by a new link to the peer, or by a tenant's log that attaches again. */
   readonly by: "reset" | "link" | "attach";
 }
 

@@ -32,14 +32,18 @@ export async function placeRoute(context: ApplyContext, route: OutRoute): Promis
   const { peer, export: plan } = route;
   const { stream, tenant, origin } = plan;
   const consumer = peerConsumer(peer);
-  const held = heldAt((await mesh.consumers.info(stream, consumer)).config);
+  const { config, delivered } = await mesh.consumers.info(stream, consumer);
+  const held = heldAt(config);
   if (held !== null) {
+    // Otherwise what is delivered is counted as before.
+    let counted = delivered.consumer_seq > 0 && context.setbacks.lastOf(stream, `to ${peer}`) === null;
     const says = await orWait(
       context.peerPosition(peer, tenant.name, stream),
       `${peer} must say how far it has stored ${stream}`,
     );
     if (says.sequence > held.last) {
       const after = await newAfter(mesh, plan, held, says);
+      counted = false;
       // A consumer that begins later leaves nothing out that the peer could have.
       await context.resetHere(stream, consumer, after + 1).catch((error: unknown) => {
         if (!(error instanceof LeafmeshError)) throw error;
@@ -53,6 +57,7 @@ export async function placeRoute(context: ApplyContext, route: OutRoute): Promis
         throw new Waiting(`${peer} goes back to ${after} of ${stream}`);
       }
     }
+    if (!counted) await context.letGo(stream, consumer);
     await noteHeld(context, stream, consumer, null);
     await context.setbacks.placed(stream, `to ${peer}`);
   }

@@ -73,6 +73,7 @@ async function contextOf(peer: { at: PeerPosition }, rewind: (ask: RewindAsk) =>
     peerAhead: () => {},
     setbacks: await SetbackNote.open(folder.path),
     resetHere: async (_stream: string, _consumer: string, sequence: number) => resets.push(sequence),
+    letGo: async () => true,
     rewindPeer: async (_peer: string, ask: RewindAsk) => {
       // As rewindSource() does.
       if (ask.after >= ask.has) throw new Error(`${ask.after} is not before ${ask.has}`);

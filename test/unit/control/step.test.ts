@@ -131,7 +131,7 @@ const cases: [Step, string, string][] = [
   [
     { type: "unstick-consumer", stream: "out_acme", consumer: "austin", by: "reset" },
     "MESH/out_acme/austin",
-    "look after consumer MESH/out_acme/austin, which has events and does not move; where nobody stores any, go on after what is acknowledged",
+    "look after consumer MESH/out_acme/austin, which has events and does not move; where nobody stores any, have who takes them attach again",
   ],
   [
     { type: "unstick-consumer", stream: "out_acme", consumer: "austin", by: "link" },
