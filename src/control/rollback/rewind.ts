@@ -43,6 +43,9 @@ export async function rewindSource(
   const { tenant, origin, stream, has, after } = ask;
   const refuse = (why: string) => new LeafmeshError("request_invalid", `${stream} does not go back: ${why}`);
   if (after >= has) throw refuse(`${after} is not before ${has}`);
+  const isRoute = (one: InRoute) => one.peer === peer && one.tenant.name === tenant && one.origin === origin;
+  // Sources are known by their origin: that of another peer's events is not this one's to name.
+  if (!imports.some(isRoute)) throw refuse(`events of ${origin} are not imported from ${peer}`);
   const streams = await observeMesh(mesh);
   const mirror = mirrorStream(tenant, peer);
   if (streams.get(mirror)?.info.config.mirror?.name === stream) {
