@@ -8,7 +8,7 @@ import { sourceKey } from "./differences.ts";
 import { isPeerConsumer } from "./observe.ts";
 import type { RouteEnd } from "./rollback/setback_note.ts";
 import type { SilentSource } from "./silent_sources.ts";
-import { goOnAfter } from "./source_position.ts";
+import { goOnAfter, neverHad } from "./source_position.ts";
 import { detachedMetadata, detachedSources } from "./source_repair.ts";
 import type { Step } from "./step.ts";
 import type { StuckConsumer } from "./stuck_consumers.ts";
@@ -52,14 +52,16 @@ export async function attachSource(
   const waiting = (error: unknown) => {
     throw new Waiting(`${route.peer} must say where ${source.name} goes on: ${errorText(error)}`);
   };
-  const sequence = await goOnAfter(
-    remoteStreams(tenant).map((stream) => ({ manager: mesh, stream })),
-    [{ origin: route.origin, tenant, stream: source.name }],
-    () => resetSource(route.peer, source.name, null).catch(waiting),
-  );
-  const from: RouteEnd = `from ${route.peer}`;
-  // An older copy that had nothing yet: what was acknowledged since is lost, and the consumer has dealt with it.
-  const lostAll = sequence === null && setbacks.lastOf(spec.name, from) === 0;
+  const places = remoteStreams(tenant).map((stream) => ({ manager: mesh, stream }));
+  const asks = [{ origin: route.origin, tenant, stream: source.name }];
+  const identity = () => resetSource(route.peer, source.name, null).catch(waiting);
+  const sequence = await goOnAfter(places, asks, identity);
+  const from: RouteEnd = `from ${route.origin}`;
+  // An older copy that had nothing of it yet: what was acknowledged since is lost, and the consumer has dealt with it.
+  const lostAll =
+    sequence === null &&
+    places.some(({ stream }) => setbacks.lastOf(stream, from) !== null) &&
+    (await neverHad(places, asks));
   const to = lostAll ? "begin" : sequence === null ? null : sequence + 1;
   if (to !== null) {
     await resetSource(route.peer, source.name, to).catch((error: unknown) => {
@@ -71,7 +73,8 @@ export async function attachSource(
   const { duplicate_window = config.duplicate_window } = spec;
   const sources = [...(config.sources ?? []), source];
   await mesh.streams.update(spec.name, withSources({ ...config, duplicate_window }, sources));
-  await setbacks.placed(spec.name, from);
+  // It may have been in the other one.
+  for (const { stream } of places) await setbacks.placed(stream, from);
 }
 
 /** A server that has heard no answer is woken; where that does not help, the source is taken out: the plan puts it in again. */

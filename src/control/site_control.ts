@@ -159,6 +159,7 @@ export class SiteControl implements Control, AsyncDisposable {
   changed(): void {
     void revokeUsers(this.#options, this.#desired());
     this.#expiry.sync(this.#desired());
+    this.#options.rollbacks.keep(this.#desired());
     this.#reconciler.trigger();
     this.#trials.sync();
     for (const peer of this.#desired().peers) this.#peering.poke(peer.name);

@@ -67,6 +67,19 @@ export async function goOnAfter(
   return last.identity !== "" && now !== "" && last.identity !== now ? null : last.sequence;
 }
 
+/** Whether nothing of a source was ever stored: not where retention or somebody may have taken it. */
+export async function neverHad(places: readonly Place[], asks: readonly SourceAsk[]): Promise<boolean> {
+  for (const place of places) {
+    const info = await unlessGone(place.manager.streams.info(place.stream), null);
+    if (info === null) continue;
+    const { first_seq: first = 1 } = info.config as { readonly first_seq?: number };
+    const { last_seq, messages } = info.state;
+    if (messages !== Math.max(0, last_seq - Math.max(first, 1) + 1)) return false;
+    for (const ask of asks) if (((await lastEvent(place, ask))?.sequence ?? 0) > 0) return false;
+  }
+  return true;
+}
+
 async function lastEvent({ manager, stream }: Place, ask: SourceAsk): Promise<StoredEvent | null> {
   const query = { last_by_subj: storedSubject(ask.origin, `${ask.tenant}.>`) };
   const message = await unlessGone(manager.streams.getMessage(stream, query), null);

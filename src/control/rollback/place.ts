@@ -59,7 +59,8 @@ export async function placeRoute(context: ApplyContext, route: OutRoute): Promis
     }
     if (!counted) await context.letGo(stream, consumer);
     await noteHeld(context, stream, consumer, null);
-    await context.setbacks.placed(stream, `to ${peer}`);
+    // A view's source has no route of its own to that peer.
+    for (const one of new Set([stream, plan.source])) await context.setbacks.placed(one, `to ${peer}`);
   }
   await mesh.consumers.resume(stream, consumer);
 }

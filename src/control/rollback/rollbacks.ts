@@ -116,6 +116,11 @@ export class Rollbacks implements AsyncDisposable {
     return found.length;
   }
 
+  /** Forgets what was noted of routes that are not wanted any more. */
+  keep({ tenants }: DesiredState): void {
+    this.setbacks.keep(tenants).catch((error: unknown) => this.#options.log("warn", errorText(error)));
+  }
+
   /** Notes from now on how far the streams are. */
   watch(): void {
     this.#running = this.#watch();

@@ -5,6 +5,7 @@
 import { join } from "node:path";
 import { z } from "zod";
 import type { DesiredTenant } from "../../model/desired.ts";
+import { parseStreamName } from "../../model/names.ts";
 import type { MayChange } from "../../nats/files.ts";
 import { NoteFile } from "./note_file.ts";
 
@@ -14,12 +15,12 @@ const Noted = z.record(
   z.object({
     /** Last sequence of the stream when it was found. */
     last: z.int().nonnegative(),
-    /** Routes of that time that are not placed yet: `to <peer>`, `from <peer>`. */
+    /** Routes of that time that are not placed yet: `to <peer>`, `from <origin>`. */
     routes: z.array(z.string()),
   }),
 );
 
-/** A route by its direction and the peer at its other end. */
+/** A route to a peer, or the events that come from an origin. */
 export type RouteEnd = `${"to" | "from"} ${string}`;
 
 export class SetbackNote {
@@ -41,15 +42,30 @@ export class SetbackNote {
     if (found.length === 0) return;
     const all = { ...this.#file.value };
     for (const { stream, last, tenant } of found) {
+      const routes = routesOf(stream, tenant);
+      if (routes.length === 0) continue;
       const before = all[stream];
       // Routes that were not placed since are of that copy, too.
-      const least = before === undefined || before.routes.length === 0 ? last : Math.min(before.last, last);
-      all[stream] = { last: least, routes: [...new Set([...(before?.routes ?? []), ...routesOf(tenant)])] };
+      const least = before === undefined ? last : Math.min(before.last, last);
+      all[stream] = { last: least, routes: [...new Set([...(before?.routes ?? []), ...routes])] };
     }
     await this.#file.replace(all);
   }
 
-  /** Where a stream ended that was found to be an older copy last; `null`: it never was. */
+  /** Forgets routes that are not wanted any more: one that is wanted again later is a new one. */
+  async keep(tenants: readonly DesiredTenant[]): Promise<void> {
+    const noted = Object.entries(this.#file.value ?? {});
+    const kept = noted.flatMap(([stream, { last, routes }]) => {
+      const tenant = tenants.find(({ name }) => name === parseStreamName(stream)?.tenant);
+      const wanted = tenant === undefined ? [] : routesOf(stream, tenant);
+      const left = routes.filter((one) => wanted.includes(one as RouteEnd));
+      return left.length === 0 ? [] : [[stream, { last, routes: left }] as const];
+    });
+    const all = Object.fromEntries(kept);
+    if (JSON.stringify(all) !== JSON.stringify(this.#file.value ?? {})) await this.#file.replace(all);
+  }
+
+  /** Where a stream ended that was found to be an older copy; `null`: none of its routes waits to be placed. */
   last(stream: string): number | null {
     return this.#file.value?.[stream]?.last ?? null;
   }
@@ -65,13 +81,26 @@ export class SetbackNote {
     const noted = this.#file.value?.[stream];
     if (noted?.routes.includes(route) !== true) return;
     const routes = noted.routes.filter((one) => one !== route);
-    await this.#file.replace({ ...this.#file.value, [stream]: { ...noted, routes } });
+    const { [stream]: _, ...others } = this.#file.value ?? {};
+    await this.#file.replace(routes.length === 0 ? others : { ...others, [stream]: { ...noted, routes } });
   }
 }
 
-function routesOf({ exports, imports }: DesiredTenant): RouteEnd[] {
-  return [
-    ...exports.flatMap(({ to }) => to.map((peer): RouteEnd => `to ${peer}`)),
-    ...imports.map(({ from }): RouteEnd => `from ${from}`),
-  ];
+/** The routes of a tenant that begin in a stream, or may end there. */
+function routesOf(stream: string, { exports, imports }: DesiredTenant): RouteEnd[] {
+  switch (parseStreamName(stream)?.type) {
+    case "out":
+    case "view":
+      return exports.flatMap(({ to }) => to.map((peer): RouteEnd => `to ${peer}`));
+    case "in":
+    case "quiet":
+      return [
+        ...exports.flatMap(({ to }) => to.map((peer): RouteEnd => `to ${peer}`)),
+        ...imports
+          .filter(({ mirror }) => mirror !== true)
+          .map(({ from, origin = from }): RouteEnd => `from ${origin}`),
+      ];
+    default:
+      return [];
+  }
 }
