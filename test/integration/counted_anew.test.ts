@@ -7,7 +7,6 @@ import { type JetStreamManager, jetstream } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { type ApplyContext, applyStep } from "../../src/control/apply.ts";
 import { letGo } from "../../src/control/let_go.ts";
-import type { Step } from "../../src/control/step.ts";
 import { sleep } from "../../src/nats/wait.ts";
 import { type MeshSite, startPair } from "../support/mesh.ts";
 import { pendingIn, readLog } from "../support/read_log.ts";
@@ -59,41 +58,6 @@ test("a log whose consumer is set going again while events come holds every even
     sleep(PAUSE_MS).then(() => applyStep(context, stuck)),
   ]);
   await trickle.expectIn(app);
-}, 120_000);
-
-test("a peer whose consumer is made anew while events come gets every event once, in order", async () => {
-  await using mesh = await startPair({
-    exports: [{ name: "all", to: ["austin"], rules: [{ subjects: ["acme.>"] }] }],
-    imports: [{ from: "berlin", subjects: ["acme.>"] }],
-  });
-  await mesh.flowing();
-  const berlin = mesh.site("berlin");
-  await using mine = await berlin.mesh();
-  const trickle = new Trickle(await berlin.app("acme"));
-  const far = await mesh.site("austin").app("acme");
-  await trickle.publish(BEFORE, 0);
-  await acknowledged(mine.jsm, "austin");
-  const { jsm } = mine;
-  const again = async () => {
-    await sleep(PAUSE_MS);
-    const { config, ack_floor } = await jsm.consumers.info("out_acme", "austin");
-    const { opt_start_seq: _, deliver_policy: __, ...spec } = config;
-    const out = { stream: "out_acme", source: "out_acme", tenant: { name: "acme" } };
-    const context = {
-      ...contextOf(mine),
-      peerPosition: async () => ({ attached: true, sequence: ack_floor.stream_seq }),
-      poke: () => {},
-      setbacks: { lastOf: () => null },
-    };
-    const route = { peer: "austin", export: out };
-    const start = { type: "new", route, since: new Date(0).toISOString(), version: "", fresh: false };
-    await jsm.consumers.delete("out_acme", "austin");
-    // As a pass does that finds it gone.
-    const step = { type: "create-consumer", stream: "out_acme", spec, start, paused: false };
-    await applyStep(context as unknown as ApplyContext, step as unknown as Step);
-  };
-  await Promise.all([trickle.publish(AFTER, PAUSE_MS), again()]);
-  await trickle.expectIn(far);
 }, 120_000);
 
 async function acknowledged(jsm: JetStreamManager, consumer: string): Promise<void> {

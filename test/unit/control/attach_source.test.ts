@@ -83,3 +83,24 @@ test("a route that was taken away is not known as one of the copy when it comes 
   expect(setbacks.lastOf("out_acme", "to austin")).toBeNull();
   expect((await SetbackNote.open(folder.path)).last(IN)).toBeNull();
 });
+
+test("a consumer that is made again delivers nothing before its peer has let go of the one before", async () => {
+  const { jsm } = server;
+  const seen: unknown[] = [];
+  const isPaused = async () => (await jsm.consumers.info(IN, "tokyo")).paused === true;
+  const context = {
+    mesh: jsm,
+    setbacks: await SetbackNote.open(folder.path),
+    peerPosition: async () => ({ attached: true, sequence: 2 }),
+    letGo: async () => seen.push(await isPaused()),
+    poke: () => {},
+  } as unknown as ApplyContext;
+  const plan = { stream: IN, source: IN, tenant: { name: "acme" } };
+  const start = { type: "new", since: new Date(0).toISOString(), version: "", fresh: false };
+  const spec = { durable_name: "tokyo", ack_policy: "explicit" };
+  const step = { type: "create-consumer", stream: IN, spec, paused: false };
+  const route = { peer: "tokyo", export: plan };
+  await applyStep(context, { ...step, start: { ...start, route } } as unknown as Step);
+  expect([...seen, await isPaused()]).toEqual([true, false]);
+  expect((await jsm.consumers.info(IN, "tokyo")).config.opt_start_seq).toBe(3);
+});
