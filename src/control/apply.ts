@@ -55,6 +55,8 @@ export interface ApplyContext {
   readonly tenant: (tenant: string) => Promise<JetStreamManager>;
   /** Writes, checks and reloads the server's configuration. */
   readonly configure: () => Promise<void>;
+  /** Has the server dial a peer anew. */
+  readonly redial: (peer: string) => Promise<void>;
   readonly kickLeaf: (peer: string) => Promise<void>;
   readonly views: ViewRunner;
   /** @throws {LeafmeshError} `peer_unreachable` when the peer does not answer. */
@@ -161,6 +163,9 @@ export async function applyStep(context: ApplyContext, step: Step): Promise<void
       return;
     case "unstick-consumer":
       await unstick(context, step);
+      return;
+    case "redial-peer":
+      await context.redial(step.peer);
       return;
     case "kick-leaf":
       await context.kickLeaf(step.peer);

@@ -31,6 +31,8 @@ export interface PlanInput {
   readonly configChanges: readonly string[];
   /** Leaf connections that the state does not know, and why each must go. */
   readonly strangers: readonly { readonly peer: string; readonly why: string }[];
+  /** Peers that the server has stopped to dial. */
+  readonly undialled: readonly string[];
   /** Sources that should flow, are silent, and are to be attached again. */
   readonly silent: readonly SilentSource[];
   /** Consumers that should deliver and do not move. */
@@ -130,5 +132,6 @@ function planConfig(input: PlanInput): Step[] {
   const steps: Step[] = [];
   if (input.configChanges.length > 0) steps.push({ type: "configure-server", changed: input.configChanges });
   for (const stranger of input.strangers) steps.push({ type: "kick-leaf", ...stranger });
+  for (const peer of input.undialled) steps.push({ type: "redial-peer", peer });
   return steps;
 }

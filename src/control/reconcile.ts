@@ -32,6 +32,8 @@ export interface ReconcilerOptions {
   readonly peers: () => Peers;
   readonly configChanges: () => readonly string[];
   readonly strangers: () => Promise<PlanInput["strangers"]>;
+  /** Peers that the server has stopped to dial. Default: none. */
+  readonly undialled?: () => PlanInput["undialled"];
   readonly silent: (observed: Observed) => PlanInput["silent"];
   readonly stuck: (observed: Observed) => PlanInput["stuck"];
   /** Streams and consumers whose leader is to be another one; default: none. */
@@ -215,6 +217,7 @@ export class Reconciler implements AsyncDisposable {
       observed,
       configChanges: this.#options.configChanges(),
       strangers: await this.#options.strangers(),
+      undialled: attempts ? (this.#options.undialled?.() ?? []) : [],
       silent: attempts ? this.#options.silent(observed) : [],
       stuck: attempts ? this.#options.stuck(observed) : [],
       misplaced: attempts ? (this.#options.misplaced?.(observed) ?? []) : [],

@@ -13,8 +13,8 @@ const SILENT_MS = 3000;
 /** The same of what fills a log: it comes from the same server, so silence is rare, and a server that is busy is no reason. */
 const SILENT_LOG_MS = 10_000;
 
-/** So often a server is woken before a source is taken out. */
-const WOKEN = 2;
+/** So often a server is woken before a source is taken out: while it is out, nothing but this sidecar can put it in again. */
+const WOKEN = 5;
 
 /** A source of a stream, by the JetStream API prefix of its site. */
 export interface SilentSource {

@@ -46,6 +46,10 @@ export interface SiteControlOptions {
     readonly mode: LinkMode;
     readonly failure: (peer: Peer) => string | null;
     readonly up: (peer: string) => void;
+    /** Whether the server has stopped to dial a peer. */
+    readonly stoppedDialling: (peer: Peer) => boolean;
+    /** It was told to dial it anew. */
+    readonly dialledAnew: (peer: string) => void;
   };
   readonly views: ViewRunner;
   readonly viewReports: () => ReadonlyMap<string, ViewReport>;

@@ -54,6 +54,10 @@ export function siteReconciler(parts: SiteReconcilerParts): Reconciler {
     misplaced: ({ mesh: streams }) =>
       observer.servers === null ? [] : leaders.find(streams, desired().peers, observer.servers),
     strangers: () => server.strangers(desired()),
+    undialled: () =>
+      desired()
+        .peers.filter((peer) => options.links?.stoppedDialling(peer) === true)
+        .map(({ name }) => name),
     versionOf: options.versionOf,
     replays: () => replays.wanted(),
     log,
@@ -63,6 +67,10 @@ export function siteReconciler(parts: SiteReconcilerParts): Reconciler {
       mesh,
       tenant: options.tenant,
       configure: parts.configure,
+      redial: async (peer) => {
+        await server.redial(peer);
+        options.links?.dialledAnew(peer);
+      },
       kickLeaf: async (peer) => {
         await system.kickLeaf(peer);
       },

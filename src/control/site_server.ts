@@ -1,7 +1,7 @@
 /** The site's nats-server as the reconciler sees it: which configuration is wanted, which is in force, who is linked. */
 import { splitPem } from "../model/certificate.ts";
 import { currentUsers, type DesiredState, quietState } from "../model/desired.ts";
-import { LeafmeshError } from "../model/errors.ts";
+import { errorText, LeafmeshError } from "../model/errors.ts";
 import { joinAccount, linkAccount, tenantAccount } from "../model/names.ts";
 import { dialUrls, type Peer } from "../model/schema/site.ts";
 import { loginOf, type TenantUser } from "../model/schema/user.ts";
@@ -12,6 +12,12 @@ import type { PlanInput } from "./plan.ts";
 import type { Remembered } from "./remembered.ts";
 
 const LINK_PREFIX = linkAccount("");
+/** What a server says that has a remote of the same name still on its hands. Source: nats-server `server/reload.go`. */
+const HELD_REMOTE = new RegExp(
+  `account="${LINK_PREFIX}([a-z0-9-]+)".*cannot be (?:added|enabled) at the moment`,
+);
+/** So often a configuration is read with another name for what is dialled. */
+const MOST_NAMES = 8;
 
 export interface SiteServerOptions {
   readonly system: SystemApi;
@@ -35,6 +41,12 @@ export class SiteServer {
   #inForce: Omit<SiteServerOptions["inForce"], "cut"> & { readonly config: RenderedConfig };
   /** Accounts whose leaf connections may be by what is trusted no more: a reload leaves them open. */
   readonly #cut: Set<string>;
+  /**
+   * How often each peer had to be dialled anew since the server started. nats-server does not take back what it has stopped to dial
+   * under the name that it had, which its addresses are: so a number is added, which means nothing to the peer.
+   * Source: nats-server `server/reload.go`, `server/leafnode.go`, rmLeafRemoteCfgs.
+   */
+  readonly #redials = new Map<string, number>();
   /** One writes at a time. */
   #queue: Promise<unknown> = Promise.resolve();
 
@@ -42,7 +54,7 @@ export class SiteServer {
     this.#options = options;
     const { state, retired, at, cut = [] } = options.inForce;
     this.#cut = new Set(cut);
-    this.#inForce = { state, retired, at, config: options.render(state, retired, at) };
+    this.#inForce = { state, retired, at, config: this.#render(state, retired, at) };
   }
 
   /** What the configuration that is in force was rendered from. */
@@ -54,7 +66,7 @@ export class SiteServer {
   /** What differs between the configuration that `state` asks for and the one in force; empty: nothing. */
   changes(state: DesiredState): readonly string[] {
     const now = this.#options.now();
-    const { text } = this.#options.render(state, this.#retired(state), now);
+    const { text } = this.#render(state, this.#retired(state), now);
     if (text === this.#inForce.config.text) {
       const servers = (this.#options.others?.pending(text) ?? []).map((member) => `server ${member}`);
       return [...servers, ...[...this.#cut].map((account) => `- connections of ${account}`)];
@@ -103,9 +115,8 @@ export class SiteServer {
         users: tenant.users.filter((user) => wanted.has(credentialOf(tenant.name, user))),
       }));
       const remaining = { ...before.state, tenants };
-      const config = this.#options.render(remaining, before.retired, at);
       await this.#remember(remaining, before.retired);
-      await this.#put(config);
+      const config = await this.#put(() => this.#render(remaining, before.retired, at));
       this.#inForce = { ...before, state: remaining, at, config };
       for (const { tenant, login } of gone) await system.kickUser(tenantAccount(tenant), login);
       return gone.map(({ tenant, name }) => `${tenant}/${name}`);
@@ -119,11 +130,20 @@ export class SiteServer {
       const peers = before.state.peers.filter(({ name }) => name !== peer);
       if (peers.length === before.state.peers.length) return;
       const remaining = { ...before.state, peers };
-      const config = this.#options.render(remaining, before.retired, before.at);
       await this.#remember(remaining, before.retired);
-      await this.#put(config);
+      const config = await this.#put(() => this.#render(remaining, before.retired, before.at));
       this.#inForce = { ...before, state: remaining, config };
       await this.#options.system.kickLeaf(peer);
+    });
+  }
+
+  /** Has the server dial a peer that it has stopped to dial. */
+  async redial(peer: string): Promise<void> {
+    await this.#serial(async () => {
+      const { state, retired, at } = this.#inForce;
+      this.#named(peer);
+      const config = await this.#put(() => this.#render(state, retired, at));
+      this.#inForce = { ...this.#inForce, config };
     });
   }
 
@@ -140,8 +160,8 @@ export class SiteServer {
         ),
       ]),
     ].sort();
-    const config = this.#options.render(state, retired, at);
-    if (config.text === this.#inForce.config.text) return await this.#cutOff();
+    const wanted = this.#render(state, retired, at);
+    if (wanted.text === this.#inForce.config.text) return await this.#cutOff();
     for (const peer of before.peers) {
       const now = state.peers.find((one) => one.name === peer.name);
       if (now === undefined || isCut(peer, now)) this.#cut.add(linkAccount(peer.name));
@@ -152,7 +172,7 @@ export class SiteServer {
     }
     // Remembered first: a start between here and the reload renders at least what is in force then, and cuts what is left.
     await this.#remember(state, retired);
-    await this.#put(config);
+    const config = await this.#put(() => this.#render(state, retired, at));
     await this.#options.verify(state);
     this.#inForce = { state, retired, at, config };
     await this.#cutOff();
@@ -182,16 +202,19 @@ export class SiteServer {
     work: (state: DesiredState) => Promise<void>,
   ): Promise<void> {
     await this.#serial(async () => {
-      const { state, retired, at, config } = this.#inForce;
+      const { state, retired, at } = this.#inForce;
       const { write, render, system } = this.#options;
       await write(render(quietState(state), retired, at));
       // Where it fails, that configuration stays: whatever starts the server next, nothing flows before the work is done.
       await restart();
+      this.#redials.clear();
+      const config = this.#render(state, retired, at);
       try {
         await work(state);
       } finally {
         await write(config);
         await system.reload();
+        this.#inForce = { ...this.#inForce, config };
       }
     });
   }
@@ -206,12 +229,39 @@ export class SiteServer {
       .map((peer) => ({ peer, why: `${peer} is not a peer` }));
   }
 
-  /** Has the server read a configuration. */
-  async #put(config: RenderedConfig): Promise<void> {
+  /** The configuration of a state, with all that is dialled under the names that the server takes. */
+  #render(state: DesiredState, retired: readonly string[], at: Date): RenderedConfig {
+    const peers = state.peers.map((peer) => {
+      const again = this.#redials.get(peer.name) ?? 0;
+      return again === 0 ? peer : { ...peer, dial: dialUrls(peer).map((url) => `${url}?again=${again}`) };
+    });
+    return this.#options.render({ ...state, peers }, retired, at);
+  }
+
+  /** A peer gets another name for what is dialled. */
+  #named(peer: string): void {
+    this.#redials.set(peer, (this.#redials.get(peer) ?? 0) + 1);
+  }
+
+  /** Has the server read a configuration. @returns the one that it has read: it may take a peer under another name alone */
+  async #put(render: () => RenderedConfig): Promise<RenderedConfig> {
+    for (let tries = 1; ; tries++) {
+      const config = render();
+      const held = await this.#read(config, tries < MOST_NAMES);
+      if (held === null) return config;
+      this.#named(held);
+    }
+  }
+
+  /** @returns the peer whose name for what is dialled the server does not take now; `null`: it has read all */
+  async #read(config: RenderedConfig, mayRename: boolean): Promise<string | null> {
     await this.#options.write(config);
     try {
       await this.#options.system.reload();
+      return null;
     } catch (error) {
+      const held = HELD_REMOTE.exec(errorText(error))?.[1];
+      if (held !== undefined && mayRename) return held;
       // What the server refuses must not stay where it reads: its next start would fail. One that does not answer is another thing:
       // when it starts, it must not let in again who was just shut out.
       if (error instanceof LeafmeshError && error.code === "server_config_refused") {

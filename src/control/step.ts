@@ -71,6 +71,7 @@ export type Step =
   | ({ readonly type: "unstick-consumer" } & StuckConsumer)
   | { readonly type: "configure-server"; readonly changed: readonly string[] }
   | { readonly type: "kick-leaf"; readonly peer: string; readonly why: string }
+  | { readonly type: "redial-peer"; readonly peer: string }
   | {
       readonly type: "create-view";
       readonly plan: ExportPlan;
@@ -195,6 +196,11 @@ export function describeStep(step: Step): StepReport {
       return report("nats.conf", `write and reload the server's configuration: ${step.changed.join(", ")}`);
     case "kick-leaf":
       return report(linkAccount(step.peer), `cut the leaf connection of ${step.peer}: ${step.why}`);
+    case "redial-peer":
+      return report(
+        linkAccount(step.peer),
+        `have the server dial ${step.peer} anew: its connection ended, and it has not dialled since`,
+      );
     case "create-view": {
       const target = `MESH/${step.spec.name}`;
       return report(target, `create view ${target} of ${step.plan.source}: ${whyView(step.plan)}`);

@@ -10,6 +10,16 @@ const MAX_NAMES = 64;
 /** Failures of connections that nobody can be told of. */
 const MAX_STRANGERS = 16;
 const LINK_PREFIX = linkAccount("");
+/** Addresses of peers that were tried. */
+const MAX_TRIED = 1024;
+/** A server dials again after a second, and says when it cannot; what it was refused for it tries again after thirty. */
+const DIALS_WITHIN_MS = 45_000;
+/**
+ * After this it does not dial at all: a write that fails while a connection is made ends it without another one.
+ * Source: nats-server 2.15.1 `server/client.go`, readLoop, which returns where the connection is gone already.
+ */
+const WRITE_ERROR = "Leafnode connection closed: Write Error";
+const DIALS_AFTER_WRITE_ERROR_MS = 6000;
 
 /** Why a connection failed. */
 export interface LinkFailure {
@@ -30,9 +40,32 @@ export class LinkLog {
   readonly #dialled = new Map<string, string>();
   readonly #failures = new Map<string, LinkFailure>();
   #strangers: readonly StrangerFailure[] = [];
+  readonly #clock: () => number;
+  /** By peer: its newest connection of those that we dial, and when that ended. */
+  readonly #newest = new Map<string, { readonly connection: string; end: DialEnd | null }>();
+  /** When an address was tried last, in vain. */
+  readonly #tried = new Map<string, number>();
 
-  constructor(now: () => Date = () => new Date()) {
+  /** @param clock milliseconds of a clock that never goes back */
+  constructor(now: () => Date = () => new Date(), clock = () => performance.now()) {
     this.#now = now;
+    this.#clock = clock;
+  }
+
+  /**
+   * Whether the server has stopped to dial a peer: its connection has ended, and it has neither made another one since nor said that it
+   * cannot. @param addresses of the peer, `host:port`
+   */
+  stoppedDialling(peer: string, addresses: readonly string[]): boolean {
+    const end = this.#newest.get(peer)?.end ?? null;
+    if (end === null || this.#clock() - end.at < end.patienceMs) return false;
+    return addresses.every((address) => (this.#tried.get(address) ?? Number.NEGATIVE_INFINITY) < end.at);
+  }
+
+  /** The server was told to dial a peer anew: it has its time again. */
+  dialledAnew(peer: string): void {
+    const newest = this.#newest.get(peer);
+    if (newest?.end != null) newest.end = { at: this.#clock(), patienceMs: DIALS_WITHIN_MS };
   }
 
   /** The last failure of a peer's link since it was up. */
@@ -53,14 +86,25 @@ export class LinkLog {
   /** One line of the server's log. */
   take({ message }: ServerLogLine): void {
     const found = /^(\S+) - lid:(\d+) - (.*)$/.exec(message);
-    if (found === null) return;
+    if (found === null) {
+      const tried = /^Error trying to connect as leafnode to remote server "([^"]+)"/.exec(message)?.[1];
+      if (tried !== undefined) this.#remember(this.#tried, tried, this.#clock(), MAX_TRIED);
+      return;
+    }
     const [, address = "", connection = "", text = ""] = found;
     const account = /^Leafnode connection created for account: (\S+)/.exec(text)?.[1];
     if (account?.startsWith(LINK_PREFIX)) {
-      this.#remember(connection, account.slice(LINK_PREFIX.length));
+      const peer = account.slice(LINK_PREFIX.length);
+      this.#remember(this.#dialled, connection, peer, MAX_CONNECTIONS);
+      this.#remember(this.#newest, peer, { connection, end: null }, MAX_NAMES);
       return;
     }
     const dialled = this.#dialled.get(connection) ?? null;
+    if (dialled !== null && text.startsWith("Leafnode connection closed")) {
+      const newest = this.#newest.get(dialled);
+      const patienceMs = text.startsWith(WRITE_ERROR) ? DIALS_AFTER_WRITE_ERROR_MS : DIALS_WITHIN_MS;
+      if (newest?.connection === connection) newest.end = { at: this.#clock(), patienceMs };
+    }
     const ip = address.slice(0, address.lastIndexOf(":"));
     const peer = dialled ?? /\(CN=([a-z][a-z0-9-]*) SHA-256: /.exec(text)?.[1] ?? null;
     const why = whyFailed(text, dialled, peer, ip);
@@ -80,10 +124,19 @@ export class LinkLog {
     }
   }
 
-  #remember(connection: string, peer: string): void {
-    this.#dialled.set(connection, peer);
-    keepNewest(this.#dialled, MAX_CONNECTIONS);
+  #remember<T>(map: Map<string, T>, key: string, value: T, most: number): void {
+    map.delete(key);
+    map.set(key, value);
+    keepNewest(map, most);
   }
+}
+
+/** The end of a connection that we have dialled. */
+interface DialEnd {
+  /** By the clock that never goes back. */
+  readonly at: number;
+  /** How long the server may take to dial again. */
+  readonly patienceMs: number;
 }
 
 /**

@@ -38,7 +38,7 @@ import { replicasOf, stateOn, whenPlaced } from "./cluster.ts";
 import { deadLettersOf } from "./dead_letters.ts";
 import type { Foundation, PreparedServer } from "./foundation.ts";
 import { linkTrust } from "./link_trust.ts";
-import { certificateReports, linkFailure, linksReport } from "./links.ts";
+import { certificateReports, linkFailure, linksReport, stoppedDialling } from "./links.ts";
 import { memberMetrics } from "./member_metrics.ts";
 import { memberReports, watchMembers } from "./member_reports.ts";
 import type { Phases } from "./phases.ts";
@@ -211,6 +211,8 @@ export async function leadSite({
         mode: linkMode(settings),
         failure: (peer) => linkFailure(linkLog, peer),
         up: (peer) => linkLog.cleared(peer),
+        stoppedDialling: (peer) => stoppedDialling(linkLog, peer),
+        dialledAnew: (peer) => linkLog.dialledAnew(peer),
       },
       views: viewRunner(views, (tenant) => tenantKeys.load(tenant)),
       viewReports: () =>

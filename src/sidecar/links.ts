@@ -2,7 +2,7 @@
 import { hostname } from "node:os";
 import type { CertificateReport, LinksReport } from "../control/site_api.ts";
 import { linkMode } from "../model/links.ts";
-import type { Peer, ServerSettings } from "../model/schema/site.ts";
+import { dialUrls, type Peer, type ServerSettings } from "../model/schema/site.ts";
 import { DEFAULT_LEAF, parseAddress } from "../nats/addresses.ts";
 import type { LinkLog } from "../nats/link_log.ts";
 import { watchCertificates } from "../nats/pki/expiry.ts";
@@ -65,4 +65,10 @@ export function linkFailure(log: LinkLog, peer: Peer): string | null {
   return last === undefined
     ? null
     : `${peer.name} has not dialled us, or could not; the last that failed at our leaf port: ${last.why} (${last.at.toISOString()})`;
+}
+
+/** Whether the server has stopped to dial a peer that it should dial. */
+export function stoppedDialling(log: LinkLog, peer: Peer): boolean {
+  const addresses = dialUrls(peer).map((url) => new URL(url).host);
+  return addresses.length > 0 && log.stoppedDialling(peer.name, addresses);
 }

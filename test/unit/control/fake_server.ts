@@ -55,6 +55,7 @@ export class FakeServer {
       observed: this.observed(),
       configChanges: same ? [] : ["tenants"],
       strangers: [],
+      undialled: [],
       silent: [],
       stuck: [],
       views: this.views,
@@ -157,6 +158,7 @@ export class FakeServer {
         this.#putStream(null, { name: step.spec.name, sources: [...sources, step.source] });
         return;
       }
+      case "redial-peer":
       case "kick-leaf":
       case "reattach-source":
       case "unstick-consumer":

@@ -22,7 +22,8 @@ class Rig {
     const system = {
       accounts: async () => [],
       reload: async () => {
-        if (this.failing.reload !== undefined) throw this.failing.reload;
+        const { reload } = this.failing;
+        if (reload !== undefined) throw reload;
       },
       kickAccount: async (account: string) => {
         if (this.failing.kick === true) throw new LeafmeshError("server_failed", "does not answer LEAFZ");
@@ -83,4 +84,30 @@ test("a server that does not answer a reload finds the new configuration when it
   await expect(rig.server.configure(without)).rejects.toThrow("refuses");
   expect(rig.file).toBe(JSON.stringify(before));
   expect(rig.kicked).toEqual([]);
+});
+
+test("a peer that the server does not take under the name that it had is dialled under another, and stays so", async () => {
+  const dialled: DesiredState = {
+    ...before,
+    peers: before.peers.map((peer) => ({ ...peer, dial: `nats-leaf://${peer.name}.example.net:7422` })),
+  };
+  const rig = new Rig(before);
+  const held = new LeafmeshError(
+    "server_config_refused",
+    'nats-server refuses to reload its configuration: config reload not supported for LeafNode: remote urls=["nats-leaf://tokyo.example.net:7422"], account="LINK_tokyo", nkey="[REDACTED]": cannot be added at the moment, try again',
+  );
+  rig.failing.reload = held;
+  await expect(rig.server.configure(dialled)).rejects.toThrow("cannot be added");
+  // What is refused for good does not stay where the server reads.
+  expect(rig.file).toBe(JSON.stringify(before));
+  let reloads = 0;
+  Object.defineProperty(rig.failing, "reload", { get: () => (++reloads === 1 ? held : undefined) });
+  await rig.server.configure(dialled);
+  expect(rig.file).toMatch(/nats-leaf:\/\/tokyo\.example\.net:7422\?again=\d+"/);
+  expect(rig.file).toContain('"nats-leaf://austin.example.net:7422"');
+  expect(rig.server.changes(dialled)).toEqual([]);
+  const file = rig.file;
+  await rig.server.redial("austin");
+  expect(rig.file).toBe(file.replace("austin.example.net:7422", "austin.example.net:7422?again=1"));
+  expect(rig.server.changes(dialled)).toEqual([]);
 });

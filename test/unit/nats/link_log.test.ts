@@ -91,3 +91,60 @@ describe("a link that is dialled to us", () => {
     expect(log.strangers).toEqual([]);
   });
 });
+
+describe("a server that dials", () => {
+  const ADDRESSES = ["10.0.0.9:7422"];
+  const CLOSED = "10.0.0.9:7422 - lid:9 - Leafnode connection closed: ";
+
+  /** Whether it is said to have stopped so many seconds after the last line. */
+  function stopped(seconds: number, ...lines: readonly string[]): boolean {
+    let now = 0;
+    const log = new LinkLog(
+      () => AT,
+      () => now,
+    );
+    for (const message of lines) {
+      now += 10;
+      log.take({ level: "info", message });
+    }
+    now += seconds * 1000;
+    return log.stoppedDialling("tokyo", ADDRESSES);
+  }
+
+  test("has stopped when a write has failed and nothing follows", () => {
+    expect(stopped(5, DIALLED, `${CLOSED}Write Error`)).toBe(false);
+    expect(stopped(7, DIALLED, `${CLOSED}Write Error`)).toBe(true);
+    // What it was refused for it tries again after half a minute.
+    expect(stopped(40, DIALLED, `${CLOSED}Authentication Failure`)).toBe(false);
+    expect(stopped(50, DIALLED, `${CLOSED}Authentication Failure`)).toBe(true);
+  });
+
+  test("has not stopped while it is linked, dials again, or says that it cannot", () => {
+    const next = DIALLED.replace("lid:9", "lid:10");
+    const failed =
+      'Error trying to connect as leafnode to remote server "10.0.0.9:7422" (attempt 1): dial tcp 10.0.0.9:7422: connect: connection refused';
+    expect(stopped(100)).toBe(false);
+    expect(stopped(100, DIALLED)).toBe(false);
+    expect(stopped(100, DIALLED, `${CLOSED}Write Error`, next)).toBe(false);
+    expect(stopped(100, DIALLED, next, `${CLOSED}Write Error`)).toBe(false);
+    expect(stopped(100, DIALLED, `${CLOSED}Write Error`, failed)).toBe(false);
+    expect(stopped(100, failed, DIALLED, `${CLOSED}Write Error`)).toBe(true);
+    expect(stopped(100, DIALLED, `${CLOSED}Write Error`, failed.replaceAll("10.0.0.9", "10.0.0.8"))).toBe(
+      true,
+    );
+  });
+
+  test("has its time again when it was told to dial anew", () => {
+    let now = 0;
+    const log = new LinkLog(
+      () => AT,
+      () => now,
+    );
+    for (const message of [DIALLED, `${CLOSED}Write Error`]) log.take({ level: "info", message });
+    now = 7000;
+    log.dialledAnew("tokyo");
+    expect(log.stoppedDialling("tokyo", ADDRESSES)).toBe(false);
+    now = 53_000;
+    expect(log.stoppedDialling("tokyo", ADDRESSES)).toBe(true);
+  });
+});
