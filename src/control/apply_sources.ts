@@ -1,11 +1,11 @@
 /** Steps on the sources of streams: attached, taken out, attached again, and set going where they stand still. */
-import type { JetStreamManager, StreamConfig, StreamSource } from "@nats-io/jetstream";
+import type { JetStreamManager, StreamConfig, StreamInfo, StreamSource } from "@nats-io/jetstream";
 import { errorText, LeafmeshError } from "../model/errors.ts";
 import { LOG_API_PREFIX, logStream, parseStreamName, remoteStreams } from "../model/names.ts";
 import type { ApplyContext } from "./apply.ts";
 import type { StreamAccount } from "./assets.ts";
 import { sourceKey } from "./differences.ts";
-import { isPeerConsumer } from "./observe.ts";
+import { isPeerConsumer, sourceReports } from "./observe.ts";
 import type { RouteEnd } from "./rollback/setback_note.ts";
 import type { SilentSource } from "./silent_sources.ts";
 import { goOnAfter, neverHad } from "./source_position.ts";
@@ -14,13 +14,17 @@ import type { Step } from "./step.ts";
 import type { StuckConsumer } from "./stuck_consumers.ts";
 import { Waiting } from "./waiting.ts";
 
+/** An attached source was heard within this. */
+const HEARD_MS = 1200;
+
 /** Updates the fields that we own and leaves the others as they are. @throws {Waiting} as {@link SourceWaits.requireFree} */
 export async function updateStream(
   context: ApplyContext,
   { account, spec }: Extract<Step, { type: "update-stream" }>,
 ): Promise<void> {
   const manager = await jsm(context, account);
-  const { config } = await manager.streams.info(spec.name);
+  const info = await manager.streams.info(spec.name);
+  const { config } = info;
   const of = { account, stream: spec.name };
   const [before, after] = [config.sources ?? [], spec.sources ?? config.sources ?? []];
   context.waits.requireFree(of, without(after, before));
@@ -30,7 +34,16 @@ export async function updateStream(
     ...spec,
     ...(metadata === undefined ? {} : { metadata }),
   });
-  context.waits.takenOut(of, without(before, after));
+  context.waits.takenOut(
+    of,
+    without(before, after).filter((source) => !isAttached(info, source)),
+  );
+}
+
+/** Whether a source hears of its origin, which it does every second: then its server asks for nothing. */
+function isAttached(info: StreamInfo, { name, external }: StreamSource): boolean {
+  const report = sourceReports(info).find((one) => one.name === name && one.external?.api === external?.api);
+  return report !== undefined && report.active >= 0 && report.active < HEARD_MS * 1e6;
 }
 
 /** The sources of `some` that are not in `others`. */
