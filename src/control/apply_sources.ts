@@ -5,7 +5,7 @@ import { LOG_API_PREFIX, logStream, parseStreamName, remoteStreams } from "../mo
 import type { ApplyContext } from "./apply.ts";
 import type { StreamAccount } from "./assets.ts";
 import { sourceKey } from "./differences.ts";
-import { isPeerConsumer, sourceReports } from "./observe.ts";
+import { heardWithin, isPeerConsumer, sourceReports } from "./observe.ts";
 import type { RouteEnd } from "./rollback/setback_note.ts";
 import type { SilentSource } from "./silent_sources.ts";
 import { goOnAfter, neverHad } from "./source_position.ts";
@@ -43,7 +43,7 @@ export async function updateStream(
 /** Whether a source hears of its origin, which it does every second: then its server asks for nothing. */
 function isAttached(info: StreamInfo, { name, external }: StreamSource): boolean {
   const report = sourceReports(info).find((one) => one.name === name && one.external?.api === external?.api);
-  return report !== undefined && report.active >= 0 && report.active < HEARD_MS * 1e6;
+  return report !== undefined && heardWithin(report, HEARD_MS);
 }
 
 /** The sources of `some` that are not in `others`. */

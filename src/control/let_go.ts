@@ -7,7 +7,7 @@
 import type { JetStreamManager } from "@nats-io/jetstream";
 import { headers, type MsgHdrs, type NatsConnection } from "@nats-io/transport-node";
 import { unlessGone } from "../nats/jetstream_errors.ts";
-import { sleep } from "../nats/wait.ts";
+import { until } from "../nats/wait.ts";
 
 const LAST_CONSUMER_HEADER = "Nats-Last-Consumer";
 /** More than any consumer has delivered. */
@@ -37,10 +37,7 @@ export async function letGo(
   const missed = idleHeartbeat();
   missed.set(LAST_CONSUMER_HEADER, NEVER_DELIVERED);
   nc.publish(deliver_subject, "", { headers: missed });
-  const end = performance.now() + withinMs;
-  while (performance.now() < end) {
-    if ((await look())?.push_bound !== true) return true;
-    await sleep(LOOK_AGAIN_MS);
-  }
-  return false;
+  return (
+    withinMs > 0 && (await until(async () => (await look())?.push_bound !== true, withinMs, LOOK_AGAIN_MS))
+  );
 }

@@ -29,6 +29,11 @@ export interface SourceReport {
   readonly error?: { readonly description?: string } | null;
 }
 
+/** Whether a source has heard of its origin within so many milliseconds. One that is attached does every second. */
+export function heardWithin({ active }: Pick<SourceReport, "active">, ms: number): boolean {
+  return active >= 0 && active < ms * 1e6;
+}
+
 /** The sources of a stream as the server reports them. */
 export function sourceReports(info: StreamInfo): readonly SourceReport[] {
   return (info.sources ?? []) as unknown as SourceReport[];

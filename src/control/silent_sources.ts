@@ -5,7 +5,7 @@
  * Source: nats-server `server/stream.go`, calculateRetryBackoff and startProbeSubscription.
  */
 import type { StreamAccount } from "./assets.ts";
-import { type Observed, sourceReports } from "./observe.ts";
+import { heardWithin, type Observed, sourceReports } from "./observe.ts";
 import { Retries } from "./retries.ts";
 
 /** A source hears of its origin every second; silent for longer than this, it is asked to attach again. */
@@ -49,7 +49,7 @@ export class SilentSources {
       for (const report of sourceReports(info)) {
         const api = report.external?.api;
         if (api === undefined || (account.type === "mesh" && !reachable(api))) continue;
-        if (report.active >= 0 && report.active < silentMs * 1e6) continue;
+        if (heardWithin(report, silentMs)) continue;
         const key = `${account.type === "mesh" ? "" : account.tenant} ${stream} ${api} ${report.name}`;
         silent.push({ key, holdMs: silentMs, source: { account, stream, api, source: report.name } });
       }

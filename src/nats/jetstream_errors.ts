@@ -29,10 +29,14 @@ export function isNoResponders(error: unknown): boolean {
   );
 }
 
+/** Whether no JetStream was there to hear a request: what its client says of that depends on how it has asked. */
+export function isUnheard(error: unknown): boolean {
+  return isNoResponders(error) || (error instanceof Error && error.name === "JetStreamNotEnabled");
+}
+
 /** Whether there is no JetStream that could answer, or no such stream: nothing is kept there. */
 export function isUnserved(error: unknown): boolean {
-  if (isStreamNotFound(error)) return true;
-  return isNoResponders(error) || (error instanceof Error && error.name === "JetStreamNotEnabled");
+  return isStreamNotFound(error) || isUnheard(error);
 }
 
 /** Whether JetStream says that a stream or consumer does not exist: fine for a delete. */

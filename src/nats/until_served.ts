@@ -1,5 +1,5 @@
 /** Requests to JetStream while its server reads a changed configuration. */
-import { isNoResponders } from "./jetstream_errors.ts";
+import { isUnheard } from "./jetstream_errors.ts";
 import { sleep } from "./wait.ts";
 
 const WITHIN_MS = 2000;
@@ -16,13 +16,8 @@ export async function untilServed<T>(work: () => Promise<T>, withinMs = WITHIN_M
     try {
       return await work();
     } catch (error) {
-      if (!isDeaf(error) || performance.now() >= endsAt) throw error;
+      if (!isUnheard(error) || performance.now() >= endsAt) throw error;
       await sleep(PAUSE_MS);
     }
   }
-}
-
-/** What JetStream's client says where nobody has heard it depends on how it has asked. */
-function isDeaf(error: unknown): boolean {
-  return isNoResponders(error) || (error instanceof Error && error.name === "JetStreamNotEnabled");
 }

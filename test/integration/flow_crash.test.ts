@@ -2,17 +2,15 @@ import { describe, expect, test } from "bun:test";
 import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
 import { type JetStreamManager, jetstreamManager } from "@nats-io/jetstream";
-import { startView } from "../../src/flow/view_worker.ts";
 import { dlqStream, outStream, viewStream } from "../../src/model/names.ts";
 import { FencedWriter } from "../../src/nats/fenced_writer.ts";
 import {
   createStreams,
-  decideBySubject,
   POLICY,
   publishAll,
   readAll,
   readView,
-  SITE,
+  startTestView,
   TENANT,
   TestServer,
   until,
@@ -85,15 +83,7 @@ describe("a view", () => {
       await publishing;
       expect(kills).toBeGreaterThan(5);
       // The last letters may follow the last event.
-      await using view = startView({
-        nc,
-        jsm,
-        site: SITE,
-        tenant: TENANT,
-        policy: POLICY,
-        decide: decideBySubject,
-        version: "v1",
-      });
+      await using view = startTestView(nc, jsm);
       await until(() => view.stats().position === EVENTS, "all is dealt with");
       await expectExactlyOnce(jsm);
     },
@@ -107,15 +97,7 @@ describe("a view", () => {
       const nc = await server.connect();
       const jsm = await jetstreamManager(nc);
       await createStreams(jsm);
-      await using view = startView({
-        nc,
-        jsm,
-        site: SITE,
-        tenant: TENANT,
-        policy: POLICY,
-        decide: decideBySubject,
-        version: "v1",
-      });
+      await using view = startTestView(nc, jsm);
       // A view is through with all that there is sooner than anybody looks: there is more for each kill.
       const part = EVENTS / 4;
       for (let kills = 0; kills < 4; kills++) {
@@ -149,15 +131,7 @@ describe("a view", () => {
       await createStreams(jsm);
       const first = spawnWorker(server.url);
       await publishAll(nc, events.slice(0, 2000));
-      await using second = startView({
-        nc: await server.connect(),
-        jsm,
-        site: SITE,
-        tenant: TENANT,
-        policy: POLICY,
-        decide: decideBySubject,
-        version: "v1",
-      });
+      await using second = startTestView(await server.connect(), jsm);
       await publishAll(nc, events.slice(2000, 6000));
       await Bun.sleep(3000);
       await kill(first);
@@ -176,10 +150,9 @@ describe("a view", () => {
       const nc = await server.connect();
       const jsm = await jetstreamManager(nc);
       await createStreams(jsm);
-      const options = { site: SITE, tenant: TENANT, policy: POLICY, decide: decideBySubject, version: "v1" };
-      await using a = startView({ ...options, nc: await server.connect(), jsm });
+      await using a = startTestView(await server.connect(), jsm);
       await until(() => a.stats().state === "running", "the first runs");
-      await using b = startView({ ...options, nc: await server.connect(), jsm });
+      await using b = startTestView(await server.connect(), jsm);
       let done = false;
       const publishing = (async () => {
         for (let i = 0; !done; i++) {

@@ -5,6 +5,7 @@
 import { errors, headers, type Msg, type NatsConnection, type Subscription } from "@nats-io/transport-node";
 import { type ErrorCode, errorText, LeafmeshError } from "../../model/errors.ts";
 import { memberSubject } from "../../model/names.ts";
+import { isNoResponders } from "../../nats/jetstream_errors.ts";
 
 /** Bytes of one part. */
 const PART_BYTES = 256 * 1024;
@@ -143,8 +144,7 @@ export class MemberRpc implements Disposable {
       });
     } catch (error) {
       if (error instanceof LeafmeshError) throw error;
-      if (error instanceof errors.NoRespondersError) throw gone("is not there");
-      if (error instanceof errors.RequestError && error.isNoResponders()) throw gone("is not there");
+      if (isNoResponders(error)) throw gone("is not there");
       if (error instanceof errors.TimeoutError) {
         throw new LeafmeshError("timeout", `Member ${member} did not answer within ${timeout} ms`);
       }
