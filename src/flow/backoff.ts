@@ -1,5 +1,4 @@
-/** Waiting between attempts, and what ends it early. */
-import type { NatsConnection } from "@nats-io/transport-node";
+/** Waiting between attempts. */
 import { sleep } from "../nats/wait.ts";
 
 const FIRST_MS = 100;
@@ -37,24 +36,4 @@ export class Backoff {
   wake(): void {
     this.#wake?.();
   }
-}
-
-/** Tells when a connection goes down and comes back. */
-export function watchConnection(
-  nc: NatsConnection,
-  on: { readonly onDisconnect: () => void; readonly onReconnect: () => void },
-): { readonly stop: () => void } {
-  const statuses = nc.status();
-  const read = async () => {
-    for await (const status of statuses) {
-      if (status.type === "disconnect" || status.type === "close") on.onDisconnect();
-      else if (status.type === "reconnect") on.onReconnect();
-    }
-  };
-  void read();
-  return {
-    stop: () => {
-      if ("stop" in statuses && typeof statuses.stop === "function") statuses.stop();
-    },
-  };
 }

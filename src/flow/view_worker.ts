@@ -6,7 +6,8 @@ import { errorText } from "../model/errors.ts";
 import type { Decision, MeshEvent } from "../model/event.ts";
 import { outStream, viewConsumer, viewStream } from "../model/names.ts";
 import { sleep } from "../nats/wait.ts";
-import { Backoff, watchConnection } from "./backoff.ts";
+import { Backoff } from "./backoff.ts";
+import { CONNECTION_LOST, ConnectionWatch } from "./connection_watch.ts";
 import { Contention } from "./contention.ts";
 import type { Decider } from "./event_decider.ts";
 import { singleLine } from "./header_block.ts";
@@ -62,6 +63,8 @@ class ViewWorker {
   #lastError: string | null = null;
   #restarts = 0;
   readonly #missed: MissedEvents;
+  /** Readers of sessions that have ended, to be taken away. */
+  readonly #readers: string[] = [];
   #session: ViewSession | null = null;
   readonly #watch: SessionWatch;
   readonly #redriver: ViewRedriver;
@@ -168,49 +171,54 @@ class ViewWorker {
 
   async #run(): Promise<void> {
     const { nc } = this.#options;
-    const connection = watchConnection(nc, {
-      onDisconnect: () => {
-        const failure = { type: "connection_lost", message: "connection to the server was lost" } as const;
+    using connection = new ConnectionWatch(nc, {
+      down: () => {
+        const failure = { type: "connection_lost", message: CONNECTION_LOST } as const;
         this.#session?.fail({ type: "ingest", failure });
       },
-      onReconnect: () => this.#backoff.wake(),
+      up: () => this.#backoff.wake(),
     });
-    this.#abort.signal.addEventListener("abort", () => this.#backoff.wake(), { once: true });
+    const hurry = () => {
+      this.#backoff.wake();
+      connection[Symbol.dispose]();
+    };
+    this.#abort.signal.addEventListener("abort", hurry, { once: true });
     const watch = setInterval(() => this.#look(), LOOK_MS);
     while (!this.#stopping) {
       let pauseMs: number;
       try {
-        const end = await this.#attempt();
+        await connection.up();
+        if (this.#stopping) continue;
+        const end = await this.#attempt(connection);
         if (end.type === "stopped") continue;
         pauseMs = await this.#after(end);
       } catch (error) {
-        this.#fault(nc.isClosed() ? "starting" : "stalled", errorText(error));
+        this.#fault(connection.isUp ? "stalled" : "starting", errorText(error));
         pauseMs = this.#backoff.nextMs();
       }
       this.#restarts++;
       if (!this.#stopping) await this.#backoff.pause(pauseMs);
     }
     clearInterval(watch);
-    connection.stop();
   }
 
   /** One session, from reading the position to its end. */
-  async #attempt(): Promise<SessionEnd> {
+  async #attempt(connection: ConnectionWatch): Promise<SessionEnd> {
     const { nc, jsm, log } = this.#options;
+    await this.#takeAway(connection);
     if (await this.#contention.mustStandBy()) {
       const message = "another worker fills this view";
       return { type: "ingest", failure: { type: "fenced", message } };
     }
-    const start = await readViewPosition(jsm, this.#streams);
+    const start = await connection.during(readViewPosition(jsm, this.#streams));
     if (start.note !== null) log?.(start.note);
     this.#contention.confirm(start.lastSequence, start.fromView);
     this.#missed.add(start);
     const wide = this.#watch.readsWide(start);
     const wanted = wide ? start.filters : [];
-    const reader = await createReader(jsm, this.#streams, {
-      after: start.position,
-      filters: wide ? [] : start.filters,
-    });
+    const reader = await connection.during(
+      createReader(jsm, this.#streams, { after: start.position, filters: wide ? [] : start.filters }),
+    );
     const progress = new Progress(start.recorded, {
       record: async (position) => {
         // Whoever has the view now records its own.
@@ -229,7 +237,22 @@ class ViewWorker {
     } finally {
       progress.stop();
       this.#watch.ended();
-      if (!nc.isClosed()) await jsm.consumers.delete(this.#streams.sourceStream, reader).catch(() => false);
+      this.#readers.push(reader);
+      await this.#takeAway(connection);
+    }
+  }
+
+  /** Takes the readers of ended sessions away: the next one may take them for another worker's. Where nobody hears it, later. */
+  async #takeAway(connection: ConnectionWatch): Promise<void> {
+    const { jsm } = this.#options;
+    while (connection.isUp && this.#readers[0] !== undefined) {
+      const gone = jsm.consumers.delete(this.#streams.sourceStream, this.#readers[0]).catch(() => false);
+      try {
+        await connection.during(gone);
+      } catch {
+        return;
+      }
+      this.#readers.shift();
     }
   }
 
