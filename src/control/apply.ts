@@ -4,7 +4,7 @@ import { errorText, LeafmeshError } from "../model/errors.ts";
 import { logStream, parseStreamName } from "../model/names.ts";
 import type { ResetTo } from "../nats/consumer_reset.ts";
 import { unlessGone } from "../nats/jetstream_errors.ts";
-import { addConsumer, beginOf } from "./apply_consumers.ts";
+import { addAnew, addConsumer, beginOf, resumeConsumer } from "./apply_consumers.ts";
 import { attachSource, jsm, reattachSource, unstick, updateStream } from "./apply_sources.ts";
 import type { StreamSpec } from "./assets.ts";
 import { pauseConsumer } from "./hold_consumer.ts";
@@ -12,7 +12,7 @@ import { layoutMetadata } from "./layout.ts";
 import type { MovedLeader } from "./linked_leaders.ts";
 import { VIEW_AFTER } from "./observe.ts";
 import { noteVersion, positionAt, sequenceAfter, sequenceAt, sequenceOfVersion } from "./position.ts";
-import { type HeldAt, heldAt, noteHeld } from "./rollback/held.ts";
+import { addHeld, type HeldAt, heldAt } from "./rollback/held.ts";
 import type { HoldNote } from "./rollback/hold_note.ts";
 import { type PeerAhead, placeRoute } from "./rollback/place.ts";
 import type { RewindAsk } from "./rollback/rewind.ts";
@@ -113,18 +113,16 @@ export async function applyStep(context: ApplyContext, step: Step): Promise<void
         const begin = await beginAfter(mesh, step.stream, step.start);
         // What a view holds from before then others may be let see, and not this peer.
         const after = isView(step.stream) ? begin : Math.min(begin, back.last);
-        await addConsumer(mesh, step.stream, step.spec, after, true);
-        await noteHeld(context, step.stream, step.spec.durable_name, back);
+        await addHeld(context, step.stream, step.spec, after, back);
         return;
       }
       const after = await startAfter(context, step.stream, step.start);
       if (step.start.type === "first" || step.start.fresh) {
-        await addConsumer(mesh, step.stream, step.spec, after, step.paused);
+        await addConsumer(mesh, step.stream, step.spec, after, step);
       } else {
         // One of that name may have gone under its peer.
-        await addConsumer(mesh, step.stream, step.spec, after, true);
-        await context.letGo(step.stream, step.spec.durable_name);
-        if (!step.paused) await mesh.consumers.resume(step.stream, step.spec.durable_name);
+        await addAnew(mesh, step.stream, step.spec, after);
+        if (!step.paused) await resumeConsumer(context, step.stream, step.spec.durable_name);
       }
       if (step.start.type === "new") context.poke(step.start.route.peer);
       return;
@@ -136,7 +134,7 @@ export async function applyStep(context: ApplyContext, step: Step): Promise<void
       await pauseConsumer(mesh, step.stream, step.consumer);
       return;
     case "resume-consumer":
-      await mesh.consumers.resume(step.stream, step.consumer);
+      await resumeConsumer(context, step.stream, step.consumer);
       return;
     case "place-route":
       await placeRoute(context, step.route);
@@ -174,7 +172,9 @@ export async function applyStep(context: ApplyContext, step: Step): Promise<void
       await createView(mesh, step.plan, step.spec, step.from, step.since);
       return;
     case "create-view-consumer":
-      await addConsumer(mesh, step.plan.source, step.spec, await viewAfter(mesh, step.plan), false);
+      await addConsumer(mesh, step.plan.source, step.spec, await viewAfter(mesh, step.plan), {
+        paused: false,
+      });
       return;
     case "start-view":
       await noteVersion(mesh, step.plan.stream, step.version);
@@ -327,7 +327,7 @@ async function switchRoute(
   if (after === null || decided === null) {
     throw new Waiting(`view ${plan.stream} has not reached position ${position} yet`);
   }
-  await addConsumer(mesh, plan.stream, spec, Math.max(after, decided), paused);
+  await addConsumer(mesh, plan.stream, spec, Math.max(after, decided), { paused });
   await unlessGone(mesh.consumers.delete(from.stream, from.consumer), null);
   context.poke(route.peer);
 }

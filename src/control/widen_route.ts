@@ -1,7 +1,7 @@
 /** Makes the consumer of a route anew that lets more pass than before: nothing lost, nothing repeated, nothing of before the change. */
 import { LeafmeshError } from "../model/errors.ts";
 import type { ApplyContext, PeerPosition } from "./apply.ts";
-import { addConsumer, beginOf } from "./apply_consumers.ts";
+import { addConsumer, beginOf, resumeConsumer } from "./apply_consumers.ts";
 import { pauseConsumer } from "./hold_consumer.ts";
 import type { OutRoute } from "./routes.ts";
 import type { Step } from "./step.ts";
@@ -17,7 +17,7 @@ export async function widenRoute(
   const { peer, export: plan } = route;
   const begin = await beginOf(mesh, start);
   const waitForRest = async (paused: boolean) => {
-    if (paused) await mesh.consumers.resume(plan.stream, peer);
+    if (paused) await resumeConsumer(context, plan.stream, peer);
     throw new Waiting(`${peer} has not all yet that it may have of ${plan.stream} from before the change`);
   };
   const before = await mesh.consumers.info(plan.stream, peer);
@@ -36,7 +36,7 @@ export async function widenRoute(
   const all = num_pending === 0 && has >= delivered.stream_seq;
   if (rest && has < begin && !all) await waitForRest(true);
   await mesh.consumers.delete(plan.stream, peer);
-  await addConsumer(mesh, plan.stream, spec, Math.max(has, begin), false);
+  await addConsumer(mesh, plan.stream, spec, Math.max(has, begin), { paused: false });
   context.poke(peer);
 }
 

@@ -6,6 +6,8 @@
 import type { ConsumerConfig, JetStreamManager } from "@nats-io/jetstream";
 import { z } from "zod";
 import { parseStreamName } from "../../model/names.ts";
+import { addConsumer } from "../apply_consumers.ts";
+import type { ConsumerSpec } from "../assets.ts";
 import { pauseConsumer } from "../hold_consumer.ts";
 import { isPeerConsumer, type ObservedStreams, observeMesh, VIEW_SOURCE } from "../observe.ts";
 import { together } from "../together.ts";
@@ -61,6 +63,18 @@ export async function holdRoutes(mesh: JetStreamManager, note: HoldNote): Promis
     await writeHeld(mesh, stream, consumer, held);
   });
   return routes.length;
+}
+
+/** Makes a consumer that is held from its beginning. */
+export async function addHeld(
+  { mesh, holds }: { readonly mesh: JetStreamManager; readonly holds: HoldNote },
+  stream: string,
+  spec: ConsumerSpec,
+  after: number,
+  at: HeldAt,
+): Promise<void> {
+  await holds.put(stream, spec.durable_name, at.last);
+  await addConsumer(mesh, stream, spec, after, { paused: true, metadata: { [HELD]: JSON.stringify(at) } });
 }
 
 /** Writes down where a consumer is held; `null`: that it is not any more. */

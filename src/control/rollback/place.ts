@@ -3,6 +3,7 @@ import type { JetStreamManager } from "@nats-io/jetstream";
 import { errorText, LeafmeshError } from "../../model/errors.ts";
 import { peerConsumer } from "../../model/names.ts";
 import type { ApplyContext, PeerPosition } from "../apply.ts";
+import { resumeConsumer } from "../apply_consumers.ts";
 import { sequenceAfter } from "../position.ts";
 import type { ExportPlan, OutRoute } from "../routes.ts";
 import { Waiting } from "../waiting.ts";
@@ -62,7 +63,7 @@ export async function placeRoute(context: ApplyContext, route: OutRoute): Promis
     // A view's source has no route of its own to that peer.
     for (const one of new Set([stream, plan.source])) await context.setbacks.placed(one, `to ${peer}`);
   }
-  await mesh.consumers.resume(stream, consumer);
+  await resumeConsumer(context, stream, consumer);
 }
 
 /** The sequence behind which the stream holds what the peer has not had. */
