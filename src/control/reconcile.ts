@@ -9,6 +9,7 @@ import type { Observed } from "./observe.ts";
 import { type Plan, type PlanInput, planSteps } from "./plan.ts";
 import type { ExportPlan } from "./routes.ts";
 import { describeStep, type Step } from "./step.ts";
+import { independent, narrows, opens } from "./step_order.ts";
 import { together } from "./together.ts";
 import { Waiting } from "./waiting.ts";
 
@@ -267,29 +268,44 @@ export class Reconciler implements AsyncDisposable {
     return this.#done({ revision, applied, failed, converged: failed.length === 0 });
   }
 
-  /** Runs all steps; one that fails does not keep the others from being tried. */
+  /** Runs all steps; one that fails keeps none of the others from being tried but those that would open what it was to narrow. */
   async #run(steps: readonly Step[]): Promise<Pick<ApplyReport, "applied" | "failed">> {
     const applied: StepReport[] = [];
     const failed: ApplyReport["failed"][number][] = [];
+    /** What may let more pass than the policy does, and the step that would have mended that. */
+    const open = new Map<string, string>();
     for (const group of independent(steps)) {
-      const outcomes = await together(group, (step) => this.#try(step));
-      for (const { report, failure } of outcomes) {
+      const outcomes = await together(group, (step) => this.#try(step, open));
+      for (const [index, { report, failure }] of outcomes.entries()) {
         if (failure === null) applied.push(report);
         else failed.push({ ...report, error: failure.error, waiting: failure.waiting });
+        const narrowed = narrows(group[index] as Step);
+        if (failure !== null && narrowed !== null) open.set(narrowed, report.text);
       }
       if (outcomes.some(({ failure }) => failure?.last === true)) break;
     }
     return { applied, failed };
   }
 
-  /** Makes a step. `last` of a failure: no other step can come after it. */
-  async #try(step: Step): Promise<{
+  /**
+   * Makes a step. `last` of a failure: no other step can come after it.
+   * @param open consumers and views that a step of this pass has failed to narrow
+   */
+  async #try(
+    step: Step,
+    open: ReadonlyMap<string, string>,
+  ): Promise<{
     readonly report: StepReport;
     readonly failure: { readonly error: string; readonly waiting: boolean; readonly last: boolean } | null;
   }> {
     const report = describeStep(step);
     if (this.#waitingToWork > 0) {
       return { report, failure: { error: INTERRUPTED, waiting: true, last: true } };
+    }
+    const first = opens(step).find((name) => open.has(name));
+    if (first !== undefined) {
+      const error = `waits for a step before it that failed: ${open.get(first)}`;
+      return { report, failure: { error, waiting: true, last: false } };
     }
     try {
       await applyStep(this.#options.context, step);
@@ -315,18 +331,4 @@ export class Reconciler implements AsyncDisposable {
     }
     return report;
   }
-}
-
-/** Steps of these types that follow each other are about different things, and a site of many tenants has many of them. */
-const TOGETHER: ReadonlySet<Step["type"]> = new Set(["create-stream", "create-consumer", "place-route"]);
-
-/** The steps in their order, those together that do not wait for each other. */
-function independent(steps: readonly Step[]): readonly (readonly Step[])[] {
-  const groups: Step[][] = [];
-  for (const step of steps) {
-    const group = groups.at(-1);
-    if (group?.[0]?.type === step.type && TOGETHER.has(step.type)) group.push(step);
-    else groups.push([step]);
-  }
-  return groups;
 }
