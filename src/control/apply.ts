@@ -1,32 +1,30 @@
 /** Runs the steps of a plan on the server. */
 import type { ConsumerConfig, JetStreamManager, StreamConfig } from "@nats-io/jetstream";
-import { errorText, LeafmeshError } from "../model/errors.ts";
-import { logStream, parseStreamName } from "../model/names.ts";
+import { LeafmeshError } from "../model/errors.ts";
+import { logStream } from "../model/names.ts";
 import type { ResetTo } from "../nats/consumer_reset.ts";
 import { unlessGone } from "../nats/jetstream_errors.ts";
-import { addAnew, addConsumer, beginOf, resumeConsumer } from "./apply_consumers.ts";
+import { addConsumer, resumeConsumer } from "./apply_consumers.ts";
 import { attachSource, jsm, reattachSource, unstick, updateStream } from "./apply_sources.ts";
 import type { StreamSpec } from "./assets.ts";
+import { createConsumer } from "./create_consumer.ts";
 import { pauseConsumer } from "./hold_consumer.ts";
 import { layoutMetadata } from "./layout.ts";
 import type { MovedLeader } from "./linked_leaders.ts";
 import { VIEW_AFTER } from "./observe.ts";
 import { noteVersion, positionAt, sequenceAfter, sequenceAt, sequenceOfVersion } from "./position.ts";
-import { addHeld, type HeldAt, heldAt } from "./rollback/held.ts";
+import { heldAt } from "./rollback/held.ts";
 import type { HoldNote } from "./rollback/hold_note.ts";
 import { type PeerAhead, placeRoute } from "./rollback/place.ts";
 import type { RewindAsk } from "./rollback/rewind.ts";
-import type { SetbackNote } from "./rollback/setback_note.ts";
+import { routeEnds, type SetbackNote } from "./rollback/setback_note.ts";
 import type { ExportPlan } from "./routes.ts";
 import type { SourceWaits } from "./source_waits.ts";
-import type { OldRoute, Start, Step } from "./step.ts";
+import type { OldRoute, Step } from "./step.ts";
 import type { StuckConsumer } from "./stuck_consumers.ts";
 import { restToTake, switchPosition } from "./switch.ts";
 import { Waiting } from "./waiting.ts";
 import { widenRoute } from "./widen_route.ts";
-
-/** A policy that was written less than this ago is one that its peers have nothing of yet. */
-const FRESH_POLICY_MS = 60_000;
 
 /** The workers of views, run by the data plane. */
 export interface ViewRunner {
@@ -78,7 +76,7 @@ export interface ApplyContext {
   /** The sequence that a stream begins with that is made. */
   readonly firstSequence: (stream: string) => number;
   /** Which streams are older copies, beside the store. */
-  readonly setbacks: Pick<SetbackNote, "last" | "lastOf" | "placed">;
+  readonly setbacks: Pick<SetbackNote, "lastOf" | "placed">;
   /** Where routes are held, beside the store. */
   readonly holds: HoldNote;
   /** A peer has events of ours that our store has lost. */
@@ -106,27 +104,9 @@ export async function applyStep(context: ApplyContext, step: Step): Promise<void
     case "delete-stream":
       await unlessGone((await jsm(context, step.account)).streams.delete(step.stream), null);
       return;
-    case "create-consumer": {
-      const back = setbackOf(context, step);
-      if (back !== null) {
-        // Made after the copy was taken that the store is of: what the peer has of it is not known here.
-        const begin = await beginAfter(mesh, step.stream, step.start);
-        // What a view holds from before then others may be let see, and not this peer.
-        const after = isView(step.stream) ? begin : Math.min(begin, back.last);
-        await addHeld(context, step.stream, step.spec, after, back);
-        return;
-      }
-      const after = await startAfter(context, step.stream, step.start);
-      if (step.start.type === "first" || step.start.fresh) {
-        await addConsumer(mesh, step.stream, step.spec, after, step);
-      } else {
-        // One of that name may have gone under its peer.
-        await addAnew(mesh, step.stream, step.spec, after);
-        if (!step.paused) await resumeConsumer(context, step.stream, step.spec.durable_name);
-      }
-      if (step.start.type === "new") context.poke(step.start.route.peer);
+    case "create-consumer":
+      await createConsumer(context, step);
       return;
-    }
     case "update-consumer":
       await mesh.consumers.update(step.stream, step.spec.durable_name, step.spec as ConsumerConfig);
       return;
@@ -205,53 +185,11 @@ export async function applyStep(context: ApplyContext, step: Step): Promise<void
   }
 }
 
-/** Where a consumer is held that is made on an older copy; `null`: the stream is none, or is made anew with the same plan. */
-function setbackOf(
-  { setbacks }: ApplyContext,
-  { stream, spec, start }: Extract<Step, { type: "create-consumer" }>,
-): HeldAt | null {
-  const last = setbacks.lastOf(stream, `to ${spec.durable_name}`);
-  if (last === null) return null;
-  if (!isView(stream)) return { last, source: last };
-  if (start.type === "first" || start.fresh) return null;
-  // Where its source is no older copy, positions are what they were.
-  return { last, source: setbacks.last(start.route.export.source) ?? Number.MAX_SAFE_INTEGER };
-}
-
-function isView(stream: string): boolean {
-  return parseStreamName(stream)?.type === "view";
-}
-
 /** A stream that was there before goes on behind its sequences: none means two events to a peer. */
 function streamMade(context: ApplyContext, { account, spec }: Extract<Step, { type: "create-stream" }>) {
   const first = account.type === "mesh" && !spec.mirror ? context.firstSequence(spec.name) : 1;
   const metadata = { ...spec.metadata, ...layoutMetadata() };
   return { ...spec, metadata, ...(first > 1 ? { first_seq: first } : {}) } as StreamConfig;
-}
-
-/**
- * The sequence after which a new consumer begins. One that was deleted under its peer goes on where the peer is; so a
- * peer that cannot be asked is waited for, unless the policy is so new that the peer cannot have anything yet.
- */
-async function startAfter(context: ApplyContext, stream: string, start: Start): Promise<number> {
-  const begin = await beginAfter(context.mesh, stream, start);
-  if (start.type === "first" || start.fresh) return begin;
-  const { peer, export: plan } = start.route;
-  try {
-    const { sequence } = await context.peerPosition(peer, plan.tenant.name, stream);
-    // A peer that has more than there is speaks of an earlier stream of this name.
-    const { state } = await context.mesh.streams.info(stream);
-    return sequence > state.last_seq ? begin : Math.max(begin, sequence);
-  } catch (error) {
-    const age = Date.now() - Date.parse(start.since);
-    if (age < FRESH_POLICY_MS) return begin;
-    throw new Waiting(`${peer} must say first how far it has stored ${stream}: ${errorText(error)}`);
-  }
-}
-
-async function beginAfter(mesh: JetStreamManager, stream: string, start: Start): Promise<number> {
-  if (start.type === "new") return await beginOf(mesh, start);
-  return Math.max((await mesh.streams.info(stream)).state.first_seq - 1, 0);
 }
 
 /** Makes a view that begins where the first of the peers that move to it has got to. */
@@ -310,7 +248,9 @@ async function switchRoute(
   const peer = await ask();
   if (peer.attached) throw new Waiting(`${route.peer} still takes events from ${from.stream}`);
   const plan = route.export;
-  const held = heldAt((await mesh.consumers.info(from.stream, from.consumer)).config);
+  const at = heldAt((await mesh.consumers.info(from.stream, from.consumer)).config);
+  // One that was made anew goes back only where the peer turned out to have had another.
+  const held = at?.after !== undefined && peer.sequence <= at.last ? null : at;
   // The store may be older than the move: the peer may have been given events by the new stream before.
   const position =
     held === null || peer.position === undefined
@@ -326,6 +266,10 @@ async function switchRoute(
   const decided = plan.stream === plan.source ? 0 : await sequenceOfVersion(mesh, plan, version);
   if (after === null || decided === null) {
     throw new Waiting(`view ${plan.stream} has not reached position ${position} yet`);
+  }
+  // Before: afterwards nobody would forget them.
+  for (const one of [from, plan]) {
+    for (const [stream, end] of routeEnds(one, route.peer)) await context.setbacks.placed(stream, end);
   }
   await addConsumer(mesh, plan.stream, spec, Math.max(after, decided), { paused });
   await unlessGone(mesh.consumers.delete(from.stream, from.consumer), null);

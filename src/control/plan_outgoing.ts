@@ -136,7 +136,9 @@ function restFor(input: PlanInput, route: OutRoute, { info, stream, source }: Ol
 function startOf(input: PlanInput, route: OutRoute, fresh: boolean): Start {
   const { policy, route: compiled } = route.export;
   const all = policy.start === "all";
-  if (compiled.type === "native" ? fresh || all : fresh && all) return { type: "first" };
+  if (compiled.type === "native" ? fresh || all : fresh && all) {
+    return fresh ? { type: "first" } : { type: "first", route };
+  }
   return { ...sinceChange(input, route), fresh };
 }
 

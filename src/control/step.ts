@@ -10,8 +10,8 @@ import type { StuckConsumer } from "./stuck_consumers.ts";
 
 /** Where a new consumer begins. */
 export type Start =
-  /** With the first event of the stream. */
-  | { readonly type: "first" }
+  /** With the first event of the stream. `route`: of a stream that was there before, of which the peer may have some. */
+  | { readonly type: "first"; readonly route?: OutRoute }
   /**
    * With events from `since` (when the policy was written) on, or after the position that the peer has stored. In a view,
    * with those that `version` of the policy has decided: what another version let others see is not for this peer.

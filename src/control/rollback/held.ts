@@ -24,6 +24,11 @@ const HeldAt = z.object({
   last: z.int().nonnegative(),
   /** The same of the stream that a view is filled from. */
   source: z.int().nonnegative(),
+  /**
+   * Of a consumer that was made where the peer may have had one before: what a peer goes on after that has more than `last`. It is not
+   * known how much of what is here it has; `source` is the position of this.
+   */
+  after: z.int().nonnegative().optional(),
 });
 export type HeldAt = z.infer<typeof HeldAt>;
 
@@ -53,6 +58,7 @@ export async function holdRoutes(mesh: JetStreamManager, note: HoldNote): Promis
         const held = {
           last: Math.min(before?.last ?? Number.POSITIVE_INFINITY, last),
           source: Math.min(before?.source ?? Number.POSITIVE_INFINITY, source),
+          ...(before?.after === undefined ? {} : { after: Math.min(before.after, last) }),
         };
         return { stream, consumer, paused, held, last: held.last };
       });

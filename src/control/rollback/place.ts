@@ -8,6 +8,7 @@ import { sequenceAfter } from "../position.ts";
 import type { ExportPlan, OutRoute } from "../routes.ts";
 import { Waiting } from "../waiting.ts";
 import { type HeldAt, heldAt, noteHeld } from "./held.ts";
+import { routeEnds } from "./setback_note.ts";
 
 /** What a peer has of a stream that its exporter has lost. */
 export interface PeerAhead {
@@ -59,9 +60,9 @@ export async function placeRoute(context: ApplyContext, route: OutRoute): Promis
       }
     }
     if (!counted) await context.letGo(stream, consumer);
+    // First: who is killed in between finds it held, and asks again. The other way round nobody would forget it.
+    for (const [one, end] of routeEnds(plan, peer)) await context.setbacks.placed(one, end);
     await noteHeld(context, stream, consumer, null);
-    // A view's source has no route of its own to that peer.
-    for (const one of new Set([stream, plan.source])) await context.setbacks.placed(one, `to ${peer}`);
   }
   await resumeConsumer(context, stream, consumer);
 }
@@ -73,6 +74,7 @@ async function newAfter(
   held: HeldAt,
   says: PeerPosition,
 ): Promise<number> {
+  if (held.after !== undefined) return held.after;
   if (plan.stream === plan.source || says.position === undefined) return held.last;
   // A view's worker has decided again what it had decided before: told by positions, not by sequences.
   const position = Math.min(says.position, held.source);

@@ -102,10 +102,8 @@ export class Rollbacks implements AsyncDisposable {
     const now = await positionsNow(mesh, this.#options.now());
     const found = setbacks(this.#noted, now).filter((one) => isWanted(one, state));
     await this.setbacks.add(
-      found.flatMap(({ type, stream, first }) => {
-        const tenant = state.tenants.find(({ name }) => name === parseStreamName(stream)?.tenant);
-        return type === "made-anew" || tenant === undefined ? [] : [{ stream, last: first - 1, tenant }];
-      }),
+      found.flatMap(({ type, stream, first }) => (type === "made-anew" ? [] : [{ stream, last: first - 1 }])),
+      state,
     );
     for (const one of found) {
       if (one.type === "made-anew") this.#gone.set(one.stream, one.last);
@@ -117,8 +115,8 @@ export class Rollbacks implements AsyncDisposable {
   }
 
   /** Forgets what was noted of routes that are not wanted any more. */
-  keep({ tenants }: DesiredState): void {
-    this.setbacks.keep(tenants).catch((error: unknown) => this.#options.log("warn", errorText(error)));
+  keep(state: DesiredState): void {
+    this.setbacks.keep(state).catch((error: unknown) => this.#options.log("warn", errorText(error)));
   }
 
   /** Notes from now on how far the streams are. */

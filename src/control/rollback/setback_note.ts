@@ -4,24 +4,27 @@
  */
 import { join } from "node:path";
 import { z } from "zod";
-import type { DesiredTenant } from "../../model/desired.ts";
-import { parseStreamName } from "../../model/names.ts";
+import type { DesiredState } from "../../model/desired.ts";
+import { remoteStreams } from "../../model/names.ts";
 import type { MayChange } from "../../nats/files.ts";
+import { type ExportPlan, planExports } from "../routes.ts";
 import { NoteFile } from "./note_file.ts";
 
 const FILE = "setback.json";
-const Noted = z.record(
-  z.string(),
-  z.object({
-    /** Last sequence of the stream when it was found. */
-    last: z.int().nonnegative(),
-    /** Routes of that time that are not placed yet: `to <peer>`, `from <origin>`. */
-    routes: z.array(z.string()),
-  }),
-);
+/** By stream, and by its routes of that time that are not placed yet: last sequence of the stream when it was found. */
+const Noted = z.record(z.string(), z.record(z.string(), z.int().nonnegative()));
 
-/** A route to a peer, or the events that come from an origin. */
-export type RouteEnd = `${"to" | "from"} ${string}`;
+/** A route to a peer that begins in a stream, the same through a view that is filled from it, or the events that come from an origin. */
+export type RouteEnd = `to ${string}` | `to ${string} by ${string}` | `from ${string}`;
+
+/** What a route to a peer is noted as, in each stream that it reads. */
+export function routeEnds(
+  { stream, source }: Pick<ExportPlan, "stream" | "source">,
+  peer: string,
+): readonly (readonly [stream: string, end: RouteEnd])[] {
+  const own = [stream, `to ${peer}`] as const;
+  return source === stream ? [own] : [own, [source, `to ${peer} by ${stream}`]];
+}
 
 export class SetbackNote {
   readonly #file: NoteFile<z.infer<typeof Noted>>;
@@ -35,72 +38,66 @@ export class SetbackNote {
     return new SetbackNote(await NoteFile.open(join(folder, FILE), Noted, mayChange));
   }
 
-  /** Notes streams that are older copies, and the routes that their tenants have now. */
+  /** Notes streams that are older copies, and the routes of now that read them, or end there. */
   async add(
-    found: readonly { readonly stream: string; readonly last: number; readonly tenant: DesiredTenant }[],
+    found: readonly { readonly stream: string; readonly last: number }[],
+    state: DesiredState,
   ): Promise<void> {
     if (found.length === 0) return;
     const all = { ...this.#file.value };
-    for (const { stream, last, tenant } of found) {
-      const routes = routesOf(stream, tenant);
-      if (routes.length === 0) continue;
-      const before = all[stream];
-      // Routes that were not placed since are of that copy, too.
-      const least = before === undefined ? last : Math.min(before.last, last);
-      all[stream] = { last: least, routes: [...new Set([...(before?.routes ?? []), ...routes])] };
+    const wanted = wantedRoutes(state);
+    for (const { stream, last } of found) {
+      const routes = { ...all[stream] };
+      // One that was not placed since is of that copy, too; what another was given since is of this one alone.
+      for (const end of wanted.get(stream) ?? []) routes[end] = Math.min(routes[end] ?? last, last);
+      if (Object.keys(routes).length > 0) all[stream] = routes;
     }
     await this.#file.replace(all);
   }
 
   /** Forgets routes that are not wanted any more: one that is wanted again later is a new one. */
-  async keep(tenants: readonly DesiredTenant[]): Promise<void> {
+  async keep(state: DesiredState): Promise<void> {
     const noted = Object.entries(this.#file.value ?? {});
-    const kept = noted.flatMap(([stream, { last, routes }]) => {
-      const tenant = tenants.find(({ name }) => name === parseStreamName(stream)?.tenant);
-      const wanted = tenant === undefined ? [] : routesOf(stream, tenant);
-      const left = routes.filter((one) => wanted.includes(one as RouteEnd));
-      return left.length === 0 ? [] : [[stream, { last, routes: left }] as const];
+    if (noted.length === 0) return;
+    const wanted = wantedRoutes(state);
+    const kept = noted.flatMap(([stream, routes]) => {
+      const left = Object.entries(routes).filter(
+        ([end]) => wanted.get(stream)?.has(end as RouteEnd) === true,
+      );
+      return left.length === 0 ? [] : [[stream, Object.fromEntries(left)] as const];
     });
     const all = Object.fromEntries(kept);
-    if (JSON.stringify(all) !== JSON.stringify(this.#file.value ?? {})) await this.#file.replace(all);
+    if (JSON.stringify(all) !== JSON.stringify(this.#file.value)) await this.#file.replace(all);
   }
 
-  /** Where a stream ended that was found to be an older copy; `null`: none of its routes waits to be placed. */
-  last(stream: string): number | null {
-    return this.#file.value?.[stream]?.last ?? null;
-  }
-
-  /** The same for a route that was not placed since; `null`: it was, or came later. */
+  /** Where a stream ended that was found to be an older copy, for a route that was not placed since; `null`: it was, or came later. */
   lastOf(stream: string, route: RouteEnd): number | null {
-    const noted = this.#file.value?.[stream];
-    return noted?.routes.includes(route) === true ? noted.last : null;
+    return this.#file.value?.[stream]?.[route] ?? null;
   }
 
   /** A route goes on where it should. */
   async placed(stream: string, route: RouteEnd): Promise<void> {
-    const noted = this.#file.value?.[stream];
-    if (noted?.routes.includes(route) !== true) return;
-    const routes = noted.routes.filter((one) => one !== route);
-    const { [stream]: _, ...others } = this.#file.value ?? {};
-    await this.#file.replace(routes.length === 0 ? others : { ...others, [stream]: { ...noted, routes } });
+    if (this.lastOf(stream, route) === null) return;
+    const { [stream]: noted, ...others } = this.#file.value ?? {};
+    const { [route]: _, ...left } = noted ?? {};
+    await this.#file.replace(Object.keys(left).length === 0 ? others : { ...others, [stream]: left });
   }
 }
 
-/** The routes of a tenant that begin in a stream, or may end there. */
-function routesOf(stream: string, { exports, imports }: DesiredTenant): RouteEnd[] {
-  switch (parseStreamName(stream)?.type) {
-    case "out":
-    case "view":
-      return exports.flatMap(({ to }) => to.map((peer): RouteEnd => `to ${peer}`));
-    case "in":
-    case "quiet":
-      return [
-        ...exports.flatMap(({ to }) => to.map((peer): RouteEnd => `to ${peer}`)),
-        ...imports
-          .filter(({ mirror }) => mirror !== true)
-          .map(({ from, origin = from }): RouteEnd => `from ${origin}`),
-      ];
-    default:
-      return [];
+/** By stream: the routes that read it, and the origins whose events it takes. */
+function wantedRoutes(state: DesiredState): ReadonlyMap<string, ReadonlySet<RouteEnd>> {
+  const wanted = new Map<string, Set<RouteEnd>>();
+  const want = (stream: string, end: RouteEnd) =>
+    wanted.set(stream, (wanted.get(stream) ?? new Set<RouteEnd>()).add(end));
+  for (const plan of planExports(state)) {
+    for (const peer of plan.policy.to) for (const [stream, end] of routeEnds(plan, peer)) want(stream, end);
   }
+  for (const tenant of state.tenants) {
+    for (const { from, origin = from, mirror } of tenant.imports) {
+      if (mirror === true) continue;
+      // What it was may stand in either.
+      for (const stream of remoteStreams(tenant.name)) want(stream, `from ${origin}`);
+    }
+  }
+  return wanted;
 }

@@ -1,0 +1,84 @@
+/** Which routes are known as those of an older copy, and for how long. */
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { SetbackNote } from "../../../src/control/rollback/setback_note.ts";
+import type { ExportPolicy, ImportPolicy } from "../../../src/model/schema/policy.ts";
+import { type TempFolder, tempFolder } from "../../support/temp_folder.ts";
+import { berlin } from "./fake_server.ts";
+
+let folder: TempFolder;
+beforeEach(async () => {
+  folder = await tempFolder();
+});
+afterEach(async () => {
+  await folder[Symbol.asyncDispose]();
+});
+
+const RULES = [{ subjects: ["acme.>"] }];
+const OWN: ExportPolicy = { name: "own", to: ["tokyo"], rules: RULES };
+const TRANSIT: ExportPolicy = { name: "transit", to: ["tokyo"], origin: "austin", rules: RULES };
+const VIEWED = { ...OWN, rules: [{ subjects: ["acme.>"], when: "size > 1" }] };
+const VIEW = "view_acme_own";
+const acme = (exports: ExportPolicy[], live = true) => {
+  const imports: ImportPolicy[] = [{ from: "austin", subjects: ["acme.>"], live }];
+  return berlin([{ tenant: "acme", exports, imports }]);
+};
+const copies = (last: number, ...streams: string[]) => streams.map((stream) => ({ stream, last }));
+
+/** What is known of tokyo's routes, also by the next start. */
+async function toTokyo(note: SetbackNote): Promise<Record<string, number | null>> {
+  const read = (one: SetbackNote) => ({
+    out: one.lastOf("out_acme", "to tokyo"),
+    in: one.lastOf("in_acme", "to tokyo"),
+    view: one.lastOf(VIEW, "to tokyo"),
+    source: one.lastOf("out_acme", `to tokyo by ${VIEW}`),
+  });
+  expect(read(await SetbackNote.open(folder.path))).toEqual(read(note));
+  return read(note);
+}
+const NONE = { out: null, in: null, view: null, source: null };
+
+test("a route is noted with the streams that it reads, and with no others", async () => {
+  const note = await SetbackNote.open(folder.path);
+  const all = copies(10, "out_acme", "in_acme", "quiet_acme", VIEW);
+  await note.add(all, acme([OWN]));
+  expect(await toTokyo(note)).toEqual({ ...NONE, out: 10 });
+  expect(note.lastOf("in_acme", "from austin")).toBe(10);
+  await note.placed("out_acme", "to tokyo");
+  expect(await toTokyo(note)).toEqual(NONE);
+
+  await note.add(all, acme([TRANSIT]));
+  expect(await toTokyo(note)).toEqual({ ...NONE, in: 10 });
+  await note.keep(acme([TRANSIT], false));
+  expect(await toTokyo(note)).toEqual(NONE);
+  await note.add(all, acme([TRANSIT], false));
+  expect(note.lastOf("quiet_acme", "to tokyo")).toBe(10);
+
+  await note.add(all, acme([VIEWED]));
+  expect(await toTokyo(note)).toEqual({ ...NONE, view: 10, source: 10 });
+  await note.keep(acme([OWN]));
+  expect(await toTokyo(note)).toEqual(NONE);
+});
+
+test("after a second copy, only what was not placed since the first is held where the first ended", async () => {
+  const note = await SetbackNote.open(folder.path);
+  const austin: ExportPolicy = { ...OWN, name: "more", to: ["austin"] };
+  const both = acme([OWN, austin]);
+  await note.add(copies(10, "out_acme"), both);
+  await note.placed("out_acme", "to tokyo");
+  await note.add(copies(5000, "out_acme"), both);
+  expect(note.lastOf("out_acme", "to tokyo")).toBe(5000);
+  expect(note.lastOf("out_acme", "to austin")).toBe(10);
+  await note.add(copies(7, "out_acme"), both);
+  expect(note.lastOf("out_acme", "to tokyo")).toBe(7);
+  expect(note.lastOf("out_acme", "to austin")).toBe(7);
+});
+
+test("two views of one source are placed each on its own", async () => {
+  const note = await SetbackNote.open(folder.path);
+  const viewOf = (name: string): ExportPolicy => ({ ...VIEWED, name, origin: "austin" });
+  const state = acme([viewOf("one"), { ...viewOf("two"), to: ["austin"] }]);
+  await note.add(copies(3, "in_acme", "view_acme_one", "view_acme_two"), state);
+  await note.placed("in_acme", "to tokyo by view_acme_one");
+  expect(note.lastOf("in_acme", "to tokyo by view_acme_one")).toBeNull();
+  expect(note.lastOf("in_acme", "to austin by view_acme_two")).toBe(3);
+});
