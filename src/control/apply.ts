@@ -12,7 +12,7 @@ import { pauseConsumer } from "./hold_consumer.ts";
 import { layoutMetadata } from "./layout.ts";
 import type { MovedLeader } from "./linked_leaders.ts";
 import { VIEW_AFTER } from "./observe.ts";
-import { noteVersion, positionAt, sequenceAfter, sequenceAt, sequenceOfVersion } from "./position.ts";
+import { positionAt, sequenceAfter, sequenceAt, sequenceOfVersion } from "./position.ts";
 import { heldAt } from "./rollback/held.ts";
 import type { HoldNote } from "./rollback/hold_note.ts";
 import { type PeerAhead, placeRoute } from "./rollback/place.ts";
@@ -23,6 +23,8 @@ import type { SourceWaits } from "./source_waits.ts";
 import type { OldRoute, Step } from "./step.ts";
 import type { StuckConsumer } from "./stuck_consumers.ts";
 import { restToTake, switchPosition } from "./switch.ts";
+import type { NamedTurns } from "./turns.ts";
+import { changeView, startView } from "./view_version.ts";
 import { Waiting } from "./waiting.ts";
 import { widenRoute } from "./widen_route.ts";
 
@@ -31,7 +33,8 @@ export interface ViewRunner {
   /** Version of the policy that each running view decides by, by `<tenant>/<policy>`. */
   running(): ReadonlyMap<string, string>;
   start(plan: ExportPlan, version: string): Promise<void>;
-  change(plan: ExportPlan, version: string): Promise<void>;
+  /** @returns source sequence of the last event that the version before decided; 0: not known */
+  change(plan: ExportPlan, version: string): Promise<number>;
   /** Stops a worker when what it has in hand is stored and acknowledged. */
   stop(key: string): Promise<void>;
 }
@@ -49,6 +52,8 @@ export interface PeerPosition {
 export interface ApplyContext {
   readonly site: string;
   readonly mesh: JetStreamManager;
+  /** By stream of MESH: the server takes whole configurations, and what another one wrote since it was read would be lost. */
+  readonly streamTurns: NamedTurns;
   /** JetStream of a tenant's account. */
   readonly tenant: (tenant: string) => Promise<JetStreamManager>;
   /** Writes, checks and reloads the server's configuration. */
@@ -157,12 +162,10 @@ export async function applyStep(context: ApplyContext, step: Step): Promise<void
       });
       return;
     case "start-view":
-      await noteVersion(mesh, step.plan.stream, step.version);
-      await context.views.start(step.plan, step.version);
+      await startView(context, step);
       return;
     case "change-view":
-      await context.views.change(step.plan, step.version);
-      await noteVersion(mesh, step.plan.stream, step.version);
+      await changeView(context, step);
       return;
     case "stop-view":
       await context.views.stop(step.key);

@@ -23,6 +23,15 @@ export async function updateStream(
   { account, spec }: Extract<Step, { type: "update-stream" }>,
 ): Promise<void> {
   const manager = await jsm(context, account);
+  const update = () => updateFields(context, manager, { account, spec });
+  await (account.type === "mesh" ? context.streamTurns.take(spec.name, update) : update());
+}
+
+async function updateFields(
+  context: ApplyContext,
+  manager: JetStreamManager,
+  { account, spec }: Pick<Extract<Step, { type: "update-stream" }>, "account" | "spec">,
+): Promise<void> {
   const info = await manager.streams.info(spec.name);
   const { config } = info;
   const of = { account, stream: spec.name };

@@ -11,6 +11,10 @@ export const VIEW_AFTER = "leafmesh-after";
 /** The policy that a view is decided by now, and the sequence of the view up to which another one may have decided. */
 export const VIEW_VERSION = "leafmesh-version";
 export const VIEW_VERSION_AFTER = "leafmesh-version-after";
+/** The last position that another policy has decided, where that is known. */
+export const VIEW_VERSION_POSITION = "leafmesh-version-position";
+/** The policy that the worker of a view is being told of. */
+export const VIEW_TURNING = "leafmesh-turning";
 /** The site whose events a view holds. */
 export const VIEW_ORIGIN = "leafmesh-origin";
 

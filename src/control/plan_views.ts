@@ -2,12 +2,13 @@
 import { viewConsumer } from "../model/names.ts";
 import { MESH, type StreamSpec, viewConsumerSpec, viewSpec } from "./assets.ts";
 import { consumerDifferences, streamDifferences } from "./differences.ts";
-import { type ObservedStream, VIEW_ORIGIN, VIEW_RENAMES, VIEW_SOURCE } from "./observe.ts";
+import { type ObservedStream, VIEW_ORIGIN, VIEW_RENAMES, VIEW_SOURCE, VIEW_VERSION } from "./observe.ts";
 import type { PlanInput } from "./plan.ts";
 import type { Outgoing } from "./plan_outgoing.ts";
 import type { ExportPlan } from "./routes.ts";
 import { type Step, viewKey } from "./step.ts";
 import { renamesToNote } from "./view_renames.ts";
+import { isNoted } from "./view_version.ts";
 
 /** Plans one view. */
 export function planView(input: PlanInput, plan: ExportPlan, outgoing: readonly Outgoing[]): Step[] {
@@ -42,7 +43,14 @@ export function planView(input: PlanInput, plan: ExportPlan, outgoing: readonly 
   const running = input.views.get(viewKey(plan));
   const version = input.versionOf(plan);
   if (running === undefined) steps.push({ type: "start-view", plan, version });
-  else if (running !== version) steps.push({ type: "change-view", plan, version });
+  else if (
+    running !== version ||
+    (view !== undefined && view.info.config.metadata?.[VIEW_VERSION] !== version)
+  ) {
+    // Also where the worker was told, and what the view notes of it is older: see view_version.ts.
+    const noted = view !== undefined && isNoted(view.info, version);
+    steps.push({ type: "change-view", plan, version, noted });
+  }
   return steps;
 }
 

@@ -5,7 +5,7 @@
 import type { JetStreamManager, StoredMsg } from "@nats-io/jetstream";
 import { erasedPosition, POLICY_HEADER, POSITION_HEADER, viewConsumer } from "../model/names.ts";
 import { unlessGone } from "../nats/jetstream_errors.ts";
-import { VIEW_AFTER, VIEW_VERSION, VIEW_VERSION_AFTER } from "./observe.ts";
+import { VIEW_AFTER, VIEW_VERSION, VIEW_VERSION_AFTER, VIEW_VERSION_POSITION } from "./observe.ts";
 import type { ExportPlan } from "./routes.ts";
 
 /** Position of the event at `sequence` of `stream`, or of the last one before it: where a view begins when there is none. */
@@ -31,7 +31,11 @@ export async function positionAt(
 }
 
 /** The first message at or after a sequence: one may have been deleted from the middle of a stream. */
-async function messageFrom(mesh: JetStreamManager, stream: string, seq: number): Promise<StoredMsg | null> {
+export async function messageFrom(
+  mesh: JetStreamManager,
+  stream: string,
+  seq: number,
+): Promise<StoredMsg | null> {
   // The client knows this request for direct reads only.
   const query = { seq, next_by_subj: ">" } as { seq: number };
   return await unlessGone(mesh.streams.getMessage(stream, query), null);
@@ -105,14 +109,6 @@ export async function sequenceAt(mesh: JetStreamManager, stream: string, time: D
   return low;
 }
 
-/** Notes that a view is decided by `version` from now on. Call it before a worker starts, or after it was told. */
-export async function noteVersion(mesh: JetStreamManager, view: string, version: string): Promise<void> {
-  const { config, state } = await mesh.streams.info(view);
-  if (config.metadata?.[VIEW_VERSION] === version) return;
-  const noted = { [VIEW_VERSION]: version, [VIEW_VERSION_AFTER]: String(state.last_seq) };
-  await mesh.streams.update(view, { ...config, metadata: { ...config.metadata, ...noted } });
-}
-
 /**
  * The sequence of a view after which `version` of its policy has decided every event, now and later; `null` while that
  * cannot be said: events that were decided before may still be on their way.
@@ -130,6 +126,10 @@ export async function sequenceOfVersion(
   let high = state.last_seq;
   const last = low < high ? await messageFrom(mesh, plan.stream, high) : null;
   if (!idle && last?.header.get(POLICY_HEADER) !== version) return null;
+  const position = config.metadata[VIEW_VERSION_POSITION];
+  // Of a policy that was changed and changed back at once, events may be on their way from before the one in between and after it.
+  const least = position === undefined ? 0 : await sequenceAfter(mesh, plan, Number(position));
+  if (least === null) return null;
   // After the note come events of the version before, which were on their way, and then those of this one.
   while (low < high) {
     const middle = Math.ceil((low + high) / 2);
@@ -137,5 +137,5 @@ export async function sequenceOfVersion(
     if (message !== null && message.header.get(POLICY_HEADER) !== version) low = message.seq;
     else high = middle - 1;
   }
-  return low;
+  return Math.max(low, least);
 }

@@ -45,6 +45,7 @@ import { siteReconciler } from "./site_reconciler.ts";
 import { SiteRecovery } from "./site_recovery.ts";
 import { SourceWaits } from "./source_waits.ts";
 import type { KvStateStore } from "./state_store.ts";
+import { NamedTurns } from "./turns.ts";
 import { revokeUsers, UserExpiry } from "./user_expiry.ts";
 import { reportUsers } from "./user_report.ts";
 
@@ -69,6 +70,8 @@ export class SiteControl implements Control, AsyncDisposable {
   readonly #logGate: LogGate;
   readonly #routeGate: RouteGate;
   #erasures: Erasures | null = null;
+  /** By stream of MESH: what changes its configuration. */
+  readonly #streamTurns = new NamedTurns();
   readonly #replays: Replays;
   #rotations: SiteRotations | null = null;
 
@@ -114,6 +117,7 @@ export class SiteControl implements Control, AsyncDisposable {
       replays: this.#replays,
       configure: () => this.#configure(),
       waits,
+      streamTurns: this.#streamTurns,
     });
     const knowledge = () => this.#peering.knowledge();
     this.#recovery = new SiteRecovery({
@@ -167,9 +171,8 @@ export class SiteControl implements Control, AsyncDisposable {
 
   /** Goes on with erasures that are not done. Before, peers that ask for one are told to wait. */
   async openErasures(): Promise<void> {
-    this.#erasures = await this.#options.erasures((peer, body) =>
-      this.#peering.ask(peer, "erase", body, ERASE_AT_PEER_MS),
-    );
+    const ask = (peer: string, body: unknown) => this.#peering.ask(peer, "erase", body, ERASE_AT_PEER_MS);
+    this.#erasures = await this.#options.erasures({ ask, streamTurns: this.#streamTurns });
   }
 
   /** Goes on with replays that have not ended. Before the first pass, which makes and removes their streams. */

@@ -71,8 +71,8 @@ export interface SiteControlOptions {
   readonly alarmLimits: AlarmLimits;
   readonly trust: LinkTrust;
   readonly rollbacks: Rollbacks;
-  /** Opens the erasures, which ask the peers. */
-  readonly erasures: (ask: ErasuresOptions["ask"]) => Promise<Erasures>;
+  /** Opens the erasures, which ask the peers, and change streams in their turn. */
+  readonly erasures: (parts: Pick<ErasuresOptions, "ask" | "streamTurns">) => Promise<Erasures>;
   /** Opens the replays, whose events the policies of now decide. */
   readonly replays: (parts: ReplayParts) => Promise<ReplayWork>;
   /** Opens the rotations of certificates, CA and key, which tell the peers. */

@@ -18,6 +18,7 @@ import type { SiteControlOptions } from "./site_options.ts";
 import { resetHere } from "./site_recovery.ts";
 import type { SourceWaits } from "./source_waits.ts";
 import { StuckConsumers } from "./stuck_consumers.ts";
+import type { NamedTurns } from "./turns.ts";
 
 /** How long a peer's server may take to have a consumer go on elsewhere, and what it is when it does not. */
 const RESET_AT_PEER = { timeoutMs: 2000, code: "peer_unreachable" } as const;
@@ -33,6 +34,7 @@ export interface SiteReconcilerParts {
   /** Writes, checks and reloads the server's configuration. */
   readonly configure: () => Promise<void>;
   readonly waits: SourceWaits;
+  readonly streamTurns: NamedTurns;
 }
 
 /** Joins the parts into a reconciler; it makes no pass before it is asked to. */
@@ -90,6 +92,7 @@ export function siteReconciler(parts: SiteReconcilerParts): Reconciler {
       moveLeader: (moved) => moveLeader(nc, moved),
       poke: (peer) => peering.poke(peer),
       waits: parts.waits,
+      streamTurns: parts.streamTurns,
       wakeSource: (deliverSubject) => nc.publish(deliverSubject, "", { headers: idleHeartbeat() }),
     },
     onPlan: (planned) => news.tell(desired().peers, planned),

@@ -82,7 +82,13 @@ export type Step =
     }
   | { readonly type: "create-view-consumer"; readonly plan: ExportPlan; readonly spec: ConsumerSpec }
   | { readonly type: "start-view"; readonly plan: ExportPlan; readonly version: string }
-  | { readonly type: "change-view"; readonly plan: ExportPlan; readonly version: string }
+  | {
+      readonly type: "change-view";
+      readonly plan: ExportPlan;
+      readonly version: string;
+      /** The view notes this version from before. */
+      readonly noted: boolean;
+    }
   /** Attaches a source to one of a tenant's two streams of remote events, after all that either of them has of it. */
   | {
       readonly type: "attach-source";

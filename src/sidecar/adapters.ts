@@ -52,9 +52,14 @@ export function viewRunner(views: SiteViews, keysOf: KeysOf): ViewRunner {
     const { target, policy } = await viewOf(plan, version, keysOf);
     // Here a policy that does not compile fails the step; the view's thread compiles it again for itself.
     compilePolicy(policy.compile);
-    await views.set(target, policy);
+    return await views.set(target, policy);
   };
-  return { running: () => views.running(), start: set, change: set, stop: (key) => views.stop(key) };
+  return {
+    running: () => views.running(),
+    start: async (plan, version) => void (await set(plan, version)),
+    change: set,
+    stop: (key) => views.stop(key),
+  };
 }
 
 /** What a view's worker has done, and where it runs, as the API says it. */

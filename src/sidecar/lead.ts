@@ -247,7 +247,7 @@ export async function leadSite({
       watched: () => ({ certificates: certificates(), store: store?.report ?? null }),
       rollbacks,
       trust: linkTrust(linkMode(settings) === "plain" ? null : pki, settings, server.leaf),
-      erasures: (ask) =>
+      erasures: (parts) =>
         Erasures.open({
           site,
           js,
@@ -255,7 +255,7 @@ export async function leadSite({
           tenant: tenantManager,
           state: () => state.desired().state,
           audit,
-          ask,
+          ...parts,
           now: () => new Date(),
           log: (level, message) => log(level, "erasure", message),
         }),

@@ -11,6 +11,7 @@ import {
   VIEW_ERASED,
 } from "../../model/names.ts";
 import { isMessageNotFound, isStreamNotFound, unlessGone } from "../../nats/jetstream_errors.ts";
+import type { NamedTurns } from "../turns.ts";
 
 /** Header that the server gives a sourced message: `<stream>:<hash of the API's prefix>:… <sequence> …`. */
 const SOURCE_HEADER = "Nats-Stream-Source";
@@ -129,7 +130,15 @@ export async function eraseMessage({ jsm, stream }: Place, sequence: number): Pr
  * Notes in a view how far its events had got, before one is erased: its last event says where the view stands, and that may
  * be the one that goes.
  */
-export async function notePosition(jsm: JetStreamManager, view: string, message: StoredMsg): Promise<void> {
+export async function notePosition(
+  { jsm, turns }: { readonly jsm: JetStreamManager; readonly turns: NamedTurns },
+  view: string,
+  message: StoredMsg,
+): Promise<void> {
+  await turns.take(view, () => writePosition(jsm, view, message));
+}
+
+async function writePosition(jsm: JetStreamManager, view: string, message: StoredMsg): Promise<void> {
   const { config } = await jsm.streams.info(view);
   const noted = erasedPosition(config.metadata);
   if (noted !== null && noted.sequence >= message.seq) return;

@@ -23,6 +23,7 @@ import {
   viewSubject,
 } from "../../model/names.ts";
 import { type ExportPlan, planExports } from "../routes.ts";
+import type { NamedTurns } from "../turns.ts";
 import {
   apiHash,
   copyMatcher,
@@ -39,6 +40,8 @@ export interface SiteCopiesOptions {
   readonly mesh: JetStreamManager;
   readonly tenant: (tenant: string) => Promise<JetStreamManager>;
   readonly state: () => DesiredState;
+  /** By stream of MESH: what changes its configuration. */
+  readonly streamTurns: NamedTurns;
 }
 
 /** An event in the stream that this site holds it in first: `out`, or `in` for those of other sites. */
@@ -263,7 +266,7 @@ export class SiteCopies {
     )) {
       if (!message.header.has(POSITION_HEADER) || !matches(plan.stream, -1, message)) continue;
       if (!dryRun && !message.header.has(REDRIVEN_HEADER))
-        await notePosition(place.jsm, plan.stream, message);
+        await notePosition({ jsm: place.jsm, turns: this.#options.streamTurns }, plan.stream, message);
       await this.#erase(place, message.seq, `${MESH_ACCOUNT}/${plan.stream}`, erased, dryRun);
     }
   }

@@ -5,6 +5,7 @@
  */
 import type { MemberRpc } from "../../control/members/member_rpc.ts";
 import type { Members } from "../../control/members/members.ts";
+import { NamedTurns } from "../../control/turns.ts";
 import type { Redriven } from "../../flow/redrive_queue.ts";
 import type { ViewPolicy, ViewTarget } from "../../flow/thread/messages.ts";
 import type { Totals } from "../../flow/thread/supervisor.ts";
@@ -19,7 +20,6 @@ import type { LocalViews } from "./local_views.ts";
 import { documentsOf, type Held } from "./messages.ts";
 import { counted, nothing, type Placed, PlacedViews, tenantOf } from "./placed.ts";
 import { type Choice, choosePlace } from "./placement.ts";
-import { TenantTurns } from "./tenant_turns.ts";
 
 export interface SpreadViewsOptions {
   readonly members: Members;
@@ -36,7 +36,8 @@ export class SpreadViews implements SiteViews, Disposable {
   readonly #options: SpreadViewsOptions;
   readonly #placed = new PlacedViews();
   readonly #followers: Followers;
-  readonly #turns = new TenantTurns();
+  /** By tenant: all that is done with the views of one. */
+  readonly #turns = new NamedTurns();
   /** The leadership of this sidecar; `null`: it does not lead. */
   #epoch: number | null = null;
   #number = 0;

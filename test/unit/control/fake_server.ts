@@ -2,7 +2,7 @@
 import type { ConsumerConfig, ConsumerInfo, StreamConfig, StreamInfo } from "@nats-io/jetstream";
 import type { PeerKnowledge } from "../../../src/control/agreement.ts";
 import type { ConsumerSpec, StreamSpec } from "../../../src/control/assets.ts";
-import type { Observed } from "../../../src/control/observe.ts";
+import { type Observed, VIEW_VERSION } from "../../../src/control/observe.ts";
 import { type Plan, type PlanInput, planSteps } from "../../../src/control/plan.ts";
 import { desiredOfFile } from "../../../src/control/state_documents.ts";
 import { type Step, viewKey } from "../../../src/control/step.ts";
@@ -149,6 +149,7 @@ export class FakeServer {
       case "start-view":
       case "change-view":
         this.views.set(viewKey(step.plan), step.version);
+        this.#putStream(null, { name: step.plan.stream, metadata: { [VIEW_VERSION]: step.version } });
         return;
       case "stop-view":
         this.views.delete(step.key);

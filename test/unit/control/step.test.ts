@@ -100,7 +100,7 @@ const cases: [Step, string, string][] = [
     "start the worker of view acme/orders, policy version 0123456789ab",
   ],
   [
-    { type: "change-view", plan, version: "0123456789ab" },
+    { type: "change-view", plan, version: "0123456789ab", noted: false },
     "acme/orders",
     "decide view acme/orders by policy version 0123456789ab from now on",
   ],

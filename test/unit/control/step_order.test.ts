@@ -4,6 +4,7 @@ import { UNKNOWN_PEER } from "../../../src/control/agreement.ts";
 import type { StateStore } from "../../../src/control/api.ts";
 import type { ApplyContext } from "../../../src/control/apply.ts";
 import { Reconciler } from "../../../src/control/reconcile.ts";
+import { NamedTurns } from "../../../src/control/turns.ts";
 import type { DesiredState } from "../../../src/model/desired.ts";
 import { replayStream } from "../../../src/model/names.ts";
 import type { TenantDocument } from "../../../src/model/schema/tenant.ts";
@@ -42,6 +43,7 @@ async function passOver(fake: FakeServer, state: DesiredState, refused: readonly
     site: "berlin",
     mesh: { consumers, streams },
     views: { running: () => fake.views, change: call("change") },
+    streamTurns: new NamedTurns(),
     setbacks: { placed: async () => {} },
     log: () => {},
   } as unknown as ApplyContext;
