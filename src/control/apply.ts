@@ -122,7 +122,7 @@ export async function applyStep(context: ApplyContext, step: Step): Promise<void
       await resumeConsumer(context, step.stream, step.consumer);
       return;
     case "place-route":
-      await placeRoute(context, step.route);
+      await placeRoute(context, step.route, step.paused);
       return;
     case "delete-consumer":
       await unlessGone(mesh.consumers.delete(step.stream, step.consumer), null);

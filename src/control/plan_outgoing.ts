@@ -49,10 +49,16 @@ export function planOutgoing(input: PlanInput, route: OutRoute, wanted: Readonly
   const spec = peerConsumerSpec(input.desired.site, route);
   const none: Outgoing = { route, old: null, pauses: [], steps: [], switches: [], resumes: [] };
   if (consumer !== undefined && widens(input, route, consumer)) {
-    const widened = planWidening(route, consumer, { spec, start: sinceChange(input, route), agreed });
+    const { rest, ...widened } = planWidening(route, consumer, {
+      spec,
+      start: sinceChange(input, route),
+      agreed,
+    });
     if (heldAt(consumer.config) === null) return { ...none, ...widened };
     const pauses = [...pause(consumer, stream, HELD_WHY), ...widened.pauses];
-    return { ...none, pauses, steps: widened.steps, resumes: agreed ? [resume(route, consumer, true)] : [] };
+    // Of a consumer that lets nothing pass but what is forbidden now the filter stays as it is.
+    const place: Step = { type: "place-route", route, paused: !rest };
+    return { ...none, pauses, steps: widened.steps, resumes: agreed ? [place] : [] };
   }
   if (consumer !== undefined) {
     const changed = consumerDifferences(spec, consumer.config);
@@ -157,7 +163,7 @@ function hasAgreed(input: PlanInput, route: OutRoute): boolean {
 
 function resume(route: OutRoute, { name }: ConsumerInfo, held: boolean): Step {
   return held
-    ? { type: "place-route", route }
+    ? { type: "place-route", route, paused: false }
     : { type: "resume-consumer", stream: route.export.stream, consumer: name };
 }
 

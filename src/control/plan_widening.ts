@@ -39,7 +39,13 @@ export function planWidening(
     readonly start: Extract<Start, { type: "new" }>;
     readonly agreed: boolean;
   },
-): { readonly pauses: readonly Step[]; readonly steps: readonly Step[]; readonly switches: readonly Step[] } {
+): {
+  readonly pauses: readonly Step[];
+  readonly steps: readonly Step[];
+  readonly switches: readonly Step[];
+  /** Whether anything of what the consumer let pass before is still allowed. */
+  readonly rest: boolean;
+} {
   const { stream } = route.export;
   const left = intersectSets(route.filters, filtersOfConsumer(consumer.config));
   const narrowed = { ...spec, filter_subjects: left };
@@ -52,5 +58,6 @@ export function planWidening(
         : [{ type: "pause-consumer", stream, consumer: route.peer, why }],
     steps: changed.length === 0 ? [] : [{ type: "update-consumer", stream, spec: narrowed, changed }],
     switches: agreed ? [{ type: "widen-route", route, spec, start, rest: left.length > 0 }] : [],
+    rest: left.length > 0,
   };
 }

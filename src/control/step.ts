@@ -55,7 +55,12 @@ export type Step =
     }
   | { readonly type: "resume-consumer"; readonly stream: string; readonly consumer: string }
   /** Lets a route go on that was held when the server started, from where the peer says that it is. */
-  | { readonly type: "place-route"; readonly route: OutRoute }
+  | {
+      readonly type: "place-route";
+      readonly route: OutRoute;
+      /** Its consumer lets pass nothing but what the policy does not any more: it stays paused, and is made anew. */
+      readonly paused: boolean;
+    }
   /** The consumer of a user on the tenant's log. */
   | {
       readonly type: "create-reader" | "update-reader";
@@ -182,10 +187,8 @@ export function describeStep(step: Step): StepReport {
       return report(`MESH/${step.stream}/${step.consumer}`, `resume ${step.stream} to ${step.consumer}`);
     case "place-route": {
       const { peer, export: plan } = step.route;
-      return report(
-        `MESH/${plan.stream}/${peer}`,
-        `let ${plan.stream} to ${peer} go on, after what ${peer} says that it has stored`,
-      );
+      const verb = step.paused ? `place ${plan.stream} to ${peer}` : `let ${plan.stream} to ${peer} go on`;
+      return report(`MESH/${plan.stream}/${peer}`, `${verb}, after what ${peer} says that it has stored`);
     }
     case "create-reader":
     case "update-reader": {

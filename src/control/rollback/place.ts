@@ -27,9 +27,10 @@ export interface PeerAhead {
 /**
  * Asks the peer how far it has stored the stream. What it has and we had at the start is one history. When it has more, our
  * store is an older copy: the peer is told to forget how far it was, and goes on with the first event that is new.
+ * @param paused whether it is not to deliver yet for another reason
  * @throws {Waiting} until the peer has answered, and again until it has gone back
  */
-export async function placeRoute(context: ApplyContext, route: OutRoute): Promise<void> {
+export async function placeRoute(context: ApplyContext, route: OutRoute, paused = false): Promise<void> {
   const { mesh } = context;
   const { peer, export: plan } = route;
   const { stream, tenant, origin } = plan;
@@ -64,7 +65,7 @@ export async function placeRoute(context: ApplyContext, route: OutRoute): Promis
     for (const [one, end] of routeEnds(plan, peer)) await context.setbacks.placed(one, end);
     await noteHeld(context, stream, consumer, null);
   }
-  await resumeConsumer(context, stream, consumer);
+  if (!paused) await resumeConsumer(context, stream, consumer);
 }
 
 /** The sequence behind which the stream holds what the peer has not had. */

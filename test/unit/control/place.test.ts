@@ -114,6 +114,13 @@ test("a route goes on whose peer has what was decided again here, and no more", 
   await expectPlaced();
 });
 
+test("a route that is to be made anew stays paused when its peer has said what it has", async () => {
+  const { context } = await heldBy({ at: { attached: true, sequence: 2, position: 3 } }, () => {});
+  await applyStep(context, { type: "place-route", route, paused: true });
+  const { config, paused } = await server.jsm.consumers.info(VIEW, CONSUMER);
+  expect({ held: heldAt(config), paused }).toEqual({ held: null, paused: true });
+});
+
 test("a peer that has more goes back first", async () => {
   const peer = { at: { attached: true, sequence: 50, position: 60 } };
   const asked: number[] = [];

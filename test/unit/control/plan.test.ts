@@ -298,6 +298,25 @@ describe("planSteps() when a policy changes", () => {
     ]);
   });
 
+  test("lets no route go on that is held, and whose filter names nothing that the policy still allows", () => {
+    const server = settled(acme({ exports: [ORDERS] }), AUSTIN);
+    const consumer = server.consumer("out_acme", "austin");
+    consumer.config.metadata = { "leafmesh-held": JSON.stringify({ last: 1, source: 1 }) };
+    consumer.paused = true;
+    const other = (...subjects: string[]) => acme({ exports: [{ ...ORDERS, rules: [{ subjects }] }] });
+    expect(server.plan(other("acme.catalog.>"), AUSTIN).steps).toMatchObject([
+      { type: "place-route", paused: true },
+    ]);
+    expect(server.plan(other("acme.catalog.>", "acme.orders.eu"), AUSTIN).steps).toMatchObject([
+      { type: "update-consumer", spec: { filter_subjects: ["berlin.acme.orders.eu"] } },
+      { type: "place-route", paused: false },
+    ]);
+    consumer.config.metadata = {};
+    expect(server.plan(other("acme.catalog.>"), AUSTIN).steps).toMatchObject([
+      { type: "widen-route", rest: false },
+    ]);
+  });
+
   test("decides by the new version before the route to a view is resumed", () => {
     const server = settled(acme({ exports: [REDACTED] }), AUSTIN);
     server.consumer("view_acme_orders", "austin").paused = true;
