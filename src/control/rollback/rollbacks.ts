@@ -25,6 +25,9 @@ const LOOK_SHARE = 20;
 /** Above what was noted: more than can have been stored since. */
 const BEYOND = 1_000_000_000;
 
+/** When a stream was made that is noted, not there, and not made anew yet: also the next start must know where it ended. */
+const MISSING = "";
+
 /** Kinds of streams of what peers gave. */
 const REMOTE: ReadonlySet<StreamName["type"]> = new Set(["in", "quiet", "mirror"]);
 
@@ -61,6 +64,12 @@ export class Rollbacks implements AsyncDisposable {
   readonly #options: RollbacksOptions;
   readonly #ended = new AbortController();
   #noted: Positions | null;
+  /** Streams as they stand in the note. */
+  #written: string | undefined;
+  /** Whether the store has been held against what was noted: what was noted must not be replaced before. */
+  #looked = false;
+  /** How often the server was restarted. */
+  #restarts = 0;
   /** Last sequences of streams that were noted and are not there. */
   readonly #gone = new Map<string, number>();
   #running: Promise<void> = Promise.resolve();
@@ -77,9 +86,10 @@ export class Rollbacks implements AsyncDisposable {
     this.rewound = notes.rewound;
     this.setbacks = notes.setbacks;
     this.#noted = noted;
+    this.#written = JSON.stringify(noted?.streams);
   }
 
-  /** Reads what was noted. Nothing is noted before {@link watch}. @throws {LeafmeshError} `data_folder_unusable` */
+  /** Reads what was noted. Nothing is noted before {@link look} or {@link watch}. @throws {LeafmeshError} `data_folder_unusable` */
   static async open(options: RollbacksOptions): Promise<Rollbacks> {
     const { folder, mayChange } = options;
     return new Rollbacks(options, await readPositions(folder), {
@@ -90,15 +100,20 @@ export class Rollbacks implements AsyncDisposable {
   }
 
   /**
-   * Holds what is stored against what was noted, and tells the sources of an older copy what they were told since.
+   * Holds what is stored against what was noted, and tells the sources of an older copy what they were told since. What was noted
+   * stays as it is until all of that is done: one that fails can be tried again.
+   * @param hold what else must be done first where streams have less; default: nothing
    * @returns how many streams have less
    */
-  async look(state: DesiredState): Promise<number> {
+  async look(state: DesiredState, hold: () => Promise<unknown> = async () => {}): Promise<number> {
     const { mesh, log } = this.#options;
     const names = state.tenants.map(({ name }) => name);
     const recalled = await recallRewinds(mesh, this.rewound, names);
     if (recalled > 0) log("warn", `${recalled} sources go back again: the copy is of before they were told`);
-    if (this.#noted === null) return 0;
+    if (this.#noted === null) {
+      this.#looked = true;
+      return 0;
+    }
     const now = await positionsNow(mesh, this.#options.now());
     const found = setbacks(this.#noted, now).filter((one) => isWanted(one, state));
     await this.setbacks.add(
@@ -109,8 +124,10 @@ export class Rollbacks implements AsyncDisposable {
       if (one.type === "made-anew") this.#gone.set(one.stream, one.last);
       this.#sayOwn(one);
     }
+    if (found.length > 0) await hold();
     // Said once: from now on the store counts.
     this.#noted = now;
+    this.#looked = true;
     return found.length;
   }
 
@@ -119,8 +136,15 @@ export class Rollbacks implements AsyncDisposable {
     this.setbacks.keep(state).catch((error: unknown) => this.#options.log("warn", errorText(error)));
   }
 
+  /** The server is restarted: nothing is noted until the next {@link look} has ended. */
+  restarting(): void {
+    this.#restarts++;
+    this.#looked = false;
+  }
+
   /** Notes from now on how far the streams are. */
   watch(): void {
+    this.#looked = true;
     this.#running = this.#watch();
   }
 
@@ -210,10 +234,16 @@ export class Rollbacks implements AsyncDisposable {
   }
 
   async #note(): Promise<void> {
+    if (!this.#looked) return;
     const { mesh, folder, now, mayChange } = this.#options;
+    const restarts = this.#restarts;
     const positions = await positionsNow(mesh, now());
-    if (JSON.stringify(positions.streams) === JSON.stringify(this.#noted?.streams)) return;
+    if (restarts !== this.#restarts) return;
+    for (const [stream, last] of this.#gone) positions.streams[stream] ??= { created: MISSING, last };
+    const written = JSON.stringify(positions.streams);
+    if (written === this.#written) return;
     await writePositions(folder, positions, mayChange);
+    this.#written = written;
     this.#noted = positions;
   }
 }
