@@ -33,6 +33,8 @@ export interface StoreWatchOptions {
   /** Free and total bytes of the disk; default: asked of the system. */
   readonly space?: () => Promise<DiskSpace>;
   readonly restart: (signal: AbortSignal) => Promise<void>;
+  /** Whether a restart that failed is made again also where the server stores: something of it was not done. Default true. */
+  readonly repeats?: boolean;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
   /** Between two looks. */
   readonly everyMs?: number;
@@ -51,7 +53,7 @@ export class StoreWatch implements AsyncDisposable {
   #failing = 0;
   /** JetStream was off: where a reload revives it, the server still goes on as if it had stored what it was given meanwhile. */
   #wasOff = false;
-  /** The last restart failed: there may be no server that could be asked. */
+  /** The last restart failed: there may be no server that could be asked, or one through which nothing may flow yet. */
   #down = false;
 
   constructor(options: StoreWatchOptions) {
@@ -94,14 +96,14 @@ export class StoreWatch implements AsyncDisposable {
     // A stream may be recovering for a moment: only what lasts is broken.
     const failing = storing !== null && storing.type !== "on";
     this.#failing = storing === null ? this.#failing : failing ? this.#failing + 1 : 0;
-    const down = this.#down && storing === null;
     if (storing?.type === "off") this.#wasOff = true;
+    const down = this.#down && (storing === null || this.#options.repeats !== false);
     const stopped = this.#wasOff || this.#failing >= FAILING_LOOKS || down;
     const now = (this.#options.clock ?? (() => performance.now()))();
     const low = freeBytes < Math.min(LOW_BYTES, totalBytes * LOW_SHARE);
     const what = storing?.type === "broken" ? `streams ${storing.streams.join(", ")}` : "JetStream";
     this.#tell({ state: stopped ? "stopped" : low ? "low" : "ok", freeBytes, totalBytes }, what);
-    if (storing?.type === "on") {
+    if (storing?.type === "on" && !this.#down) {
       this.#pauseMs = FIRST_RESTART_PAUSE_MS;
       this.#restartAt = Math.min(this.#restartAt, now + FIRST_RESTART_PAUSE_MS);
     }

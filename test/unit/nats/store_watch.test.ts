@@ -159,6 +159,28 @@ test("a server that does not answer is not restarted, unless that is because a r
   expect(world.said.filter((text) => text.includes("the disk was full again"))).toHaveLength(1);
 });
 
+test("a restart of which something failed is made again, less and less often, whatever the server says", async () => {
+  await using world = new World();
+  world.restart = async () => {
+    world.storing = ON;
+    throw new Error("its store was not looked at");
+  };
+  world.storing = BROKEN;
+  await waitFor(() => world.restarts === 1, { pollMs: 1 });
+  await world.look(5);
+  expect([world.restarts, world.watch.report?.state]).toEqual([1, "stopped"]);
+  world.now += 2000;
+  await waitFor(() => world.restarts === 2, { pollMs: 1 });
+  world.now += 2000;
+  await world.look(5);
+  expect(world.restarts).toBe(2);
+  world.restart = async () => {};
+  world.now += 2000;
+  await world.is("ok");
+  expect(world.restarts).toBe(3);
+  expect(world.said.filter((text) => text.includes("its store was not looked at"))).toHaveLength(2);
+});
+
 test("its end waits for a restart that is under way, which is told to give up, and begins none", async () => {
   const world = new World();
   let begun = false;
