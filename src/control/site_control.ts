@@ -42,7 +42,7 @@ import { SiteLinks } from "./site_links.ts";
 import { SiteObserver } from "./site_observer.ts";
 import type { SiteControlOptions } from "./site_options.ts";
 import { siteReconciler } from "./site_reconciler.ts";
-import { SiteRecovery } from "./site_recovery.ts";
+import { type RestartOptions, SiteRecovery } from "./site_recovery.ts";
 import { SourceWaits } from "./source_waits.ts";
 import type { KvStateStore } from "./state_store.ts";
 import { NamedTurns } from "./turns.ts";
@@ -293,12 +293,12 @@ export class SiteControl implements Control, AsyncDisposable {
   }
 
   /**
-   * Restarts a server that could not write, and has what is sourced go on after what is stored.
-   * @param startedAt when it started, or a little earlier, milliseconds of `performance.now()`; default: not known
+   * Restarts a server that could not write, and has what is sourced go on after what is stored. Where that fails, nothing flows until
+   * it is done again.
    * @throws LeafmeshError `server_failed`
    */
-  async restartServer(restart: () => Promise<void>, startedAt?: number): Promise<void> {
-    await this.#recovery.restartServer(restart, startedAt);
+  async restartServer(restart: () => Promise<void>, options?: RestartOptions): Promise<void> {
+    await this.#recovery.restartServer(restart, options);
     this.changed();
   }
 

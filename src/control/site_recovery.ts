@@ -1,7 +1,7 @@
 /** What is done when a store is an older copy, here or at a peer, or could not be written: positions are looked at, and sources go back. */
 import type { NatsConnection } from "@nats-io/transport-node";
 import type { DesiredState } from "../model/desired.ts";
-import { LeafmeshError } from "../model/errors.ts";
+import { errorText, LeafmeshError } from "../model/errors.ts";
 import { consumerResetSubject, resetConsumer } from "../nats/consumer_reset.ts";
 import type { Peers } from "./agreement.ts";
 import type { Reconciler } from "./reconcile.ts";
@@ -28,6 +28,13 @@ export interface SiteRecoveryOptions
   readonly waits: SourceWaits;
 }
 
+export interface RestartOptions {
+  /** When the server started, or a little earlier, milliseconds of `performance.now()`; default: not known. */
+  readonly startedAt?: number | undefined;
+  /** Gives up what is tried again. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** Has a consumer of MESH go on elsewhere. @throws {LeafmeshError} `apply_failed` when the server does not do it */
 export function resetHere(
   nc: NatsConnection,
@@ -36,6 +43,12 @@ export function resetHere(
   sequence: number | null,
 ): Promise<string> {
   return resetConsumer(nc, consumerResetSubject(stream, consumer), sequence, RESET_HERE);
+}
+
+function stillQuiet(error: unknown): LeafmeshError {
+  const code = error instanceof LeafmeshError ? error.code : "server_failed";
+  const what = "nats-server runs without links and takes nothing from apps until its store was looked at";
+  return new LeafmeshError(code, `${what}, which failed: ${errorText(error)}`, { cause: error });
 }
 
 /** Brings routes and logs of a site to where its store is. */
@@ -47,22 +60,32 @@ export class SiteRecovery {
   }
 
   /**
-   * Restarts a server that could not write, and has what is sourced go on after what is stored.
-   * @param startedAt when the server started, or a little earlier, milliseconds of `performance.now()`; default: not known
+   * Restarts a server that could not write, and has what is sourced go on after what is stored. Where that fails, nothing flows until
+   * it is done again.
    * @throws LeafmeshError `server_failed`
    */
-  async restartServer(restart: () => Promise<void>, startedAt?: number): Promise<void> {
+  async restartServer(
+    restart: () => Promise<void>,
+    { startedAt, signal }: RestartOptions = {},
+  ): Promise<void> {
     const { site, nc, mesh, tenant, server, log, rollbacks, reconciler, waits } = this.#options;
     const reset = (stream: string, consumer: string, sequence: number | null) =>
       resetHere(nc, stream, consumer, sequence);
+    const there = { log, signal };
     // A pass under way would put sources in again that are taken out meanwhile.
-    await reconciler.between(() =>
-      server.restartQuiet(restart, async (state) => {
-        await whenThere(() => holdRoutes(mesh, rollbacks.holds));
-        await rollbacks.look(state);
-        await detachSources({ site, mesh, tenant, reset, log, waits, startedAt }, state);
-      }),
-    );
+    await reconciler.between(async () => {
+      rollbacks.restarting();
+      await server.restartQuiet(restart, async (state) => {
+        try {
+          await whenThere(() => holdRoutes(mesh, rollbacks.holds), there);
+          await whenThere(() => rollbacks.look(state), there);
+          const context = { site, mesh, tenant, reset, log, waits, startedAt };
+          await whenThere(() => detachSources(context, state), there);
+        } catch (error) {
+          throw stillQuiet(error);
+        }
+      });
+    });
   }
 
   /**
@@ -71,7 +94,7 @@ export class SiteRecovery {
    */
   async look(): Promise<void> {
     const { mesh, rollbacks, desired } = this.#options;
-    if ((await rollbacks.look(desired())) > 0) await holdRoutes(mesh, rollbacks.holds);
+    await rollbacks.look(desired(), () => holdRoutes(mesh, rollbacks.holds));
   }
 
   /** A peer whose store is an older copy has its source here go back. @throws {LeafmeshError} `request_invalid`, `timeout` */

@@ -32,6 +32,8 @@ export interface SiteServerOptions {
   /** The state that the configuration now in force was rendered from, and when; with what is still to be cut. */
   readonly inForce: Remembered & { readonly at: Date };
   readonly now: () => Date;
+  /** Whether the server runs without what events cross, as {@link SiteServer.restartQuiet} leaves it. Default: it does not. */
+  readonly quiet?: boolean;
   /** The other servers of a clustered site, for the sidecar that leads. */
   readonly others?: OtherServers;
 }
@@ -47,11 +49,14 @@ export class SiteServer {
    * Source: nats-server `server/reload.go`, `server/leafnode.go`, rmLeafRemoteCfgs.
    */
   readonly #redials = new Map<string, number>();
+  /** What is written and read is the quiet configuration of the state, whatever is asked for meanwhile. */
+  #quiet: boolean;
   /** One writes at a time. */
   #queue: Promise<unknown> = Promise.resolve();
 
   constructor(options: SiteServerOptions) {
     this.#options = options;
+    this.#quiet = options.quiet ?? false;
     const { state, retired, at, cut = [] } = options.inForce;
     this.#cut = new Set(cut);
     this.#inForce = { state, retired, at, config: this.#render(state, retired, at) };
@@ -116,7 +121,7 @@ export class SiteServer {
       }));
       const remaining = { ...before.state, tenants };
       await this.#remember(remaining, before.retired);
-      const config = await this.#put(() => this.#render(remaining, before.retired, at));
+      const config = await this.#put(remaining, before.retired, at);
       this.#inForce = { ...before, state: remaining, at, config };
       for (const { tenant, login } of gone) await system.kickUser(tenantAccount(tenant), login);
       return gone.map(({ tenant, name }) => `${tenant}/${name}`);
@@ -131,7 +136,7 @@ export class SiteServer {
       if (peers.length === before.state.peers.length) return;
       const remaining = { ...before.state, peers };
       await this.#remember(remaining, before.retired);
-      const config = await this.#put(() => this.#render(remaining, before.retired, before.at));
+      const config = await this.#put(remaining, before.retired, before.at);
       this.#inForce = { ...before, state: remaining, config };
       await this.#options.system.kickLeaf(peer);
     });
@@ -142,7 +147,7 @@ export class SiteServer {
     await this.#serial(async () => {
       const { state, retired, at } = this.#inForce;
       this.#named(peer);
-      const config = await this.#put(() => this.#render(state, retired, at));
+      const config = await this.#put(state, retired, at);
       this.#inForce = { ...this.#inForce, config };
     });
   }
@@ -172,7 +177,7 @@ export class SiteServer {
     }
     // Remembered first: a start between here and the reload renders at least what is in force then, and cuts what is left.
     await this.#remember(state, retired);
-    const config = await this.#put(() => this.#render(state, retired, at));
+    const config = await this.#put(state, retired, at);
     await this.#options.verify(state);
     this.#inForce = { state, retired, at, config };
     await this.#cutOff();
@@ -195,27 +200,27 @@ export class SiteServer {
 
   /**
    * Restarts the server and runs `work` before any stream can take anything, from apps or from another one: meanwhile there are no
-   * links and no logs, and apps may listen, but not publish.
+   * links and no logs, and apps may listen, but not publish. Where anything of it fails, it stays so until this is done again, by
+   * whoever leads then and whatever starts the server: see `isClosedConfig`.
+   * @throws what `restart` or `work` throws, what the server says
    */
   async restartQuiet(
     restart: () => Promise<void>,
     work: (state: DesiredState) => Promise<void>,
   ): Promise<void> {
     await this.#serial(async () => {
+      const { write, system } = this.#options;
       const { state, retired, at } = this.#inForce;
-      const { write, render, system } = this.#options;
-      await write(render(quietState(state), retired, at));
-      // Where it fails, that configuration stays: whatever starts the server next, nothing flows before the work is done.
+      await write(this.#quietOf(state, retired, at));
+      this.#quiet = true;
       await restart();
       this.#redials.clear();
       const config = this.#render(state, retired, at);
-      try {
-        await work(state);
-      } finally {
-        await write(config);
-        await system.reload();
-        this.#inForce = { ...this.#inForce, config };
-      }
+      this.#inForce = { ...this.#inForce, config };
+      await work(state);
+      await write(config);
+      await system.reload();
+      this.#quiet = false;
     });
   }
 
@@ -238,16 +243,24 @@ export class SiteServer {
     return this.#options.render({ ...state, peers }, retired, at);
   }
 
+  #quietOf(state: DesiredState, retired: readonly string[], at: Date): RenderedConfig {
+    return this.#options.render(quietState(state), retired, at);
+  }
+
   /** A peer gets another name for what is dialled. */
   #named(peer: string): void {
     this.#redials.set(peer, (this.#redials.get(peer) ?? 0) + 1);
   }
 
-  /** Has the server read a configuration. @returns the one that it has read: it may take a peer under another name alone */
-  async #put(render: () => RenderedConfig): Promise<RenderedConfig> {
+  /**
+   * Has the server read a configuration, or what of it may be in force now.
+   * @returns it, with the names for what is dialled that the server takes
+   */
+  async #put(state: DesiredState, retired: readonly string[], at: Date): Promise<RenderedConfig> {
     for (let tries = 1; ; tries++) {
-      const config = render();
-      const held = await this.#read(config, tries < MOST_NAMES);
+      const config = this.#render(state, retired, at);
+      const read = this.#quiet ? this.#quietOf(state, retired, at) : config;
+      const held = await this.#read(read, tries < MOST_NAMES);
       if (held === null) return config;
       this.#named(held);
     }
@@ -265,7 +278,8 @@ export class SiteServer {
       // What the server refuses must not stay where it reads: its next start would fail. One that does not answer is another thing:
       // when it starts, it must not let in again who was just shut out.
       if (error instanceof LeafmeshError && error.code === "server_config_refused") {
-        await this.#options.write(this.#inForce.config);
+        const { state, retired, at, config } = this.#inForce;
+        await this.#options.write(this.#quiet ? this.#quietOf(state, retired, at) : config);
       }
       throw error;
     }

@@ -6,6 +6,7 @@
  */
 import type { JetStreamManager, StreamConfig, StreamSource } from "@nats-io/jetstream";
 import type { DesiredState, DesiredTenant } from "../model/desired.ts";
+import { errorText, LeafmeshError } from "../model/errors.ts";
 import { LOG_CONSUMER, logStream, outStream, remoteStreams } from "../model/names.ts";
 import { unlessGone } from "../nats/jetstream_errors.ts";
 import { sleep } from "../nats/wait.ts";
@@ -35,7 +36,9 @@ export function attachedMetadata({ metadata }: StreamConfig): { readonly metadat
   return (metadata?.[DETACHED] ?? "") === "" ? {} : { metadata: { [DETACHED]: "" } };
 }
 
-const TRIES = 40;
+/** Work is given up that has failed for so long, and so often: each request may have waited for seconds. */
+const GIVE_UP_MS = 60_000;
+const LEAST_TRIES = 3;
 const PAUSE_MS = 250;
 
 export interface RepairContext {
@@ -63,14 +66,36 @@ export async function detachSources(context: RepairContext, state: DesiredState)
   }
 }
 
-/** Does something on a server as soon as the connection to it has come back. @throws what it says last */
-export async function whenThere<T>(work: () => Promise<T>): Promise<T> {
+/**
+ * Does something on a server that has just been started: as soon as the connection to it has come back, and again where it is too
+ * busy to answer.
+ * @throws what `work` threw last: after a minute, and at once where another sidecar leads or `signal` is aborted
+ */
+export async function whenThere<T>(
+  work: () => Promise<T>,
+  {
+    log,
+    signal,
+    giveUpMs = GIVE_UP_MS,
+  }: {
+    readonly log: RepairContext["log"];
+    readonly signal?: AbortSignal | undefined;
+    readonly giveUpMs?: number;
+  },
+): Promise<T> {
+  const end = performance.now() + giveUpMs;
+  let said = "";
   for (let tries = 1; ; tries++) {
     try {
       return await work();
     } catch (error) {
-      if (tries === TRIES) throw error;
-      await sleep(PAUSE_MS);
+      const led = error instanceof LeafmeshError && error.code === "no_leader";
+      const late = tries >= LEAST_TRIES && performance.now() > end;
+      if (led || late || signal?.aborted === true) throw error;
+      const text = errorText(error);
+      if (text !== said) log("info", `the server is not there yet: ${text}`);
+      said = text;
+      await sleep(PAUSE_MS, signal);
     }
   }
 }

@@ -59,6 +59,8 @@ export interface DesiredState {
   readonly replicas?: number;
   /** Nobody is let in and nobody is dialled: the state may be old. All else is as it was. */
   readonly closed?: boolean;
+  /** Made by {@link quietState}. */
+  readonly quiet?: boolean;
   readonly peers: readonly Peer[];
   readonly invitations?: readonly OpenInvitation[];
   readonly revoked?: readonly RevokedPeer[];
@@ -124,6 +126,7 @@ export function quietState(state: DesiredState): DesiredState {
   return {
     site: state.site,
     ...(state.replicas === undefined ? {} : { replicas: state.replicas }),
+    quiet: true,
     peers: [],
     tenants: state.tenants.map((tenant) => ({
       ...tenant,

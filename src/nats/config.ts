@@ -16,6 +16,8 @@ const LEAST_MAX_PAYLOAD = 1024 ** 2;
 const PAYLOAD_HEADROOM = 256 * 1024;
 const LOG_FILE_BYTES = 16 * 1024 ** 2;
 const LOG_FILES = 4;
+/** First line of a configuration with which nothing may flow yet. */
+const CLOSED_MARK = "# Closed until the sidecar has looked at the store.\n";
 
 /** Places that the configuration names. All but the credential are absolute or relative to the server's folder. */
 export interface ServerPaths {
@@ -53,7 +55,8 @@ export interface ConfigInput {
 /** The text of `nats.conf` for a server that the sidecar runs. Holds public keys only. */
 export function renderConfig(input: ConfigInput): string {
   const { desired } = input;
-  return `# Written by Leafmesh for site ${desired.site}. Changes made here are lost.\n${renderFields({
+  const mark = desired.quiet === true || desired.closed === true ? CLOSED_MARK : "";
+  return `${mark}# Written by Leafmesh for site ${desired.site}. Changes made here are lost.\n${renderFields({
     server_name: serverName(desired.site, input.cluster?.member),
     listen: input.listen,
     log_file: input.paths.log,
@@ -66,6 +69,11 @@ export function renderConfig(input: ConfigInput): string {
     websocket: input.websocket === undefined ? undefined : { listen: input.websocket, no_tls: true },
     ...requiredFields(input),
   })}`;
+}
+
+/** Whether a text of {@link renderConfig} is that of a state that is quiet or closed. */
+export function isClosedConfig(text: string | null): boolean {
+  return text?.startsWith(CLOSED_MARK) === true;
 }
 
 /**

@@ -8,6 +8,7 @@ import { connect, errors } from "@nats-io/transport-node";
 import { errorText, LeafmeshError } from "../model/errors.ts";
 import { localAddress, requireFree, type ServerAddresses } from "./addresses.ts";
 import { checkConfig } from "./check.ts";
+import { isClosedConfig } from "./config.ts";
 import { connectionOptions } from "./control_connection.ts";
 import { type DataFolder, readDataFile } from "./data_folder.ts";
 import { readDiskSpace } from "./disk_space.ts";
@@ -116,8 +117,8 @@ export class EmbeddedServer implements AsyncDisposable {
     await finishEnding(folder);
     const running = await readRunningProcess(folder.file("serverPid"));
     const { quietConfig } = options;
-    // A start that was cut short has left a server that still waits for its positions to be looked at.
-    let quiet = running === null || (await readDataFile(folder, "config")) === quietConfig;
+    // A start that was cut short, or work that failed, has left a server that still waits for its positions to be looked at.
+    let quiet = running === null || isClosedConfig(await readDataFile(folder, "config"));
     const config = quiet ? (quietConfig ?? options.config) : options.config;
     const changed = await writeConfig(options, config, options.mayChange);
     await writeKeeperArguments(folder, options.binary.path, options.lingerMs);
@@ -127,7 +128,9 @@ export class EmbeddedServer implements AsyncDisposable {
     void follow(options, ended.signal);
     const { exits } = await readExits(folder);
     try {
-      await ensureKeeper(folder);
+      const kept = (await ensureKeeper(folder)) === null;
+      // A keeper that was there may have launched the server meanwhile with what stood there before.
+      if (running === null && kept) await restartServer(folder);
       const restartQuiet = async () => {
         if (quietConfig !== undefined) await writeConfig(options, quietConfig, options.mayChange);
         quiet = true;
@@ -136,7 +139,7 @@ export class EmbeddedServer implements AsyncDisposable {
       if (running !== null) {
         // A reload would revive what a full disk has stopped, as if nothing had been missed.
         if (await storesNothing(options)) await waitReady(options, exits, options.signal, restartQuiet);
-        if (!(await takesConfig(options, changed))) await restartServer(folder);
+        if (!(await takesConfig(options, changed, quiet))) await restartServer(folder);
       }
       await waitReady(options, exits, options.signal, restartQuiet);
     } catch (thrown) {
@@ -217,11 +220,18 @@ async function writeConfig(
   return true;
 }
 
-/** Whether the running server can go on: it is ours and takes the configuration without a restart. */
-async function takesConfig(options: EmbeddedServerOptions, changed: boolean): Promise<boolean> {
+/** Whether the running server can go on: it is ours and takes the configuration without a restart, which leaves links open. */
+async function takesConfig(
+  options: EmbeddedServerOptions,
+  changed: boolean,
+  quiet: boolean,
+): Promise<boolean> {
+  const mayHaveLinks = !quiet || options.clustered === true;
   try {
-    await withSystemApi(options, (system) => system.reload());
-    return true;
+    return await withSystemApi(options, async (system) => {
+      await system.reload();
+      return mayHaveLinks || (await system.leafAccounts()).length === 0;
+    });
   } catch (thrown) {
     // Not listening yet: it is recovering its streams, and does so with the configuration that stands there. Or too busy to answer.
     const silent = thrown instanceof errors.ConnectionError || thrown instanceof errors.TimeoutError;

@@ -172,6 +172,7 @@ export async function leadSite({
     verify: server.verify,
     remember: (state) => rememberState(folder.path, state, mayChange),
     inForce: { ...remembered, at },
+    quiet: server.quiet && !clustered,
     ...(settings.cluster === undefined ? {} : { others: new OtherServers({ site, nc, system }) }),
     now: () => new Date(),
   });
@@ -304,20 +305,23 @@ export async function leadSite({
   phases.done("control");
   // What an older copy of the store lacks, and what a full disk did not take, is asked for again before anything new comes.
   if (!clustered) {
-    if (server.quiet) await control.restartServer(async () => {}, server.startedAt);
+    if (server.quiet) await control.restartServer(async () => {}, { startedAt: server.startedAt, signal });
     else await control.lookForRollback();
   }
   rollbacks.watch();
   phases.done("positions");
   await control.openReplays();
   phases.done("replays");
-  store = server.watchStore((restart) =>
-    settings.cluster === undefined
-      ? control.restartServer(async () => {
-          await requireTerm(term);
-          await restart();
-        }, performance.now())
-      : restart(),
+  store = server.watchStore((restart, signal) =>
+    clustered
+      ? restart()
+      : control.restartServer(
+          async () => {
+            await requireTerm(term);
+            await restart();
+          },
+          { startedAt: performance.now(), signal },
+        ),
   );
   if (store !== null) stack.use(store);
   const served = {

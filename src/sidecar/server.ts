@@ -77,7 +77,7 @@ export interface OpenServer extends AsyncDisposable {
    * Watches the disk under the store, and has a server restarted that could not write: `around` gets what restarts it.
    * `null` where the server is not ours to restart.
    */
-  watchStore(around: (restart: () => Promise<void>) => Promise<void>): StoreWatch | null;
+  watchStore(around: (restart: () => Promise<void>, signal: AbortSignal) => Promise<void>): StoreWatch | null;
   /** Has a server of ours end in order, and does not wait for it. */
   leave(): Promise<void>;
 }
@@ -179,7 +179,8 @@ async function openEmbedded(options: OpenServerOptions): Promise<OpenServer> {
         path: folder.file("store"),
         // A stream of a cluster that waits for a leader looks like one that cannot write: a restart would only make it worse.
         storing: () => connection.system.storing(settings.cluster === undefined).catch(() => null),
-        restart: (signal) => restart(() => server.restart(signal)),
+        repeats: settings.cluster === undefined,
+        restart: (signal) => restart(() => server.restart(signal), signal),
         log: (level, message) => log(level, "store", message),
       });
     },

@@ -9,8 +9,10 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
+import { desiredTenant } from "../../src/model/desired.ts";
 import { LeafmeshError } from "../../src/model/errors.ts";
 import { formatAddress, freePorts, parseAddress } from "../../src/nats/addresses.ts";
+import { isClosedConfig } from "../../src/nats/config.ts";
 import { connectionOptions } from "../../src/nats/control_connection.ts";
 import { DataFolder } from "../../src/nats/data_folder.ts";
 import type { ServerEvent } from "../../src/nats/embedded.ts";
@@ -315,6 +317,51 @@ describe("a running server whose settings changed", () => {
     await first.folder[Symbol.asyncDispose]();
     await using second = await startEmbedded({ data, desired: { site: "berlin", peers: [], tenants: [] } });
     expect(second.server.adopted).toBe(true);
+  });
+});
+
+describe("a server that was left quiet", () => {
+  const start = async (tenants: readonly string[]) => {
+    const desired = {
+      site: "berlin",
+      peers: [],
+      tenants: tenants.map((tenant) => desiredTenant({ tenant })),
+    };
+    return await startEmbedded({ data, quiet: true, desired });
+  };
+  const leave = async ({ server, folder }: TestEmbedded) => {
+    await server.abandon();
+    await folder[Symbol.asyncDispose]();
+  };
+
+  test("is known as that by the next sidecar, which would have it quiet in other words", async () => {
+    const first = await start(["acme"]);
+    await leave(first);
+    const second = await start(["acme", "globex"]);
+    const config = await readFile(second.folder.file("config"), "utf8");
+    expect([first.server.quiet, second.server.quiet, second.server.adopted]).toEqual([true, true, true]);
+    expect([isClosedConfig(config), config.includes("T_globex")]).toEqual([true, true]);
+    await leave(second);
+    await writeFile(join(data, "nats.conf"), config.slice(config.indexOf("\n") + 1));
+    await using third = await start(["acme", "globex"]);
+    expect([third.server.quiet, third.server.adopted]).toEqual([false, true]);
+  });
+
+  test("is quiet also where its keeper is about to start it as the sidecar comes", async () => {
+    const first = await start(["acme"]);
+    await writeFile(
+      join(data, "nats.conf"),
+      (await readFile(join(data, "nats.conf"), "utf8")).replace(/^.*\n/, ""),
+    );
+    await leave(first);
+    process.kill(await pidIn("nats.pid"), "SIGKILL");
+    await waitFor(async () => !(await isAlive(await pidIn("nats.pid"))), {
+      what: "the server to be gone",
+      pollMs: 1,
+    });
+    await using second = await start(["acme"]);
+    expect([second.server.quiet, second.server.adopted]).toEqual([true, false]);
+    expect(isClosedConfig(await readFile(join(data, "nats.conf"), "utf8"))).toBe(true);
   });
 });
 

@@ -6,7 +6,7 @@
  * prints one line of JSON when it is ready and then waits for its end.
  */
 import process from "node:process";
-import { type DesiredState, desiredTenant } from "../../src/model/desired.ts";
+import { type DesiredState, desiredTenant, quietState } from "../../src/model/desired.ts";
 import { resolveAddresses, type ServerAddresses } from "../../src/nats/addresses.ts";
 import { renderConfig, renderLeafCredential } from "../../src/nats/config.ts";
 import { DATA_FILES, DataFolder } from "../../src/nats/data_folder.ts";
@@ -21,6 +21,8 @@ export interface TestEmbeddedOptions {
   readonly desired?: DesiredState;
   readonly listen?: string;
   readonly sync?: "always" | number;
+  /** A server that is started anew is quiet. Default: it is not. */
+  readonly quiet?: boolean;
   readonly onEvent?: (event: ServerEvent) => void;
 }
 
@@ -45,24 +47,26 @@ export async function startEmbedded(options: TestEmbeddedOptions): Promise<TestE
       peers: [{ name: "tokyo", key: NOBODY, dial: "nats-leaf://127.0.0.1:1" }],
       tenants: [desiredTenant({ tenant: "acme" })],
     };
-    const config = renderConfig({
-      desired,
-      keys: publicKeys(keys),
-      ...addresses,
-      sync: options.sync ?? "always",
-      paths: {
-        store: folder.file("store"),
-        log: folder.file("serverLog"),
-        leafCredential: DATA_FILES.leafCredential,
-      },
-      retiredTenants: [],
-    });
+    const render = (desired: DesiredState) =>
+      renderConfig({
+        desired,
+        keys: publicKeys(keys),
+        ...addresses,
+        sync: options.sync ?? "always",
+        paths: {
+          store: folder.file("store"),
+          log: folder.file("serverLog"),
+          leafCredential: DATA_FILES.leafCredential,
+        },
+        retiredTenants: [],
+      });
     const server = await EmbeddedServer.start({
       folder,
       binary: await findServer(),
       site: desired.site,
       addresses,
-      config,
+      config: render(desired),
+      ...(options.quiet === true ? { quietConfig: render(quietState(desired)) } : {}),
       leafCredential: renderLeafCredential(keys.site),
       sys: keys.sys,
       lingerMs: options.lingerMs ?? 30_000,

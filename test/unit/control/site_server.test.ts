@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import type { Remembered } from "../../../src/control/remembered.ts";
 import { SiteServer, type SiteServerOptions } from "../../../src/control/site_server.ts";
-import type { DesiredState } from "../../../src/model/desired.ts";
+import { type DesiredState, quietState } from "../../../src/model/desired.ts";
 import { LeafmeshError } from "../../../src/model/errors.ts";
 import { linkAccount } from "../../../src/model/names.ts";
 import { berlin } from "./fake_server.ts";
@@ -15,6 +15,7 @@ class Rig {
   file = "";
   readonly kicked: string[] = [];
   remembered: Remembered | null = null;
+  reloads: string[] = [];
   failing: { reload?: LeafmeshError; kick?: boolean } = {};
   readonly server: SiteServer;
 
@@ -24,12 +25,14 @@ class Rig {
       reload: async () => {
         const { reload } = this.failing;
         if (reload !== undefined) throw reload;
+        this.reloads.push(this.file);
       },
       kickAccount: async (account: string) => {
         if (this.failing.kick === true) throw new LeafmeshError("server_failed", "does not answer LEAFZ");
         this.kicked.push(account);
         return 1;
       },
+      kickLeaf: async () => 1,
       kickUser: async () => 0,
     } as unknown as SiteServerOptions["system"];
     this.server = new SiteServer({
@@ -112,4 +115,33 @@ test("a peer that the server does not take under the name that it had is dialled
     file.replace(/"nats-leaf:..austin.example.net:7422"/, '["nats-leaf://austin.example.net:7422?again=1"]'),
   );
   expect(rig.server.changes(dialled)).toEqual([]);
+});
+
+test("a server stays quiet until the work that it waits for is done, whatever changes meanwhile", async () => {
+  const rig = new Rig(before);
+  const done: string[] = [];
+  const restart = async () => {
+    done.push("restart");
+  };
+  const failing = async () => await Promise.reject(new Error("a source cannot be taken out"));
+  await expect(rig.server.restartQuiet(restart, failing)).rejects.toThrow("cannot be taken out");
+  expect([rig.file, rig.reloads]).toEqual([JSON.stringify(quietState(before)), []]);
+  expect(rig.server.changes(before)).toEqual([]);
+  // What is asked for in between is in force when it opens, and does not open it.
+  expect(rig.server.changes(rekeyed)).toEqual(["~ peer tokyo"]);
+  await rig.server.configure(rekeyed);
+  await rig.server.cut("austin");
+  const left = { ...rekeyed, peers: rekeyed.peers.filter(({ name }) => name !== "austin") };
+  expect(new Set([rig.file, ...rig.reloads])).toEqual(new Set([JSON.stringify(quietState(before))]));
+  expect(rig.remembered?.state).toEqual(left);
+  // One that does not answer is restarted once more.
+  rig.failing.reload = new LeafmeshError("server_failed", "nats-server does not answer RELOAD");
+  const work = async (state: DesiredState) => {
+    done.push(...state.peers.map(({ name }) => name));
+  };
+  await expect(rig.server.restartQuiet(restart, work)).rejects.toThrow("does not answer");
+  rig.failing = {};
+  await rig.server.restartQuiet(restart, work);
+  expect(done).toEqual(["restart", "restart", "tokyo", "restart", "tokyo"]);
+  expect([rig.file, rig.reloads.at(-1)]).toEqual([JSON.stringify(left), JSON.stringify(left)]);
 });
