@@ -135,7 +135,7 @@ export const ALARMS = {
   "stream-made-anew": {
     severity: "warning",
     means: "A stream of this site is gone with its events and was made anew",
-    todo: "see the log for who removed it; peers read the new one from its begin",
+    todo: "see the log for who removed it; peers read one of the site's own events from its begin, and one of remote events begins with what is new: have its exporters replay the rest",
   },
   "state-rolled-back": {
     severity: "critical",
