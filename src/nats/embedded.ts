@@ -25,7 +25,7 @@ import {
 } from "./keeper.ts";
 import type { SigningKey } from "./keys.ts";
 import { type ProcessRef, readRunningProcess } from "./processes.ts";
-import { followServerLog, parseServerLogLine, type ServerLogLine } from "./server_log.ts";
+import { followServerLog, parseServerLogLine, readPastLog, type ServerLogLine } from "./server_log.ts";
 import { StoppedStore } from "./stopped_store.ts";
 import { type StoringStatus, SystemApi } from "./system_api.ts";
 import { sleep } from "./wait.ts";
@@ -39,6 +39,8 @@ const LAST_LINES = 5;
 /** What the sidecar learns of its server. */
 export type ServerEvent =
   | { readonly type: "log"; readonly line: ServerLogLine }
+  /** What a server that runs already has said before. */
+  | { readonly type: "past"; readonly line: ServerLogLine }
   /** The server went away by itself; the keeper starts it again. */
   | { readonly type: "exited"; readonly exits: number; readonly status: number }
   | { readonly type: "started"; readonly pid: number }
@@ -125,7 +127,7 @@ export class EmbeddedServer implements AsyncDisposable {
     if (running === null) await requireFree(options.addresses);
 
     const ended = new AbortController();
-    void follow(options, ended.signal);
+    void follow(options, running, ended.signal);
     const { exits } = await readExits(folder);
     try {
       const kept = (await ensureKeeper(folder)) === null;
@@ -357,15 +359,26 @@ async function supervise(options: EmbeddedServerOptions, signal: AbortSignal): P
   }
 }
 
-async function follow(options: EmbeddedServerOptions, signal: AbortSignal): Promise<void> {
+async function follow(
+  options: EmbeddedServerOptions,
+  running: ProcessRef | null,
+  signal: AbortSignal,
+): Promise<void> {
   const { onEvent } = options;
   if (onEvent === undefined) return;
   const onLine = (line: ServerLogLine) => onEvent({ type: "log", line });
   const path = options.folder.file("serverLog");
+  let from: number | "end" = "end";
   while (!signal.aborted) {
     try {
-      await followServerLog(path, "end", onLine, signal);
+      if (running !== null) {
+        const { pid } = running;
+        running = null;
+        from = await readPastLog(path, pid, (line) => onEvent({ type: "past", line }));
+      }
+      await followServerLog(path, from, onLine, signal);
     } catch (thrown) {
+      from = "end";
       onLine({ level: "error", message: `Cannot read ${path}: ${errorText(thrown)}` });
       await sleep(SUPERVISE_MS, signal);
     }

@@ -43,7 +43,9 @@ export class LinkLog {
   readonly #clock: () => number;
   /** By peer: its newest connection of those that we dial, and when that ended. */
   readonly #newest = new Map<string, { readonly connection: string; end: DialEnd | null }>();
-  /** When an address was tried last, in vain. */
+  /** Lines and words that were taken: what came after what. */
+  #count = 0;
+  /** By address: when it was tried last, in vain, by that count. */
   readonly #tried = new Map<string, number>();
 
   /** @param clock milliseconds of a clock that never goes back */
@@ -59,13 +61,13 @@ export class LinkLog {
   stoppedDialling(peer: string, addresses: readonly string[]): boolean {
     const end = this.#newest.get(peer)?.end ?? null;
     if (end === null || this.#clock() - end.at < end.patienceMs) return false;
-    return addresses.every((address) => (this.#tried.get(address) ?? Number.NEGATIVE_INFINITY) < end.at);
+    return addresses.every((address) => (this.#tried.get(address) ?? 0) < end.count);
   }
 
   /** The server was told to dial a peer anew: it has its time again. */
   dialledAnew(peer: string): void {
     const newest = this.#newest.get(peer);
-    if (newest?.end != null) newest.end = { at: this.#clock(), patienceMs: DIALS_WITHIN_MS };
+    if (newest?.end != null) newest.end = this.#ended(DIALS_WITHIN_MS);
   }
 
   /** The last failure of a peer's link since it was up. */
@@ -83,28 +85,16 @@ export class LinkLog {
     this.#failures.delete(peer);
   }
 
+  /** One line of what the server has said before this log was followed: whom it dials, as if it had said so now. */
+  recall({ message }: ServerLogLine): void {
+    this.#followDials(message);
+  }
+
   /** One line of the server's log. */
   take({ message }: ServerLogLine): void {
-    const found = /^(\S+) - lid:(\d+) - (.*)$/.exec(message);
-    if (found === null) {
-      const tried = /^Error trying to connect as leafnode to remote server "([^"]+)"/.exec(message)?.[1];
-      if (tried !== undefined) this.#remember(this.#tried, tried, this.#clock(), MAX_TRIED);
-      return;
-    }
-    const [, address = "", connection = "", text = ""] = found;
-    const account = /^Leafnode connection created for account: (\S+)/.exec(text)?.[1];
-    if (account?.startsWith(LINK_PREFIX)) {
-      const peer = account.slice(LINK_PREFIX.length);
-      this.#remember(this.#dialled, connection, peer, MAX_CONNECTIONS);
-      this.#remember(this.#newest, peer, { connection, end: null }, MAX_NAMES);
-      return;
-    }
-    const dialled = this.#dialled.get(connection) ?? null;
-    if (dialled !== null && text.startsWith("Leafnode connection closed")) {
-      const newest = this.#newest.get(dialled);
-      const patienceMs = text.startsWith(WRITE_ERROR) ? DIALS_AFTER_WRITE_ERROR_MS : DIALS_WITHIN_MS;
-      if (newest?.connection === connection) newest.end = { at: this.#clock(), patienceMs };
-    }
+    const line = this.#followDials(message);
+    if (line === null) return;
+    const { address, text, dialled } = line;
     const ip = address.slice(0, address.lastIndexOf(":"));
     const peer = dialled ?? /\(CN=([a-z][a-z0-9-]*) SHA-256: /.exec(text)?.[1] ?? null;
     const why = whyFailed(text, dialled, peer, ip);
@@ -124,6 +114,35 @@ export class LinkLog {
     }
   }
 
+  /** @returns a line of a connection: with whom, what it says, and which peer we dialled with it; `null`: of nothing that may fail */
+  #followDials(message: string): { address: string; text: string; dialled: string | null } | null {
+    const found = /^(\S+) - lid:(\d+) - (.*)$/.exec(message);
+    if (found === null) {
+      const tried = /^Error trying to connect as leafnode to remote server "([^"]+)"/.exec(message)?.[1];
+      if (tried !== undefined) this.#remember(this.#tried, tried, ++this.#count, MAX_TRIED);
+      return null;
+    }
+    const [, address = "", connection = "", text = ""] = found;
+    const account = /^Leafnode connection created for account: (\S+)/.exec(text)?.[1];
+    if (account?.startsWith(LINK_PREFIX)) {
+      const peer = account.slice(LINK_PREFIX.length);
+      this.#remember(this.#dialled, connection, peer, MAX_CONNECTIONS);
+      this.#remember(this.#newest, peer, { connection, end: null }, MAX_NAMES);
+      return null;
+    }
+    const dialled = this.#dialled.get(connection) ?? null;
+    if (dialled !== null && text.startsWith("Leafnode connection closed")) {
+      const newest = this.#newest.get(dialled);
+      const patienceMs = text.startsWith(WRITE_ERROR) ? DIALS_AFTER_WRITE_ERROR_MS : DIALS_WITHIN_MS;
+      if (newest?.connection === connection) newest.end = this.#ended(patienceMs);
+    }
+    return { address, text, dialled };
+  }
+
+  #ended(patienceMs: number): DialEnd {
+    return { at: this.#clock(), count: ++this.#count, patienceMs };
+  }
+
   #remember<T>(map: Map<string, T>, key: string, value: T, most: number): void {
     map.delete(key);
     map.set(key, value);
@@ -135,6 +154,8 @@ export class LinkLog {
 interface DialEnd {
   /** By the clock that never goes back. */
   readonly at: number;
+  /** What came before it and what after. */
+  readonly count: number;
   /** How long the server may take to dial again. */
   readonly patienceMs: number;
 }

@@ -19,6 +19,8 @@ const LEVELS: Readonly<Record<string, ServerLogLine["level"]>> = {
 const POLL_MS = 250;
 const CHUNK_BYTES = 64 * 1024;
 const LONGEST_LINE = 16 * 1024;
+/** What is read of the log that was written before: hours of a link that fails each second. */
+const PAST_BYTES = 4 * 1024 * 1024;
 
 /** `text` with every nkey seed blotted out. */
 export function redactSeeds(text: string): string {
@@ -36,18 +38,44 @@ export function parseServerLogLine(line: string): ServerLogLine {
 }
 
 /**
+ * Calls `onLine` for what one server process has written to the log, of its last 4 MiB.
+ * @returns where that ended: {@link followServerLog} goes on there
+ */
+export async function readPastLog(
+  path: string,
+  pid: number,
+  onLine: (line: ServerLogLine) => void,
+): Promise<number> {
+  const file = await open(path, "r").catch(() => null);
+  if (file === null) return 0;
+  try {
+    const { size: end } = await file.stat();
+    const bytes = new Uint8Array(Math.min(end, PAST_BYTES));
+    const { bytesRead } = await file.read(bytes, 0, bytes.length, end - bytes.length);
+    const text = new TextDecoder().decode(bytes.subarray(0, bytesRead));
+    const whole = text.lastIndexOf("\n") + 1;
+    for (const line of text.slice(0, whole).split("\n")) {
+      if (line.startsWith(`[${pid}] `)) onLine(parseServerLogLine(line.slice(0, LONGEST_LINE)));
+    }
+    return end - Buffer.byteLength(text.slice(whole));
+  } finally {
+    await file.close();
+  }
+}
+
+/**
  * Calls `onLine` for every line that is added to the log from now on, also across rotation, until `signal` aborts.
  * Lines longer than 16 KiB are cut.
  *
- * @param from `end` passes over what is there already.
+ * @param from a place in the log, in bytes; `end` passes over what is there already.
  */
 export async function followServerLog(
   path: string,
-  from: "start" | "end",
+  from: number | "end",
   onLine: (line: ServerLogLine) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  let position = from === "end" ? await size(path) : 0;
+  let position = from === "end" ? await size(path) : from;
   while (!signal.aborted) {
     const file = await open(path, "r").catch(() => null);
     if (file !== null) {

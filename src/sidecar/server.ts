@@ -139,7 +139,8 @@ async function openEmbedded(options: OpenServerOptions): Promise<OpenServer> {
       if (event.type === "log") {
         options.linkLog.take(event.line);
         log(event.line.level, "nats", event.line.message);
-      } else log("warn", "nats", `server ${event.type.replace("_", " ")} ${JSON.stringify(event)}`);
+      } else if (event.type === "past") options.linkLog.recall(event.line);
+      else log("warn", "nats", `server ${event.type.replace("_", " ")} ${JSON.stringify(event)}`);
     },
     ...(options.signal === undefined ? {} : { signal: options.signal }),
     ...(options.mayChange === undefined ? {} : { mayChange: options.mayChange }),

@@ -38,7 +38,7 @@ beforeAll(async () => {
   const [port = 0] = await freePorts("127.0.0.1", 1);
   proxy = recordingProxy(parseAddress(berlin.addresses.leaf).port);
   await new Promise<void>((resolve) => proxy.listen(port, "127.0.0.1", resolve));
-  void followServerLog(`${austin.folder}/nats.log`, "start", (line) => seen.take(line), stop.signal);
+  void followServerLog(`${austin.folder}/nats.log`, 0, (line) => seen.take(line), stop.signal);
   await berlin.reload({
     ...berlin.desired,
     peers: [

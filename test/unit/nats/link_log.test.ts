@@ -134,6 +134,25 @@ describe("a server that dials", () => {
     );
   });
 
+  test("is known also from what it said before, and that is told as no failure of now", () => {
+    let now = 0;
+    const log = new LinkLog(
+      () => AT,
+      () => now,
+    );
+    const failed =
+      'Error trying to connect as leafnode to remote server "10.0.0.9:7422" (attempt 1): dial tcp 10.0.0.9:7422: connect: connection refused';
+    for (const message of [failed, DIALLED, `${CLOSED}Write Error`]) log.recall({ level: "info", message });
+    expect(log.stoppedDialling("tokyo", ADDRESSES)).toBe(false);
+    now = 7000;
+    expect(log.stoppedDialling("tokyo", ADDRESSES)).toBe(true);
+    log.recall({ level: "info", message: failed });
+    expect(log.stoppedDialling("tokyo", ADDRESSES)).toBe(false);
+    log.recall({ level: "info", message: `${CLOSED}Read Error` });
+    expect(log.failure("tokyo")).toBeNull();
+    expect(log.strangers).toEqual([]);
+  });
+
   test("has its time again when it was told to dial anew", () => {
     let now = 0;
     const log = new LinkLog(

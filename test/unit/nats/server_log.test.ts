@@ -5,6 +5,7 @@ import { createSigningKey } from "../../../src/nats/keys.ts";
 import {
   followServerLog,
   parseServerLogLine,
+  readPastLog,
   redactSeeds,
   type ServerLogLine,
 } from "../../../src/nats/server_log.ts";
@@ -53,7 +54,7 @@ describe("redactSeeds()", () => {
 });
 
 describe("followServerLog()", () => {
-  const follow = (path: string, from: "start" | "end") => {
+  const follow = (path: string, from: number | "end") => {
     const lines: ServerLogLine[] = [];
     const ended = followServerLog(path, from, (found) => void lines.push(found), stop.signal);
     return { lines, ended, messages: () => lines.map((found) => found.message) };
@@ -61,7 +62,7 @@ describe("followServerLog()", () => {
 
   test("waits for the file, joins halves of lines and goes on across rotation", async () => {
     const path = join(temp.path, "nats.log");
-    const { messages, ended } = follow(path, "start");
+    const { messages, ended } = follow(path, 0);
     await writeFile(path, line("one") + line("two").slice(0, 20));
     await waitFor(() => messages().length === 1);
     await appendFile(path, line("two").slice(20));
@@ -84,5 +85,18 @@ describe("followServerLog()", () => {
       return messages().length > 0;
     });
     expect(new Set(messages())).toEqual(new Set(["new"]));
+  });
+});
+
+describe("readPastLog()", () => {
+  test("reads what this process has written, and ends where a line begins that is not whole yet", async () => {
+    const path = join(temp.path, "nats.log");
+    const whole = line("before").replace("[7]", "[6]") + line("one") + line("zwölf");
+    await writeFile(path, whole + line("half").slice(0, 20));
+    const messages: string[] = [];
+    const end = await readPastLog(path, 7, ({ message }) => messages.push(message));
+    expect(messages).toEqual(["one", "zwölf"]);
+    expect(end).toBe(Buffer.byteLength(whole));
+    expect(await readPastLog(join(temp.path, "none.log"), 7, () => {})).toBe(0);
   });
 });
