@@ -10,6 +10,7 @@ import type { StreamSpec } from "./assets.ts";
 import { createConsumer } from "./create_consumer.ts";
 import { pauseConsumer } from "./hold_consumer.ts";
 import { layoutMetadata } from "./layout.ts";
+import type { LetGoOptions } from "./let_go.ts";
 import type { MovedLeader } from "./linked_leaders.ts";
 import { VIEW_AFTER } from "./observe.ts";
 import { positionAt, sequenceAfter, sequenceAt, sequenceOfVersion } from "./position.ts";
@@ -71,8 +72,8 @@ export interface ApplyContext {
   readonly resetSource: (peer: string, stream: string, sequence: ResetTo) => Promise<string>;
   /** Sets where a consumer of MESH goes on. @throws {LeafmeshError} when the server refuses it */
   readonly resetHere: (stream: string, consumer: string, sequence: number) => Promise<unknown>;
-  /** Has who takes what a consumer of MESH delivers attach again, and waits `withinMs` until it listens no more: see let_go.ts. */
-  readonly letGo: (stream: string, consumer: string, withinMs?: number) => Promise<boolean>;
+  /** Has who takes what a consumer of MESH delivers attach again: see let_go.ts. */
+  readonly letGo: (stream: string, consumer: string, options?: LetGoOptions) => Promise<boolean>;
   /** Whether a peer has stored nothing since it was asked last. */
   readonly standsStill: (stuck: StuckConsumer, stored: number) => boolean;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;

@@ -1,5 +1,6 @@
 /** How a consumer of a peer is made, where it begins, and how it is set going. */
 import type { ConsumerConfig, JetStreamManager } from "@nats-io/jetstream";
+import { LOG_CONSUMER } from "../model/names.ts";
 import type { ApplyContext } from "./apply.ts";
 import type { ConsumerSpec } from "./assets.ts";
 import { FOREVER } from "./hold_consumer.ts";
@@ -49,7 +50,9 @@ export async function resumeConsumer(
   const { config } = await mesh.consumers.info(stream, name);
   const { [ANEW]: anew, ...metadata } = config.metadata ?? {};
   if (anew !== undefined) {
-    await letGo(stream, name);
+    if (!(await letGo(stream, name, { since: "made" }))) {
+      throw new Waiting(`${name === LOG_CONSUMER ? "the log" : name} must attach to ${stream} again first`);
+    }
     await mesh.consumers.update(stream, name, { metadata } as Partial<ConsumerConfig> as ConsumerConfig);
   }
   await mesh.consumers.resume(stream, name);

@@ -164,7 +164,7 @@ export async function unstick(context: ApplyContext, stuck: StuckConsumer): Prom
       return;
     }
     case "reset":
-      await context.letGo(stream, consumer, 0);
+      await context.letGo(stream, consumer, { withinMs: 0 });
       return;
   }
 }

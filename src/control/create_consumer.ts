@@ -3,7 +3,7 @@ import type { JetStreamManager } from "@nats-io/jetstream";
 import { errorText } from "../model/errors.ts";
 import { parseStreamName } from "../model/names.ts";
 import type { ApplyContext } from "./apply.ts";
-import { addAnew, addConsumer, beginOf, resumeConsumer } from "./apply_consumers.ts";
+import { addAnew, beginOf, resumeConsumer } from "./apply_consumers.ts";
 import { positionAt } from "./position.ts";
 import { addHeld, type HeldAt } from "./rollback/held.ts";
 import { routeEnds } from "./rollback/setback_note.ts";
@@ -20,19 +20,16 @@ export async function createConsumer(context: ApplyContext, step: CreateConsumer
   const { mesh } = context;
   const { stream, spec, start, paused } = step;
   const begin = await beginAfter(mesh, stream, start);
-  if (isFresh(start)) {
-    await forgetSetback(context, step);
-    await addConsumer(mesh, stream, spec, begin, { paused });
+  let beginning: Beginning = { after: begin, held: null };
+  if (isFresh(start)) await forgetSetback(context, step);
+  else beginning = setbackOf(context, step, begin) ?? (await startAfter(context, stream, start, begin));
+  const { after, held } = beginning;
+  if (held !== null) {
+    await addHeld(context, stream, spec, after, held);
   } else {
-    const { after, held } =
-      setbackOf(context, step, begin) ?? (await startAfter(context, stream, start, begin));
-    if (held !== null) {
-      await addHeld(context, stream, spec, after, held);
-    } else {
-      // One of that name may have gone under its peer.
-      await addAnew(mesh, stream, spec, after);
-      if (!paused) await resumeConsumer(context, stream, spec.durable_name);
-    }
+    // One of that name may have gone under its peer, with its stream or alone.
+    await addAnew(mesh, stream, spec, after);
+    if (!paused) await resumeConsumer(context, stream, spec.durable_name);
   }
   if (start.type === "new") context.poke(start.route.peer);
 }

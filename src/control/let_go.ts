@@ -8,6 +8,7 @@ import type { JetStreamManager } from "@nats-io/jetstream";
 import { headers, type MsgHdrs, type NatsConnection } from "@nats-io/transport-node";
 import { unlessGone } from "../nats/jetstream_errors.ts";
 import { until } from "../nats/wait.ts";
+import type { Attachments } from "./attachments.ts";
 
 const LAST_CONSUMER_HEADER = "Nats-Last-Consumer";
 /** More than any consumer has delivered. */
@@ -19,25 +20,44 @@ const LOOK_AGAIN_MS = 10;
 /** What a consumer says that has nothing to deliver: a source that is attached takes it for that. */
 export const idleHeartbeat = (): MsgHdrs => headers(100, "Idle Heartbeat");
 
-/**
- * Makes who listens attach again.
- * @param withinMs how long to wait until nobody listens; 0: not at all
- * @returns whether nobody did
- */
+export interface LetGoTarget {
+  /** Of MESH. */
+  readonly nc: NatsConnection;
+  readonly mesh: JetStreamManager;
+  readonly attachments: Attachments;
+  /** Whether there is a link with whom a consumer is for. Without one nobody can be seen listening, who then goes on. */
+  readonly linked: (consumer: string) => Promise<boolean>;
+}
+
+export interface LetGoOptions {
+  /** How long to wait until it has let go; 0: not at all. */
+  readonly withinMs?: number;
+  /** Since when it must have attached: since the consumer was made, or from now on. Default: now. */
+  readonly since?: "made" | "now";
+}
+
+/** Makes who listens attach again. @returns whether nobody listens any more who did before */
 export async function letGo(
-  { nc, mesh }: { readonly nc: NatsConnection; readonly mesh: JetStreamManager },
+  { nc, mesh, attachments, linked }: LetGoTarget,
   stream: string,
   consumer: string,
-  withinMs = WITHIN_MS,
+  { withinMs = WITHIN_MS, since = "now" }: LetGoOptions = {},
 ): Promise<boolean> {
   const look = () => unlessGone(mesh.consumers.info(stream, consumer), null);
   const info = await look();
-  const { deliver_subject } = info?.config ?? {};
-  if (info?.push_bound !== true || deliver_subject === undefined) return true;
+  if (info === null) return true;
+  if (since === "made" && attachments.has(stream, consumer, info.created)) return true;
+  const { deliver_subject } = info.config;
+  if (deliver_subject === undefined) return true;
+  if (info.push_bound !== true) return await linked(consumer);
+  const before = attachments.count(stream, consumer);
   const missed = idleHeartbeat();
   missed.set(LAST_CONSUMER_HEADER, NEVER_DELIVERED);
   nc.publish(deliver_subject, "", { headers: missed });
-  return (
-    withinMs > 0 && (await until(async () => (await look())?.push_bound !== true, withinMs, LOOK_AGAIN_MS))
-  );
+  if (withinMs === 0) return false;
+  // It may listen again before anybody has seen that it did not.
+  const hasLetGo = async () =>
+    attachments.count(stream, consumer) > before ||
+    ((await look())?.push_bound !== true && (await linked(consumer)));
+  return await until(hasLetGo, withinMs, LOOK_AGAIN_MS);
 }

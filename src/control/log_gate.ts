@@ -11,6 +11,7 @@ import type { JetStreamManager } from "@nats-io/jetstream";
 import type { Msg, NatsConnection, Subscription } from "@nats-io/transport-node";
 import { LOG_CONSUMER, logResetSubject, logStream, outStream, remoteStreams } from "../model/names.ts";
 import { sleep } from "../nats/wait.ts";
+import type { Attachments } from "./attachments.ts";
 import { sourceReports } from "./observe.ts";
 import { passReset } from "./pass_reset.ts";
 
@@ -26,6 +27,7 @@ export interface LogGateOptions {
   /** Of MESH. */
   readonly nc: NatsConnection;
   readonly mesh: JetStreamManager;
+  readonly attachments: Attachments;
   /** JetStream of a tenant's account. */
   readonly tenant: (tenant: string) => Promise<JetStreamManager>;
   /** Somebody asked for a RESET while the log was attached: it was not done. */
@@ -71,9 +73,9 @@ export class LogGate implements Disposable {
         this.#options.refused(tenant, stream);
         return;
       }
-      const { nc, mesh } = this.#options;
-      if (await passReset({ nc, mesh, stream, consumer: LOG_CONSUMER }, message, new Uint8Array()))
-        this.#resets.set(stream, this.#now());
+      const { nc, mesh, attachments } = this.#options;
+      const target = { nc, mesh, stream, consumer: LOG_CONSUMER, attachments };
+      if (await passReset(target, message, new Uint8Array())) this.#resets.set(stream, this.#now());
     } finally {
       this.#busy.delete(stream);
     }

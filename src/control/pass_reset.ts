@@ -13,6 +13,7 @@ import { z } from "zod";
 import { consumerResetSubject, IDENTITY_HEADER } from "../nats/consumer_reset.ts";
 import { unlessGone } from "../nats/jetstream_errors.ts";
 import { sleep } from "../nats/wait.ts";
+import type { Attachments } from "./attachments.ts";
 
 const RESET_TIMEOUT_MS = 2000;
 /** Who asks waits for five seconds. */
@@ -30,6 +31,8 @@ export interface ResetTarget {
   readonly mesh: JetStreamManager;
   readonly stream: string;
   readonly consumer: string;
+  /** Is told when it was passed on. */
+  readonly attachments: Attachments;
 }
 
 /**
@@ -39,10 +42,12 @@ export interface ResetTarget {
  * @throws what the server or the client says
  */
 export async function passReset(target: ResetTarget, message: Msg, body: Uint8Array): Promise<boolean> {
-  const { nc, stream, consumer } = target;
+  const { nc, mesh, stream, consumer, attachments } = target;
   const end = performance.now() + WITHIN_MS;
   while (performance.now() < end) {
-    if (!(await isUnbound(target))) {
+    // One that is not there has nothing to wait for.
+    const info = await unlessGone(mesh.consumers.info(stream, consumer), null);
+    if (info?.push_bound === true) {
       await sleep(LOOK_AGAIN_MS);
       continue;
     }
@@ -51,16 +56,11 @@ export async function passReset(target: ResetTarget, message: Msg, body: Uint8Ar
       headers: passedOn(message),
     });
     if (isAhead(answer)) continue;
+    if (info !== null) attachments.passed(stream, consumer, info.created);
     message.respond(answer.data, answer.headers === undefined ? {} : { headers: answer.headers });
     return true;
   }
   return false;
-}
-
-/** Whether nobody takes what the consumer delivers. One that is not there has nothing to wait for. */
-async function isUnbound({ mesh, stream, consumer }: ResetTarget): Promise<boolean> {
-  const info = await unlessGone(mesh.consumers.info(stream, consumer), null);
-  return info?.push_bound !== true;
 }
 
 /** Whether the consumer has delivered again before the server looked how far it is. */

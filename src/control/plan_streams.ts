@@ -213,7 +213,11 @@ export function planLogConsumers(input: PlanInput, tenant: DesiredTenant): Step[
       return [{ type: "create-consumer", stream, spec, start: { type: "first" }, paused: false }];
     }
     const changed = consumerDifferences(spec, observed.config);
-    return changed.length === 0 ? [] : [{ type: "update-consumer", stream, spec, changed }];
+    return [
+      ...(changed.length === 0 ? [] : [{ type: "update-consumer", stream, spec, changed } as const]),
+      // Whoever made it was stopped before it was set going.
+      ...(observed.paused ? [{ type: "resume-consumer", stream, consumer: LOG_CONSUMER } as const] : []),
+    ];
   });
 }
 

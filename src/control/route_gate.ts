@@ -3,6 +3,7 @@ import type { JetStreamManager } from "@nats-io/jetstream";
 import type { Msg, NatsConnection, Subscription } from "@nats-io/transport-node";
 import { routeResetSubject } from "../model/names.ts";
 import { asksForBegin, resetBody } from "../nats/consumer_reset.ts";
+import type { Attachments } from "./attachments.ts";
 import { passReset } from "./pass_reset.ts";
 import { Turns } from "./turns.ts";
 
@@ -16,6 +17,7 @@ export interface RouteGateOptions {
   /** Of MESH. */
   readonly nc: NatsConnection;
   readonly mesh: JetStreamManager;
+  readonly attachments: Attachments;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
 }
 
@@ -54,11 +56,11 @@ export class RouteGate implements Disposable {
   }
 
   async #pass(message: Msg, stream: string, peer: string): Promise<void> {
-    const { nc, mesh, log } = this.#options;
+    const { nc, mesh, log, attachments } = this.#options;
     if (!this.#open) return;
     try {
       const body = asksForBegin(message.string()) ? await resetToBegin(mesh, stream, peer) : message.data;
-      if (await passReset({ nc, mesh, stream, consumer: peer }, message, body)) return;
+      if (await passReset({ nc, mesh, stream, consumer: peer, attachments }, message, body)) return;
       log("info", `${peer} asks to attach to ${stream} again, which still delivers to it: it will ask again`);
     } catch {
       // Who asked has heard nothing, and asks again.

@@ -16,6 +16,7 @@ import { oldestFrom } from "./alarms/oldest.ts";
 import { replayNumbers, replayStands } from "./alarms/replays.ts";
 import { memoryReport, readFacts, storeReport, type Watched } from "./alarms/site_facts.ts";
 import type { ApplyReport, Control, PlanReport, UserReport } from "./api.ts";
+import { Attachments } from "./attachments.ts";
 import type { Audit } from "./audit/audit.ts";
 import { joinAudit, refusedRequest, refusedReset } from "./audit/refusals.ts";
 import type { DiffReport, DiffRequest, ShadowReport } from "./compare_api.ts";
@@ -109,6 +110,7 @@ export class SiteControl implements Control, AsyncDisposable {
       refused: refusedRequest(options.audit, site),
     });
     const waits = new SourceWaits(() => performance.now());
+    const attachments = new Attachments();
     this.#reconciler = siteReconciler({
       options,
       desired,
@@ -118,6 +120,7 @@ export class SiteControl implements Control, AsyncDisposable {
       configure: () => this.#configure(),
       waits,
       streamTurns: this.#streamTurns,
+      attachments,
     });
     const knowledge = () => this.#peering.knowledge();
     this.#recovery = new SiteRecovery({
@@ -150,10 +153,11 @@ export class SiteControl implements Control, AsyncDisposable {
       log,
       clock: () => performance.now(),
     });
-    this.#routeGate = new RouteGate({ site, nc, mesh, log });
+    this.#routeGate = new RouteGate({ site, nc, mesh, log, attachments });
     this.#logGate = new LogGate({
       nc,
       mesh,
+      attachments,
       tenant: options.tenant,
       refused: refusedReset(options.audit),
     });

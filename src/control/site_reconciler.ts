@@ -1,10 +1,11 @@
 /** The reconciler of a site with all that its passes look at and act through. */
 import type { DesiredState } from "../model/desired.ts";
 import { errorText } from "../model/errors.ts";
-import { siteApiPrefix, siteApiReset } from "../model/names.ts";
+import { LOG_CONSUMER, linkAccount, siteApiPrefix, siteApiReset } from "../model/names.ts";
 import { resetConsumer } from "../nats/consumer_reset.ts";
 import type { PeerKnowledge, Peers } from "./agreement.ts";
 import type { StepReport } from "./api.ts";
+import type { Attachments } from "./attachments.ts";
 import { idleHeartbeat, letGo } from "./let_go.ts";
 import { LinkedLeaders } from "./linked_leaders.ts";
 import { moveLeader } from "./move_leader.ts";
@@ -35,12 +36,15 @@ export interface SiteReconcilerParts {
   readonly configure: () => Promise<void>;
   readonly waits: SourceWaits;
   readonly streamTurns: NamedTurns;
+  readonly attachments: Attachments;
 }
 
 /** Joins the parts into a reconciler; it makes no pass before it is asked to. */
 export function siteReconciler(parts: SiteReconcilerParts): Reconciler {
-  const { options, desired, peering, observer, replays } = parts;
+  const { options, desired, peering, observer, replays, attachments } = parts;
   const { site, nc, mesh, server, system, rollbacks, log } = options;
+  const linked = async (consumer: string) =>
+    consumer === LOG_CONSUMER || (await system.leafAccounts()).includes(linkAccount(consumer));
   const clock = () => performance.now();
   const silent = new SilentSources(clock);
   const stuck = new StuckConsumers(clock);
@@ -81,7 +85,7 @@ export function siteReconciler(parts: SiteReconcilerParts): Reconciler {
       resetSource: (peer, stream, sequence) =>
         resetConsumer(nc, siteApiReset(peer, stream, site), sequence, RESET_AT_PEER),
       resetHere: (stream, consumer, sequence) => resetHere(nc, stream, consumer, sequence),
-      letGo: (stream, consumer, withinMs) => letGo({ nc, mesh }, stream, consumer, withinMs),
+      letGo: (stream, consumer, how) => letGo({ nc, mesh, attachments, linked }, stream, consumer, how),
       standsStill: (one, stored) => stuck.stands(one, stored),
       log,
       rewindPeer: (peer, ask) => peering.ask(peer, "rewind", ask, REWIND_AT_PEER_MS),

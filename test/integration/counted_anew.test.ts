@@ -6,7 +6,8 @@ import { expect, test } from "bun:test";
 import { type JetStreamManager, jetstream } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { type ApplyContext, applyStep } from "../../src/control/apply.ts";
-import { letGo } from "../../src/control/let_go.ts";
+import { Attachments } from "../../src/control/attachments.ts";
+import { type LetGoOptions, letGo } from "../../src/control/let_go.ts";
 import { sleep } from "../../src/nats/wait.ts";
 import { type MeshSite, startPair } from "../support/mesh.ts";
 import { pendingIn, readLog } from "../support/read_log.ts";
@@ -66,10 +67,11 @@ async function acknowledged(jsm: JetStreamManager, consumer: string): Promise<vo
 }
 
 function contextOf({ nc, jsm }: Awaited<ReturnType<MeshSite["mesh"]>>) {
+  const target = { nc, mesh: jsm };
   return {
     mesh: jsm,
     log: () => {},
-    letGo: (stream: string, consumer: string, withinMs?: number) =>
-      letGo({ nc, mesh: jsm }, stream, consumer, withinMs),
+    letGo: (stream: string, consumer: string, how?: LetGoOptions) =>
+      letGo({ ...target, attachments: new Attachments(), linked: async () => true }, stream, consumer, how),
   };
 }

@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import { type AckPolicy, DeliverPolicy, type JetStreamManager, jetstreamManager } from "@nats-io/jetstream";
 import { headers, type NatsConnection, type Subscription } from "@nats-io/transport-node";
+import { Attachments } from "../../src/control/attachments.ts";
 import { RouteGate } from "../../src/control/route_gate.ts";
 import { routeResetSubject } from "../../src/model/names.ts";
 import { nanos } from "../../src/model/units.ts";
@@ -65,7 +66,13 @@ test("a consumer that delivers is not set back before it has stopped, and the an
   const jsm = await jetstreamManager(nc);
   await fill(nc, jsm);
   const said: string[] = [];
-  using _gate = new RouteGate({ site: "berlin", nc, mesh: jsm, log: (_, text) => said.push(text) });
+  using _gate = new RouteGate({
+    site: "berlin",
+    nc,
+    mesh: jsm,
+    attachments: new Attachments(),
+    log: (_, text) => said.push(text),
+  });
   await nc.flush();
 
   // While somebody listens it is not done at all.
@@ -93,7 +100,13 @@ test("who asks what stream it is, is told, also where it knows of none yet", asy
   const nc = await server.connect();
   const jsm = await jetstreamManager(nc);
   await fill(nc, jsm);
-  using _gate = new RouteGate({ site: "berlin", nc, mesh: jsm, log: () => {} });
+  using _gate = new RouteGate({
+    site: "berlin",
+    nc,
+    mesh: jsm,
+    attachments: new Attachments(),
+    log: () => {},
+  });
   await nc.flush();
   const ask = async (value: string | null) => {
     const asked = headers();
@@ -114,7 +127,13 @@ test("one that is not there is asked for as it is, and a flood is answered with 
   const nc = await server.connect();
   const jsm = await jetstreamManager(nc);
   await jsm.streams.add({ name: STREAM, subjects: ["tokyo.acme.>"] });
-  using _gate = new RouteGate({ site: "berlin", nc, mesh: jsm, log: () => {} });
+  using _gate = new RouteGate({
+    site: "berlin",
+    nc,
+    mesh: jsm,
+    attachments: new Attachments(),
+    log: () => {},
+  });
   await nc.flush();
   // Nobody is there to answer: the server says so.
   await expect(nc.request(RESET, "", { timeout: 4000 })).rejects.toThrow();

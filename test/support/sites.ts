@@ -3,6 +3,7 @@ import { copyFile, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { type ConnectionOptions, connect, type NatsConnection } from "@nats-io/transport-node";
+import { Attachments } from "../../src/control/attachments.ts";
 import { LogGate } from "../../src/control/log_gate.ts";
 import { RouteGate } from "../../src/control/route_gate.ts";
 import { clusteredState, type DesiredState, desiredTenant } from "../../src/model/desired.ts";
@@ -133,10 +134,12 @@ export class TestSite implements AsyncDisposable {
     this.#control = control;
     // What the sidecar does for peers and for the tenants' logs.
     const mesh = await jetstreamManager(control.mesh, { checkAPI: false });
-    this.#routeGate = new RouteGate({ site: this.name, nc: control.mesh, mesh, log: () => {} });
+    const attachments = new Attachments();
+    this.#routeGate = new RouteGate({ site: this.name, nc: control.mesh, mesh, attachments, log: () => {} });
     this.#logGate = new LogGate({
       nc: control.mesh,
       mesh,
+      attachments,
       tenant: (tenant) =>
         jetstreamManager(control.mesh, { apiPrefix: tenantApiPrefix(tenant), checkAPI: false }),
       refused: () => {},

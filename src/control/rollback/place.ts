@@ -60,7 +60,9 @@ export async function placeRoute(context: ApplyContext, route: OutRoute, paused 
         throw new Waiting(`${peer} goes back to ${after} of ${stream}`);
       }
     }
-    if (!counted) await context.letGo(stream, consumer);
+    if (!counted && !(await context.letGo(stream, consumer))) {
+      throw new Waiting(`${peer} must attach to ${stream} again first`);
+    }
     // First: who is killed in between finds it held, and asks again. The other way round nobody would forget it.
     for (const [one, end] of routeEnds(plan, peer)) await context.setbacks.placed(one, end);
     await noteHeld(context, stream, consumer, null);
