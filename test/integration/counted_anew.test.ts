@@ -3,7 +3,7 @@
  * no second without one: nobody is told by a heartbeat that the count is another one.
  */
 import { expect, test } from "bun:test";
-import { type JetStreamManager, jetstream } from "@nats-io/jetstream";
+import { type JetStreamClient, type JetStreamManager, jetstream } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { type ApplyContext, applyStep } from "../../src/control/apply.ts";
 import { Attachments } from "../../src/control/attachments.ts";
@@ -31,9 +31,21 @@ class Trickle {
   async publish(events: number, pauseMs: number): Promise<void> {
     const js = jetstream(this.#app);
     for (let i = 0; i < events; i++) {
-      await js.publish("acme.x", JSON.stringify({ n: this.count++ }));
+      await this.#stored(js, JSON.stringify({ n: this.count }));
+      this.count++;
       if (pauseMs > 0) await sleep(pauseMs);
     }
+  }
+
+  /** While the stream is made anew, nobody takes anything. */
+  async #stored(js: JetStreamClient, body: string): Promise<void> {
+    const msgID = body;
+    const isStored = async () =>
+      await js.publish("acme.x", body, { msgID, retries: 0, timeout: 1000 }).then(
+        () => true,
+        () => false,
+      );
+    await waitFor(isStored, { ...SOON, pollMs: 10, what: `${body} to be stored` });
   }
 
   async expectIn(app: NatsConnection): Promise<void> {
@@ -59,6 +71,22 @@ test("a log whose consumer is set going again while events come holds every even
     sleep(PAUSE_MS).then(() => applyStep(context, stuck)),
   ]);
   await trickle.expectIn(app);
+}, 120_000);
+
+test("a stream that is made anew under its peer and its log while events come: both hold every event of it", async () => {
+  await using mesh = await startPair({
+    exports: [{ name: "out", to: ["austin"], rules: [{ subjects: ["acme.>"] }] }],
+    imports: [{ from: "berlin", subjects: ["acme.>"] }],
+  });
+  await mesh.flowing();
+  const [berlin, austin] = [mesh.site("berlin"), mesh.site("austin")];
+  await using mine = await berlin.mesh();
+  const trickle = new Trickle(await berlin.app("acme"));
+  await trickle.publish(BEFORE, 0);
+  for (const consumer of ["log_", "austin"]) await acknowledged(mine.jsm, consumer);
+  await mine.jsm.streams.delete("out_acme");
+  await trickle.publish(AFTER, PAUSE_MS);
+  for (const site of [berlin, austin]) await trickle.expectIn(await site.app("acme"));
 }, 120_000);
 
 async function acknowledged(jsm: JetStreamManager, consumer: string): Promise<void> {
