@@ -109,7 +109,7 @@ export class SiteControl implements Control, AsyncDisposable {
       },
       refused: refusedRequest(options.audit, site),
     });
-    const waits = new SourceWaits(() => performance.now());
+    const waits = new SourceWaits(() => performance.now(), options.adopted);
     const attachments = new Attachments();
     this.#reconciler = siteReconciler({
       options,

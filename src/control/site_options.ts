@@ -31,6 +31,8 @@ import type { KvStateStore } from "./state_store.ts";
 /** The parts that a site's control plane joins, each opened before it. */
 export interface SiteControlOptions {
   readonly site: string;
+  /** Whether the server was there before this sidecar led: another one may have told it anything a moment ago. */
+  readonly adopted: boolean;
   readonly key: SigningKey;
   readonly nc: NatsConnection;
   readonly mesh: JetStreamManager;

@@ -26,9 +26,13 @@ export class SourceWaits {
   /** Of a source: from when to when it must stay out. */
   readonly #waits = new Map<string, { readonly from: number; readonly until: number }>();
 
-  /** @param now milliseconds of a clock that never goes back */
-  constructor(now: () => number) {
+  /** Until when a source that is out may have been taken out by somebody else. */
+  readonly #othersUntil: number;
+
+  /** @param now milliseconds of a clock that never goes back @param adopted whether the server was there before */
+  constructor(now: () => number, adopted = false) {
     this.#now = now;
+    this.#othersUntil = adopted ? now() + SERVER_WAITS_MS : Number.NEGATIVE_INFINITY;
   }
 
   /**
@@ -46,11 +50,11 @@ export class SourceWaits {
   requireFree(of: SourcesOf, sources: readonly StreamSource[]): void {
     const now = this.#now();
     for (const source of sources) {
-      const wait = this.#waits.get(keyOf(of, source));
-      if (wait === undefined || now < wait.from || now >= wait.until) continue;
-      const seconds = Math.ceil((wait.until - now) / 1000);
+      const { from, until } = this.#waits.get(keyOf(of, source)) ?? { from: now, until: this.#othersUntil };
+      if (now < from || now >= until) continue;
+      const seconds = Math.ceil((until - now) / 1000);
       throw new Waiting(
-        `${source.name} was taken out of ${of.stream}, and the server may still wait for its consumer: in ${seconds} s`,
+        `${source.name} was taken out of ${of.stream}, or may have been, and the server may still wait for its consumer: in ${seconds} s`,
       );
     }
   }

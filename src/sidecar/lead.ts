@@ -197,6 +197,7 @@ export async function leadSite({
   const control = stack.use(
     new SiteControl({
       site,
+      adopted: server.startedAt === undefined,
       key: keys.site,
       nc,
       mesh,
