@@ -18,14 +18,14 @@ import { memoryReport, readFacts, storeReport, type Watched } from "./alarms/sit
 import type { ApplyReport, Control, PlanReport, UserReport } from "./api.ts";
 import { Attachments } from "./attachments.ts";
 import type { Audit } from "./audit/audit.ts";
-import { joinAudit, refusedRequest, refusedReset } from "./audit/refusals.ts";
+import { joinAudit, refusedRequest } from "./audit/refusals.ts";
 import type { DiffReport, DiffRequest, ShadowReport } from "./compare_api.ts";
 import type { Erasures } from "./erasure/erasures.ts";
 import type { ExplainReport, ExplainRequest } from "./explain_api.ts";
+import { openGates } from "./gates.ts";
 import { importPosition } from "./import_position.ts";
 import type { LinkReport } from "./link_api.ts";
 import { type LintFile, lintSite, lintTenant, lintText } from "./lint.ts";
-import { LogGate } from "./log_gate.ts";
 import { Membership } from "./membership.ts";
 import { offersTo } from "./offers.ts";
 import { Peering } from "./peering.ts";
@@ -36,7 +36,6 @@ import { type ReplayApi, Replays } from "./replay_api.ts";
 import { ReplaySources } from "./replay_source.ts";
 import { notRotating } from "./rotation/not_rotating.ts";
 import type { SiteRotations } from "./rotation/site_rotations.ts";
-import { RouteGate } from "./route_gate.ts";
 import { acceptedOf, planInRoutes } from "./routes.ts";
 import type { SiteReport } from "./site_api.ts";
 import { SiteLinks } from "./site_links.ts";
@@ -68,8 +67,7 @@ export class SiteControl implements Control, AsyncDisposable {
   readonly #membership: Membership;
   readonly #expiry: UserExpiry;
   readonly #alarmWatch: AlarmWatch;
-  readonly #logGate: LogGate;
-  readonly #routeGate: RouteGate;
+  readonly #gates: Disposable;
   #erasures: Erasures | null = null;
   /** By stream of MESH: what changes its configuration. */
   readonly #streamTurns = new NamedTurns();
@@ -153,14 +151,7 @@ export class SiteControl implements Control, AsyncDisposable {
       log,
       clock: () => performance.now(),
     });
-    this.#routeGate = new RouteGate({ site, nc, mesh, log, attachments });
-    this.#logGate = new LogGate({
-      nc,
-      mesh,
-      attachments,
-      tenant: options.tenant,
-      refused: refusedReset(options.audit),
-    });
+    this.#gates = openGates(options, attachments);
   }
 
   /** Something has changed: makes a pass soon, and lets the peers know. */
@@ -381,8 +372,7 @@ export class SiteControl implements Control, AsyncDisposable {
     await this.#erasures?.[Symbol.asyncDispose]();
     await this.#replays[Symbol.asyncDispose]();
     await this.#trials[Symbol.asyncDispose]();
-    this.#logGate[Symbol.dispose]();
-    this.#routeGate[Symbol.dispose]();
+    this.#gates[Symbol.dispose]();
     await this.#reconciler[Symbol.asyncDispose]();
     await this.#peering[Symbol.asyncDispose]();
   }
