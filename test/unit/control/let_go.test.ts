@@ -106,7 +106,10 @@ test("a consumer waits until then, and is asked for again", async () => {
     start: { type: "first" },
     paused: false,
   };
-  const made = applyStep({ ...context, setbacks: { lastOf: () => null, placed: async () => {} } } as never, create as never);
+  const made = applyStep(
+    { ...context, setbacks: { lastOf: () => null, placed: async () => {} } } as never,
+    create as never,
+  );
   expect(await made.catch((error: unknown) => error)).toBeInstanceOf(Waiting);
   const isPaused = async () => (await server.jsm.consumers.info(STREAM, PEER)).paused === true;
   const resume = { type: "resume-consumer", stream: STREAM, consumer: PEER } as const;
