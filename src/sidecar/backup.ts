@@ -4,6 +4,7 @@ import { createCipheriv, createDecipheriv, randomBytes, scryptSync } from "node:
 import { readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { loadRemembered } from "../control/remembered.ts";
+import { markRestored } from "../control/rollback/restored_mark.ts";
 import { LeafmeshError } from "../model/errors.ts";
 import { Archive, type BackupManifest, type BackupSource, writeArchive } from "../nats/backup/archive.ts";
 import { DATA_FILES, DataFolder, isMemberFile } from "../nats/data_folder.ts";
@@ -131,6 +132,8 @@ export async function restoreSite({
       const path = join(stage, entry.path);
       await writeFile(path, opened(cipher, entry.path, entry.iv, await readFile(path)));
     }
+    // The notes in it cannot tell that it is an older copy.
+    await markRestored(stage, new Date());
     // What makes it a site comes last: a restore that is cut short before has left none.
     const names = (await readdir(stage)).sort((left, right) => rank(left) - rank(right));
     for (const name of names) {

@@ -15,6 +15,7 @@ import {
   setbacks,
   writePositions,
 } from "./position_note.ts";
+import { forgetRestored, isRestored } from "./restored_mark.ts";
 import { type RewindAsk, recallRewinds } from "./rewind.ts";
 import { RewoundNote } from "./rewound_note.ts";
 import { SetbackNote } from "./setback_note.ts";
@@ -110,6 +111,7 @@ export class Rollbacks implements AsyncDisposable {
     const names = state.tenants.map(({ name }) => name);
     const recalled = await recallRewinds(mesh, this.rewound, names);
     if (recalled > 0) log("warn", `${recalled} sources go back again: the copy is of before they were told`);
+    await this.#noteRestored();
     if (this.#noted === null) {
       this.#looked = true;
       return 0;
@@ -129,6 +131,19 @@ export class Rollbacks implements AsyncDisposable {
     this.#noted = now;
     this.#looked = true;
     return found.length;
+  }
+
+  /** Of a data folder that was put back every stream is an older copy, whatever the notes in it say. */
+  async #noteRestored(): Promise<void> {
+    const { mesh, folder, now, log } = this.#options;
+    if (!(await isRestored(folder))) return;
+    const { streams } = await positionsNow(mesh, now());
+    await this.setbacks.addAll(Object.entries(streams).map(([stream, { last }]) => ({ stream, last })));
+    await forgetRestored(folder);
+    log(
+      "warn",
+      "The data folder was restored from a backup: what came since then is known by the word of the peers alone",
+    );
   }
 
   /** Forgets what was noted of routes that are not wanted any more. */

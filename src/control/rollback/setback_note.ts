@@ -1,18 +1,21 @@
 /**
  * Which streams were found to be older copies, noted beside the store. A route of one is treated with care until it is placed: its
- * peer may have, or have given, events under sequences that are used again. One that is added later has nothing to do with it.
+ * peer may have, or have given, events under sequences that are used again. One that is added later has nothing to do with it, but
+ * where the whole data folder is of a backup: that does not know which routes there were.
  */
 import { join } from "node:path";
 import { z } from "zod";
 import type { DesiredState } from "../../model/desired.ts";
-import { remoteStreams } from "../../model/names.ts";
+import { parseStreamName, remoteStreams } from "../../model/names.ts";
 import type { MayChange } from "../../nats/files.ts";
 import { type ExportPlan, planExports } from "../routes.ts";
 import { NoteFile } from "./note_file.ts";
 
 const FILE = "setback.json";
-/** By stream, and by its routes of that time that are not placed yet: last sequence of the stream when it was found. */
-const Noted = z.record(z.string(), z.record(z.string(), z.int().nonnegative()));
+/** In place of a route: every one that is not named. */
+const ALL = "all";
+/** By stream, and by its routes that are not placed yet: last sequence of the stream when it was found. `null`: placed, and not one of {@link ALL}. */
+const Noted = z.record(z.string(), z.record(z.string(), z.int().nonnegative().nullable()));
 
 /** A route to a peer that begins in a stream, the same through a view that is filled from it, or the events that come from an origin. */
 export type RouteEnd = `to ${string}` | `to ${string} by ${string}` | `from ${string}`;
@@ -49,8 +52,22 @@ export class SetbackNote {
     for (const { stream, last } of found) {
       const routes = { ...all[stream] };
       // One that was not placed since is of that copy, too; what another was given since is of this one alone.
-      for (const end of wanted.get(stream) ?? []) routes[end] = Math.min(routes[end] ?? last, last);
+      const least = (end: RouteEnd | typeof ALL) => Math.min(this.#last(stream, end) ?? last, last);
+      if (routes[ALL] !== undefined) routes[ALL] = least(ALL);
+      for (const end of wanted.get(stream) ?? []) routes[end] = least(end);
       if (Object.keys(routes).length > 0) all[stream] = routes;
+    }
+    await this.#file.replace(all);
+  }
+
+  /** Notes the streams of a data folder that was put back, with all routes that they have now or get later. */
+  async addAll(found: readonly { readonly stream: string; readonly last: number }[]): Promise<void> {
+    const all = { ...this.#file.value };
+    for (const { stream, last } of found) {
+      const waiting = Object.entries(all[stream] ?? {}).flatMap(([end, before]) =>
+        before === null ? [] : [[end, Math.min(before, last)] as const],
+      );
+      all[stream] = { [ALL]: last, ...Object.fromEntries(waiting) };
     }
     await this.#file.replace(all);
   }
@@ -60,9 +77,11 @@ export class SetbackNote {
     const noted = Object.entries(this.#file.value ?? {});
     if (noted.length === 0) return;
     const wanted = wantedRoutes(state);
+    const tenants = new Set(state.tenants.map(({ name }) => name));
     const kept = noted.flatMap(([stream, routes]) => {
+      if (!tenants.has(parseStreamName(stream)?.tenant ?? "")) return [];
       const left = Object.entries(routes).filter(
-        ([end]) => wanted.get(stream)?.has(end as RouteEnd) === true,
+        ([end, last]) => end === ALL || last === null || wanted.get(stream)?.has(end as RouteEnd) === true,
       );
       return left.length === 0 ? [] : [[stream, Object.fromEntries(left)] as const];
     });
@@ -72,15 +91,21 @@ export class SetbackNote {
 
   /** Where a stream ended that was found to be an older copy, for a route that was not placed since; `null`: it was, or came later. */
   lastOf(stream: string, route: RouteEnd): number | null {
-    return this.#file.value?.[stream]?.[route] ?? null;
+    return this.#last(stream, route);
   }
 
   /** A route goes on where it should. */
   async placed(stream: string, route: RouteEnd): Promise<void> {
     if (this.lastOf(stream, route) === null) return;
     const { [stream]: noted, ...others } = this.#file.value ?? {};
-    const { [route]: _, ...left } = noted ?? {};
+    const { [route]: _, ...rest } = noted ?? {};
+    const left = ALL in rest ? { ...rest, [route]: null } : rest;
     await this.#file.replace(Object.keys(left).length === 0 ? others : { ...others, [stream]: left });
+  }
+
+  #last(stream: string, route: RouteEnd | typeof ALL): number | null {
+    const routes = this.#file.value?.[stream] ?? {};
+    return (route in routes ? routes[route] : routes[ALL]) ?? null;
   }
 }
 

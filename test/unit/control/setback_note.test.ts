@@ -82,3 +82,24 @@ test("two views of one source are placed each on its own", async () => {
   expect(note.lastOf("in_acme", "to tokyo by view_acme_one")).toBeNull();
   expect(note.lastOf("in_acme", "to austin by view_acme_two")).toBe(3);
 });
+
+test("of a data folder that was put back every route is one of the copy until it is placed, also one that comes later", async () => {
+  const note = await SetbackNote.open(folder.path);
+  await note.add(copies(10, "out_acme"), acme([OWN]));
+  await note.addAll([...copies(100, "out_acme"), ...copies(30, "in_acme")]);
+  expect(await toTokyo(note)).toEqual({ ...NONE, out: 10, in: 30, source: 100 });
+  await note.placed("out_acme", "to tokyo");
+  await note.keep(acme([]));
+  expect(await toTokyo(note)).toEqual({ ...NONE, in: 30, source: 100 });
+  expect([note.lastOf("out_acme", "to austin"), note.lastOf("in_acme", "from austin")]).toEqual([100, 30]);
+  // A copy of before, and one of after: who was placed is as far as the stream was.
+  await note.add(copies(90, "out_acme"), acme([OWN]));
+  expect([note.lastOf("out_acme", "to tokyo"), note.lastOf("out_acme", "to austin")]).toEqual([90, 90]);
+  await note.placed("out_acme", "to tokyo");
+  await note.add(copies(200, "out_acme"), acme([OWN]));
+  expect([note.lastOf("out_acme", "to tokyo"), note.lastOf("out_acme", "to austin")]).toEqual([200, 90]);
+  await note.addAll(copies(150, "out_acme"));
+  expect([note.lastOf("out_acme", "to tokyo"), note.lastOf("out_acme", "to austin")]).toEqual([150, 90]);
+  await note.keep(berlin([]));
+  expect(note.lastOf("out_acme", "to tokyo")).toBeNull();
+});
