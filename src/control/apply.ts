@@ -25,6 +25,7 @@ import type { OldRoute, Step } from "./step.ts";
 import type { StuckConsumer } from "./stuck_consumers.ts";
 import { restToTake, switchPosition } from "./switch.ts";
 import type { NamedTurns } from "./turns.ts";
+import { updateConsumer } from "./update_consumer.ts";
 import { changeView, startView } from "./view_version.ts";
 import { Waiting } from "./waiting.ts";
 import { widenRoute } from "./widen_route.ts";
@@ -114,7 +115,7 @@ export async function applyStep(context: ApplyContext, step: Step): Promise<void
       await createConsumer(context, step);
       return;
     case "update-consumer":
-      await mesh.consumers.update(step.stream, step.spec.durable_name, step.spec as ConsumerConfig);
+      await updateConsumer(context, step);
       return;
     case "pause-consumer":
       await pauseConsumer(mesh, step.stream, step.consumer);

@@ -1,5 +1,6 @@
 /** What a pass leaves undone when a step before it has failed. */
 import { expect, test } from "bun:test";
+import type { ConsumerConfig } from "@nats-io/jetstream";
 import { UNKNOWN_PEER } from "../../../src/control/agreement.ts";
 import type { StateStore } from "../../../src/control/api.ts";
 import type { ApplyContext } from "../../../src/control/apply.ts";
@@ -31,7 +32,12 @@ async function passOver(fake: FakeServer, state: DesiredState, refused: readonly
   };
   const consumers = {
     info: async (stream: string, name: string) => fake.consumer(stream, name),
-    update: call("update"),
+    update: (_stream: string, _name: string, { filter_subjects }: Partial<ConsumerConfig>) =>
+      call(
+        filter_subjects !== undefined && refused.includes("update of filters")
+          ? "update of filters"
+          : "update",
+      )(),
     pause: call("pause"),
     resume: call("resume"),
   };
@@ -123,6 +129,20 @@ test("a consumer of a view is not resumed whose worker could not be told of the 
   const { done, waits } = await passOver(fake, stricter, ["change"]);
   expect(done).not.toContain("resume");
   expect(waits).toMatchObject([{ type: "resume-consumer", target: "MESH/view_acme_orders/austin" }]);
+});
+
+test("a consumer that delivers and could not be narrowed is paused", async () => {
+  const fake = pausedFor(WIDE);
+  fake.consumer("out_acme", "austin").paused = false;
+  expect((await passOver(fake, NARROW, ["update of filters"])).done).toEqual(["update", "pause"]);
+});
+
+test("a consumer that lets nothing pass but what it may goes on where it could not be brought up to date", async () => {
+  const fake = pausedFor(WIDE);
+  const consumer = fake.consumer("out_acme", "austin");
+  consumer.paused = false;
+  consumer.config.max_ack_pending = 1;
+  expect((await passOver(fake, WIDE, ["update of filters"])).done).toEqual([]);
 });
 
 test("a step that failed keeps none of another consumer from being made", async () => {
