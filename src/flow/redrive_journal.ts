@@ -11,19 +11,13 @@
  * Only where retention has dropped the beginning of what would have to be looked through, a letter may be sent twice, with the
  * same id both times.
  */
-import {
-  AckPolicy,
-  type ConsumerConfig,
-  DeliverPolicy,
-  type JetStreamManager,
-  jetstream,
-} from "@nats-io/jetstream";
+import { type JetStreamManager, jetstream } from "@nats-io/jetstream";
 import { type KV, Kvm } from "@nats-io/kv";
-import { type NatsConnection, nuid } from "@nats-io/transport-node";
+import type { NatsConnection } from "@nats-io/transport-node";
 import { LeafmeshError } from "../model/errors.ts";
 import { REDRIVEN_HEADER, STATE_BUCKET, stateKey } from "../model/names.ts";
-import { nanos } from "../model/units.ts";
 import { removeDeadLetter } from "./dead_letters.ts";
+import { readHeaders } from "./read_headers.ts";
 
 export interface RedriveJournalOptions {
   readonly nc: NatsConnection;
@@ -42,9 +36,6 @@ interface Note {
   readonly letters: readonly number[];
 }
 
-const FETCH = 5_000;
-const FETCH_MS = 5_000;
-const INACTIVE_MS = 10_000;
 const NOTHING: Note = { after: 0, letters: [] };
 
 export class RedriveJournal {
@@ -140,31 +131,9 @@ export class RedriveJournal {
     if (state.first_seq > after + 1) {
       log?.(`Retention of '${viewStream}' dropped events among which redriven ones may have been`);
     }
-    const name = `redrive_${nuid.next()}`;
-    await jsm.consumers.add(viewStream, {
-      name,
-      ack_policy: AckPolicy.None,
-      deliver_policy: DeliverPolicy.StartSequence,
-      opt_start_seq: after + 1,
-      headers_only: true,
-      inactive_threshold: nanos(INACTIVE_MS),
-      mem_storage: true,
-      num_replicas: 1,
-    } as Partial<ConsumerConfig> as ConsumerConfig);
-    const consumer = await jetstream(nc).consumers.get(viewStream, name);
-    try {
-      for (let at = after; at < upTo; ) {
-        const before = at;
-        for await (const message of await consumer.fetch({ max_messages: FETCH, expires: FETCH_MS })) {
-          at = message.seq;
-          const letter = Number(message.headers?.get(REDRIVEN_HEADER) ?? "");
-          if (letters.includes(letter)) found.add(letter);
-          if (at >= upTo || message.info.pending === 0) return found;
-        }
-        if (at === before) throw new Error(`Stream '${viewStream}' is not read beyond ${at}`);
-      }
-    } finally {
-      await consumer.delete().catch(() => false);
+    for await (const { headers } of readHeaders({ nc, jsm }, viewStream, { from: after + 1, to: upTo })) {
+      const letter = Number(headers?.get(REDRIVEN_HEADER) ?? "");
+      if (letters.includes(letter)) found.add(letter);
     }
     return found;
   }

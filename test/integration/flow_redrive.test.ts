@@ -202,6 +202,34 @@ describe("redrive", () => {
   );
 
   test(
+    "goes on when all that the view held behind a note is erased",
+    async () => {
+      await using server = await TestServer.start();
+      const { nc, jsm } = await prepare(server);
+      await using view = start(nc, jsm, decideBySubject);
+      await publishAll(nc, [
+        { subject: "acme.ok.a", data: "1" },
+        { subject: "acme.bad.a", data: "2" },
+        { subject: "acme.ok.a", data: "3" },
+      ]);
+      await until(() => view.stats().position === 3, "all is dealt with");
+      await view.stop();
+      const letters = await sequencesOf(jsm);
+      // As a crash leaves it, and an erasure after it.
+      const kv = await new Kvm(jetstream(nc)).open(STATE_BUCKET);
+      await kv.put(stateKey.redrive(TENANT, POLICY), JSON.stringify({ after: 1, letters }));
+      await jsm.streams.deleteMessage(viewStream(TENANT, POLICY), 2);
+
+      await using next = start(nc, jsm, forwardAll);
+      await until(() => next.stats().state === "running", "it runs");
+      expect(await next.redrive(letters, false)).toEqual([{ type: "forwarded" }]);
+      expect((await readView(jsm)).map((one) => one.data)).toEqual(["1", "2"]);
+      expect(await sequencesOf(jsm)).toEqual([]);
+    },
+    TIMEOUT,
+  );
+
+  test(
     "keeps what is not all there, and says that the view does not run",
     async () => {
       await using server = await TestServer.start();
