@@ -3,6 +3,7 @@
  * its time, and whoever waits for it would stand still long after the server is back.
  */
 import type { NatsConnection } from "@nats-io/transport-node";
+import { sleep } from "../nats/wait.ts";
 
 /** How the end of a session or request says that the connection has ended it. */
 export const CONNECTION_LOST = "connection to the server was lost";
@@ -16,6 +17,10 @@ export class ConnectionWatch implements Disposable {
   /** What the requests on their way are told when the connection goes down. */
   readonly #pending = new Set<(reason: Error) => void>();
   #isUp = true;
+  /** Whether a status has told more than what is asked at the beginning, or nobody is to be told any more. */
+  #heard = false;
+  /** Resolves when it is known whether the connection was up when this was made. */
+  readonly #begun: Promise<void>;
 
   /** @param on.down called when the connection is lost or closed @param on.up called when it is back */
   constructor(nc: NatsConnection, on: { readonly down: () => void; readonly up: () => void }) {
@@ -23,6 +28,12 @@ export class ConnectionWatch implements Disposable {
     this.#up.resolve();
     this.#statuses = nc.status();
     void this.#follow();
+    // Of a connection that is down already no status tells. A client that is not connected refuses this at once.
+    nc.rtt().catch(() => {
+      if (nc.isClosed()) this.#closed();
+      else if (!this.#heard) this.#lost();
+    });
+    this.#begun = sleep(0);
   }
 
   /** Whether a server hears what is sent now. */
@@ -32,11 +43,16 @@ export class ConnectionWatch implements Disposable {
 
   /** Waits until the connection is up; no longer when it is closed, or when this is disposed of. */
   async up(): Promise<void> {
+    await this.#begun;
     await this.#up.promise;
   }
 
-  /** The outcome of a request. @throws Error when the connection is lost before it is there */
+  /** The outcome of a request. @throws Error when the connection is lost before it is there, or was when the request was sent */
   async during<T>(request: Promise<T>): Promise<T> {
+    if (!this.#isUp) {
+      request.catch(() => {});
+      throw new Error(CONNECTION_LOST);
+    }
     const lost = Promise.withResolvers<never>();
     this.#pending.add(lost.reject);
     try {
@@ -47,19 +63,23 @@ export class ConnectionWatch implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#heard = true;
     if ("stop" in this.#statuses && typeof this.#statuses.stop === "function") this.#statuses.stop();
     this.#up.resolve();
   }
 
   async #follow(): Promise<void> {
     for await (const { type } of this.#statuses) {
+      this.#heard = true;
       if (type === "disconnect") this.#lost();
       else if (type === "reconnect") this.#back();
-      else if (type === "close") {
-        this.#lost();
-        this.#up.resolve();
-      }
+      else if (type === "close") this.#closed();
     }
+  }
+
+  #closed(): void {
+    this.#lost();
+    this.#up.resolve();
   }
 
   #lost(): void {

@@ -5,6 +5,7 @@
 import type { JetStreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { sleep } from "../nats/wait.ts";
+import type { ConnectionWatch } from "./connection_watch.ts";
 import { otherReader } from "./source_reader.ts";
 import { readViewPosition, type ViewStreams } from "./view_position.ts";
 
@@ -21,6 +22,12 @@ export interface EndedSession {
 /** A worker that is fenced out twice within this time looks whether it is alone. */
 const CONTENTION_MS = 120_000;
 const LOOK_MS = 500;
+
+/**
+ * Waits for a request, and throws when the connection is lost before its answer is there. Each is waited for by itself: what has
+ * been given up does nothing more when its answer comes after all.
+ */
+type Connection = Pick<ConnectionWatch, "during">;
 
 export class Contention {
   readonly #nc: NatsConnection;
@@ -58,8 +65,8 @@ export class Contention {
   }
 
   /** Whether the worker must stand by: it was fenced out before, and the other one is still at it. */
-  async mustStandBy(): Promise<boolean> {
-    if (this.#count <= 1 || !(await this.#otherIsLive())) return false;
+  async mustStandBy(connection: Connection): Promise<boolean> {
+    if (this.#count <= 1 || !(await this.#otherIsLive(connection))) return false;
     this.#ended = null;
     return true;
   }
@@ -68,13 +75,13 @@ export class Contention {
    * Whether somebody else has written to the view since the last session's own messages. If not, the server has refused one of
    * those; the first one of the next session is told why.
    */
-  async otherWrote(): Promise<boolean> {
+  async otherWrote(connection: Connection): Promise<boolean> {
     const ended = this.#ended;
     if (ended === null) return true;
-    const { lastSequence, fromView } = await readViewPosition(this.#jsm, this.#streams);
+    const { lastSequence, fromView } = await connection.during(readViewPosition(this.#jsm, this.#streams));
     const known = lastSequence - ended.viewStart <= ended.stored;
     // Another worker's message of the same event is at the same place, and looks the same.
-    if (!known && (await otherReader(this.#nc, this.#jsm, this.#streams)) !== "none") {
+    if (!known && (await this.#otherReader(connection)) !== "none") {
       this.#ended = null;
       return true;
     }
@@ -82,16 +89,20 @@ export class Contention {
   }
 
   /** Whether someone else waits for events of the source, or writes to the view. Our own session is over. */
-  async #otherIsLive(): Promise<boolean> {
-    const before = await this.#lastSequence();
-    if ((await otherReader(this.#nc, this.#jsm, this.#streams)) === "none") return false;
+  async #otherIsLive(connection: Connection): Promise<boolean> {
+    const before = await this.#lastSequence(connection);
+    if ((await this.#otherReader(connection)) === "none") return false;
     await sleep(LOOK_MS, this.#signal);
-    if ((await this.#lastSequence()) !== before) return true;
+    if ((await this.#lastSequence(connection)) !== before) return true;
     // One that waits for a limit asks for nothing for long.
-    return (await otherReader(this.#nc, this.#jsm, this.#streams)) !== "none";
+    return (await this.#otherReader(connection)) !== "none";
   }
 
-  async #lastSequence(): Promise<number> {
-    return (await this.#jsm.streams.info(this.#streams.viewStream)).state.last_seq;
+  async #lastSequence(connection: Connection): Promise<number> {
+    return (await connection.during(this.#jsm.streams.info(this.#streams.viewStream))).state.last_seq;
+  }
+
+  #otherReader(connection: Connection): ReturnType<typeof otherReader> {
+    return connection.during(otherReader(this.#nc, this.#jsm, this.#streams));
   }
 }

@@ -191,7 +191,7 @@ class ViewWorker {
         if (this.#stopping) continue;
         const end = await this.#attempt(connection);
         if (end.type === "stopped") continue;
-        pauseMs = await this.#after(end);
+        pauseMs = await this.#after(end, connection);
       } catch (error) {
         this.#fault(connection.isUp ? "stalled" : "starting", errorText(error));
         pauseMs = this.#backoff.nextMs();
@@ -206,7 +206,7 @@ class ViewWorker {
   async #attempt(connection: ConnectionWatch): Promise<SessionEnd> {
     const { nc, jsm, log } = this.#options;
     await this.#takeAway(connection);
-    if (await this.#contention.mustStandBy()) {
+    if (await this.#contention.mustStandBy(connection)) {
       const message = "another worker fills this view";
       return { type: "ingest", failure: { type: "fenced", message } };
     }
@@ -328,7 +328,10 @@ class ViewWorker {
   }
 
   /** What a session's end means for the worker. @returns milliseconds to wait */
-  async #after(end: Exclude<SessionEnd, { type: "stopped" }>): Promise<number> {
+  async #after(
+    end: Exclude<SessionEnd, { type: "stopped" }>,
+    connection: ConnectionWatch,
+  ): Promise<number> {
     switch (end.type) {
       case "dead_letter":
         this.#fault("stalled", `Dead letter is not stored: ${end.message}`);
@@ -339,7 +342,7 @@ class ViewWorker {
       case "ingest":
         switch (end.failure.type) {
           case "fenced":
-            if (!(await this.#contention.otherWrote())) {
+            if (!(await this.#contention.otherWrote(connection))) {
               this.#fault("stalled", `View has not stored an event: ${end.failure.message}`);
               return this.#backoff.nextMs();
             }

@@ -168,6 +168,35 @@ describe("a view", () => {
   );
 
   test(
+    "asks nothing when it is made while there is no server, and runs when there is one",
+    async () => {
+      await using server = await TestServer.start();
+      const nc = await server.connect();
+      const jsm = await jetstreamManager(nc);
+      await createStreams(jsm);
+      await publishAll(nc, events.slice(0, 100));
+      await server.kill();
+      await until(
+        () =>
+          nc.rtt().then(
+            () => false,
+            () => true,
+          ),
+        "the connection is lost",
+      );
+      const asked: string[] = [];
+      await using view = startTestView(nc, listened(jsm, asked));
+      await Bun.sleep(1000);
+      expect(asked).toEqual([]);
+      await server.up();
+      await until(() => view.stats().position === 100, "all is dealt with", 30_000);
+      expect(asked.filter((request) => request.startsWith("consumers.add"))).toHaveLength(1);
+      expect(view.stats().lastError).toBe(null);
+    },
+    TIMEOUT,
+  );
+
+  test(
     "is filled by one of two workers, and by the other when the first goes away",
     async () => {
       await using server = await TestServer.start();

@@ -3,7 +3,7 @@ import type { NatsConnection, Status } from "@nats-io/transport-node";
 import { ConnectionWatch } from "../../../src/flow/connection_watch.ts";
 
 /** A connection of which only its states are known. */
-function connection() {
+function connection(rtt: () => Promise<number> = async () => 1) {
   const states: Status["type"][] = [];
   let wake = () => {};
   let stopped = false;
@@ -22,7 +22,7 @@ function connection() {
       },
     });
   return {
-    nc: { status } as unknown as NatsConnection,
+    nc: { status, rtt, isClosed: () => false } as unknown as NatsConnection,
     say: async (type: Status["type"]) => {
       states.push(type);
       wake();
@@ -36,8 +36,8 @@ async function isDone(promise: Promise<unknown>): Promise<boolean> {
   return await Promise.race([promise.then(() => true), Bun.sleep(5).then(() => false)]);
 }
 
-function watched() {
-  const { nc, say } = connection();
+function watched(rtt?: () => Promise<number>) {
+  const { nc, say } = connection(rtt);
   const heard: string[] = [];
   const watch = new ConnectionWatch(nc, { down: () => heard.push("down"), up: () => heard.push("up") });
   return { watch, say, heard };
@@ -55,6 +55,28 @@ test("a request ends with the connection that it was sent over", async () => {
   const second = watch.during(new Promise(() => {}));
   expect(await isDone(second)).toBe(false);
   expect(heard).toEqual(["down", "up"]);
+});
+
+test("a connection that is down already is not taken for up, and a request over it ends at once", async () => {
+  const { watch, say, heard } = watched(() => Promise.reject(new Error("connection disconnected")));
+  const up = watch.up();
+  expect(await isDone(up)).toBe(false);
+  expect(watch.isUp).toBe(false);
+  expect(watch.during(new Promise(() => {}))).rejects.toThrow("connection to the server was lost");
+  await say("reconnect");
+  expect(await isDone(up)).toBe(true);
+  expect(await watch.during(Promise.resolve(7))).toBe(7);
+  expect(heard).toEqual(["down", "up"]);
+});
+
+test("an answer that comes late says nothing of a connection that is back", async () => {
+  const rtt = Promise.withResolvers<number>();
+  const { watch, say } = watched(() => rtt.promise);
+  await say("disconnect");
+  await say("reconnect");
+  rtt.reject(new Error("connection disconnected"));
+  await isDone(watch.up());
+  expect(watch.isUp).toBe(true);
 });
 
 test("a request's own failure is told as it is", async () => {
