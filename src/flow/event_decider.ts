@@ -3,7 +3,7 @@ import { errorText } from "../model/errors.ts";
 import type { Decision, MeshEvent, QuarantineReason, RuleRef } from "../model/event.ts";
 import { FencedWriter, messageSize } from "../nats/fenced_writer.ts";
 import type { DeadLetterEntry } from "./dead_letter_writer.ts";
-import { OUTCOME } from "./ledger.ts";
+import { OUTCOME, type Outcome } from "./ledger.ts";
 import type { KnownSubject } from "./subject_cache.ts";
 import type { RedriveMark, ViewMessage, ViewMessageBuilder } from "./view_message.ts";
 
@@ -27,7 +27,7 @@ export type Decided =
     }
   | {
       readonly type: "drop";
-      readonly outcome: typeof OUTCOME.denied | typeof OUTCOME.noRule | typeof OUTCOME.limited;
+      readonly outcome: Exclude<Outcome, typeof OUTCOME.forwarded | typeof OUTCOME.redriven>;
     }
   | { readonly type: "quarantine"; readonly entry: DeadLetterEntry };
 

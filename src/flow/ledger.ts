@@ -12,6 +12,8 @@ export const OUTCOME = {
   quarantined: 3,
   redriven: 4,
   limited: 5,
+  /** It has a dead letter of before: counted by who wrote that. */
+  known: 6,
 } as const;
 export type Outcome = (typeof OUTCOME)[keyof typeof OUTCOME];
 

@@ -5,7 +5,6 @@
 import type { MeshEvent } from "../model/event.ts";
 import { storedSubject } from "../model/names.ts";
 import { FencedWriter, messageSize } from "../nats/fenced_writer.ts";
-import type { DeadLetterEntry } from "./dead_letter_writer.ts";
 import { DeadLettersInFlight } from "./dead_letters_in_flight.ts";
 import type { DeliveredMessage } from "./delivered.ts";
 import { DeliveredEvents } from "./delivered_events.ts";
@@ -23,6 +22,8 @@ import type { SessionEnd, SessionOptions } from "./view_session_options.ts";
 const LEDGER = 16_384;
 const SETTLE_EVENTS = 1_000;
 const SETTLE_MS = 20;
+/** How often it is looked whether the session has come to a letter's event. */
+const AHEAD_MS = 50;
 
 /** Reads, decides and writes until something ends it; `onEnd` says what, once. */
 export class ViewSession {
@@ -145,7 +146,7 @@ export class ViewSession {
     const ordinal = viewSequence - this.viewStart;
     if (ordinal <= this.#ingest.stored) return true;
     if (this.#ledger.sequenceAt(ordinal) !== position) return false;
-    this.#ledger.advance(ordinal, this.#options.counts);
+    this.#advance(ordinal);
     return true;
   }
 
@@ -258,7 +259,9 @@ export class ViewSession {
   #decide(message: DeliveredMessage): void {
     const taken = this.#deliveries.read(message);
     if (taken === null) return;
-    const decided = this.#events.decide(taken, this.#options.decider());
+    const outcome = this.#options.letters.outcomeOf(taken.event);
+    const decided: Decided =
+      outcome === null ? this.#events.decide(taken, this.#options.decider()) : { type: "drop", outcome };
     if (!this.#pass(taken.event, decided)) this.#hold(taken, decided);
   }
 
@@ -285,7 +288,13 @@ export class ViewSession {
       case "quarantine": {
         if (this.#deadLetters.full) return false;
         const entry = this.#ledger.push(sequence, OUTCOME.quarantined, "waiting", 0);
-        this.#putAside(decided.entry, entry);
+        this.#options.letters.written(sequence, decided.entry.reason);
+        this.#deadLetters.put(decided.entry, () => {
+          this.#ledger.settle(entry);
+          if (this.#ended) return;
+          this.#settle();
+          this.#pump();
+        });
         break;
       }
       default: {
@@ -316,6 +325,11 @@ export class ViewSession {
   /** Called only when an event could be forwarded. */
   #redrive(item: RedriveItem | undefined): void {
     if (item === undefined) return;
+    // Without its letter, what starts after a crash would decide its event again.
+    if (!item.dryRun && this.#options.letters.isAhead(item.event, item.epoch, this.#decidedPosition)) {
+      this.#redrives.putBack(item, AHEAD_MS);
+      return;
+    }
     const event = { ...item.event, stream: this.#builder.streamOf(item.epoch) };
     const subject = knownSubject(new TextEncoder().encode(storedSubject(event.origin, event.subject)));
     const position = this.#decidedPosition;
@@ -351,17 +365,6 @@ export class ViewSession {
     }
   }
 
-  #putAside(letter: DeadLetterEntry, entry: number): void {
-    this.#deadLetters.put(letter, () => {
-      this.#ledger.settle(entry);
-      if (this.#ended) return;
-      const { reasons } = this.#options.counts;
-      reasons[letter.reason] = (reasons[letter.reason] ?? 0) + 1;
-      this.#settle();
-      this.#pump();
-    });
-  }
-
   #stored(ordinal: number): void {
     this.#guard.stored(ordinal);
     this.#redrives.stored(ordinal);
@@ -382,7 +385,13 @@ export class ViewSession {
 
   #settle(): void {
     this.#dropped = 0;
-    const moved = this.#ledger.advance(this.#ingest.stored, this.#options.counts);
-    if (moved > 0) this.#options.onProgress(this.#ledger.position);
+    if (this.#advance(this.#ingest.stored) > 0) this.#options.onProgress(this.#ledger.position);
+  }
+
+  #advance(stored: number): number {
+    const { counts, letters } = this.#options;
+    const moved = this.#ledger.advance(stored, counts);
+    if (moved > 0) letters.counted(this.#ledger.position, counts);
+    return moved;
   }
 }

@@ -4,6 +4,7 @@ import type { WriteFailure } from "../nats/publish_ack.ts";
 import type { Decider } from "./event_decider.ts";
 import type { FlowCounts } from "./ledger.ts";
 import type { Quotas } from "./quota.ts";
+import type { ViewLetters } from "./view_letters.ts";
 import type { ViewPosition, ViewStreams } from "./view_position.ts";
 import type { WriteLease } from "./write_lease.ts";
 
@@ -35,6 +36,8 @@ export interface SessionOptions extends ViewStreams {
   /** What may pass now; it outlives the session. */
   readonly quotas: Quotas;
   readonly counts: FlowCounts;
+  /** Dead letters of the sessions before; it outlives the session. */
+  readonly letters: ViewLetters;
   /** What one pull request asks for now. */
   readonly pull: () => PullSize;
   /** Reading stood still behind this sequence of the source, and went on with this one. */

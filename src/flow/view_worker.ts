@@ -18,7 +18,9 @@ import { NO_QUOTAS, Quotas } from "./quota.ts";
 import type { Redriven } from "./redrive_queue.ts";
 import { SessionWatch } from "./session_watch.ts";
 import { answerFor, createReader, recordPosition } from "./source_reader.ts";
+import { findStoredLetters } from "./stored_letters.ts";
 import type { View, ViewOptions, ViewState, ViewStats } from "./view.ts";
+import { ViewLetters } from "./view_letters.ts";
 import { readViewPosition, type ViewPosition, type ViewStreams } from "./view_position.ts";
 import { ViewRedriver } from "./view_redriver.ts";
 import { ViewSession } from "./view_session.ts";
@@ -63,6 +65,7 @@ class ViewWorker {
   #lastError: string | null = null;
   #restarts = 0;
   readonly #missed: MissedEvents;
+  readonly #letters = new ViewLetters();
   /** Readers of sessions that have ended, to be taken away. */
   readonly #readers: string[] = [];
   #session: ViewSession | null = null;
@@ -214,6 +217,11 @@ class ViewWorker {
     if (start.note !== null) log?.(start.note);
     this.#contention.confirm(start.lastSequence, start.fromView);
     this.#missed.add(start);
+    this.#letters.begin(
+      await connection.during(
+        findStoredLetters({ ...this.#options, ...this.#streams }, start, this.#letters.stored),
+      ),
+    );
     const wide = this.#watch.readsWide(start);
     const wanted = wide ? start.filters : [];
     const reader = await connection.during(
@@ -274,6 +282,7 @@ class ViewWorker {
         decider: () => this.#decider,
         quotas: this.#quotas,
         counts: this.#counts,
+        letters: this.#letters,
         pull: () => {
           const share = limits?.share?.() ?? 1;
           const most = limits?.pullBatch ?? 2_000;
@@ -328,10 +337,7 @@ class ViewWorker {
   }
 
   /** What a session's end means for the worker. @returns milliseconds to wait */
-  async #after(
-    end: Exclude<SessionEnd, { type: "stopped" }>,
-    connection: ConnectionWatch,
-  ): Promise<number> {
+  async #after(end: Exclude<SessionEnd, { type: "stopped" }>, connection: ConnectionWatch): Promise<number> {
     switch (end.type) {
       case "dead_letter":
         this.#fault("stalled", `Dead letter is not stored: ${end.message}`);
