@@ -87,7 +87,7 @@ export class RedriveQueue {
   }
 
   /**
-   * A letter must wait for a limit: it is the next one again, after this long. Events of now go on meanwhile. What has waited
+   * A letter must wait, for a limit or until the session has come to its event: it is the next one again, after this long. Events of now go on meanwhile. What has waited
    * for long goes back to who asked, undecided: it is to ask again.
    */
   putBack(item: RedriveItem, ms: number): void {
@@ -95,7 +95,10 @@ export class RedriveQueue {
     this.#waiting.unshift(item);
     this.#notBefore = now + ms;
     if (now - item.sinceMs < MAX_WAIT_MS) return;
-    const error = new LeafmeshError("timeout", "The policy's limits let nothing more through yet");
+    const error = new LeafmeshError(
+      "timeout",
+      "The policy's limits let nothing more through yet, or the view has not come to their events",
+    );
     for (const one of this.#waiting.splice(0)) one.failed(error);
   }
 

@@ -45,6 +45,7 @@ export class StoredLetters {
   readonly #sequences: Float64Array;
   readonly #times: Float64Array;
 
+  /** @param places ascending */
   constructor(
     places: readonly EventPlace[],
     from: Pick<StoredLetters, "epoch" | "stream" | "upTo" | "subjects">,
@@ -53,9 +54,8 @@ export class StoredLetters {
     this.stream = from.stream;
     this.upTo = from.upTo;
     this.subjects = from.subjects;
-    const sorted = places.toSorted((a, b) => a.sequence - b.sequence);
-    this.#sequences = Float64Array.from(sorted, ({ sequence }) => sequence);
-    this.#times = Float64Array.from(sorted, ({ timeMs }) => timeMs);
+    this.#sequences = Float64Array.from(places, ({ sequence }) => sequence);
+    this.#times = Float64Array.from(places, ({ timeMs }) => timeMs);
   }
 
   /** Whether an event of the source's life has a letter. */
@@ -141,7 +141,23 @@ export async function findStoredLetters(
     eventMs ??= await nextEventMs(of, start);
     if (oldestMs !== Number.POSITIVE_INFINITY && oldestMs < eventMs - CLOCKS_DIFFER_MS) break;
   }
+  await dropGone(of, start, places);
   return new StoredLetters(places, { epoch, stream: info.created, upTo: last, subjects: text });
+}
+
+/** Drops the last ones as far as their events are erased: no session comes to those, and what waits for that would wait on. */
+async function dropGone(
+  { jsm, sourceStream }: LettersOf,
+  { firstSequence }: ViewPosition,
+  places: EventPlace[],
+): Promise<void> {
+  places.sort((a, b) => a.sequence - b.sequence);
+  for (let last = places.at(-1); last !== undefined; last = places.at(-1)) {
+    const { sequence } = last;
+    if (sequence >= firstSequence && (await jsm.streams.getMessage(sourceStream, { seq: sequence })) !== null)
+      return;
+    places.pop();
+  }
 }
 
 /** The event of a letter that is of this policy and life of its source. */

@@ -199,4 +199,31 @@ describe("a dead letter that was stored before the view's position was recorded"
     },
     TIMEOUT,
   );
+
+  test(
+    "is redriven also when its event is erased meanwhile",
+    async () => {
+      await using server = await TestServer.start();
+      const { nc, jsm } = await prepare(server);
+      const first = startTestView(nc, jsm);
+      await publishAll(nc, [
+        { subject: "acme.ok.x", data: "1" },
+        { subject: "acme.bad.x", data: "2" },
+        { subject: "acme.drop", data: "3" },
+        { subject: "acme.bad.x", data: "4" },
+      ]);
+      await until(() => first.stats().position === 4, "all is dealt with");
+      await first.stop();
+      await crashed(nc, 0);
+      await jsm.streams.deleteMessage(outStream(TENANT), 4);
+
+      await using second = startTestView(nc, jsm);
+      await until(() => second.stats().position === 3, "what is left is dealt with");
+      second.setDecider(forwardAll, "v2");
+      const results = await second.redrive(await sequencesOf(jsm), false);
+      expect(results).toEqual([{ type: "forwarded" }, { type: "forwarded" }]);
+      expect(dataOf(await readView(jsm))).toEqual(["1", "2", "4"]);
+    },
+    TIMEOUT,
+  );
 });
