@@ -39,6 +39,8 @@ export class StoredLetters {
   /** Life of the dead-letter stream, and its sequence up to which it was looked through. */
   readonly stream: string;
   readonly upTo: number;
+  /** Position behind which they were looked for. */
+  readonly position: number;
   /** Patterns of the subjects that were looked at, as text. */
   readonly subjects: string;
   /** Ascending. */
@@ -48,11 +50,12 @@ export class StoredLetters {
   /** @param places ascending */
   constructor(
     places: readonly EventPlace[],
-    from: Pick<StoredLetters, "epoch" | "stream" | "upTo" | "subjects">,
+    from: Pick<StoredLetters, "epoch" | "stream" | "upTo" | "position" | "subjects">,
   ) {
     this.epoch = from.epoch;
     this.stream = from.stream;
     this.upTo = from.upTo;
+    this.position = from.position;
     this.subjects = from.subjects;
     this.#sequences = Float64Array.from(places, ({ sequence }) => sequence);
     this.#times = Float64Array.from(places, ({ timeMs }) => timeMs);
@@ -94,7 +97,13 @@ export class StoredLetters {
 }
 
 /** No letters, and none looked through. */
-export const NO_LETTERS = new StoredLetters([], { epoch: "", stream: "", upTo: 0, subjects: "" });
+export const NO_LETTERS = new StoredLetters([], {
+  epoch: "",
+  stream: "",
+  upTo: 0,
+  position: 0,
+  subjects: "",
+});
 
 /**
  * Finds the letters of a policy's events behind the position that a session starts from. They are among the policy's last: it
@@ -111,8 +120,11 @@ export async function findStoredLetters(
   const epoch = start.sourceEpoch;
   const subjects = start.filters.map((pattern) => dlqSubject(tenantSubjectOf(pattern)));
   const text = subjects.join(" ");
-  const kept = before.epoch === epoch && before.subjects === text ? before : NO_LETTERS;
-  if (start.pending === 0 || start.position >= start.end) return kept;
+  const { position } = start;
+  const same = before.epoch === epoch && before.subjects === text;
+  // A position goes back where the view was rolled back.
+  const kept = same && before.position <= position ? before : NO_LETTERS;
+  if (start.pending === 0 || position >= start.end) return kept;
   const stream = dlqStream(of.tenant);
   const info = await of.jsm.streams.info(stream).catch((error: unknown) => {
     if (isStreamNotFound(error)) return null;
@@ -121,7 +133,7 @@ export async function findStoredLetters(
   if (info === null) return NO_LETTERS;
   const { first_seq: first, last_seq: last } = info.state;
   const known = kept.stream === info.created && kept.upTo <= last ? kept : NO_LETTERS;
-  const places = known.after(start.position);
+  const places = known.after(position);
   const least = Math.max(first, known.upTo + 1);
   let eventMs: number | null = null;
   let many = FIRST_LOOK;
@@ -133,7 +145,7 @@ export async function findStoredLetters(
       oldestMs = Math.min(oldestMs, message.time.getTime());
       const place = placeOf(message, of.policy, epoch);
       if (place === null || place.sequence > start.end) continue;
-      if (place.sequence > start.position) places.push(place);
+      if (place.sequence > position) places.push(place);
       else passed = true;
     }
     to = from - 1;
@@ -142,7 +154,7 @@ export async function findStoredLetters(
     if (oldestMs !== Number.POSITIVE_INFINITY && oldestMs < eventMs - CLOCKS_DIFFER_MS) break;
   }
   await dropGone(of, start, places);
-  return new StoredLetters(places, { epoch, stream: info.created, upTo: last, subjects: text });
+  return new StoredLetters(places, { epoch, stream: info.created, upTo: last, position, subjects: text });
 }
 
 /** Drops the last ones as far as their events are erased: no session comes to those, and what waits for that would wait on. */

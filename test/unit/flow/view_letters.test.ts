@@ -5,7 +5,7 @@ import { ViewLetters } from "../../../src/flow/view_letters.ts";
 
 const at = (sequence: number, timeMs = sequence * 1000) => ({ sequence, timeMs });
 const found = (...places: { sequence: number; timeMs: number }[]) =>
-  new StoredLetters(places, { epoch: "a", stream: "s", upTo: 9, subjects: "" });
+  new StoredLetters(places, { epoch: "a", stream: "s", upTo: 9, position: 0, subjects: "" });
 
 describe("StoredLetters", () => {
   test("has() knows an event by its sequence and time", () => {
