@@ -6,14 +6,15 @@ import { type ApplyContext, applyStep, type PeerPosition } from "../../../src/co
 import type { ConsumerSpec } from "../../../src/control/assets.ts";
 import { heldAt, noteHeld } from "../../../src/control/rollback/held.ts";
 import { HoldNote } from "../../../src/control/rollback/hold_note.ts";
-import { placeRoute } from "../../../src/control/rollback/place.ts";
+import { type PeerAhead, placeRoute } from "../../../src/control/rollback/place.ts";
 import { positionsNow, writePositions } from "../../../src/control/rollback/position_note.ts";
 import type { RewindAsk } from "../../../src/control/rollback/rewind.ts";
 import { Rollbacks } from "../../../src/control/rollback/rollbacks.ts";
 import { SetbackNote } from "../../../src/control/rollback/setback_note.ts";
 import { type OutRoute, planExports } from "../../../src/control/routes.ts";
+import type { Step } from "../../../src/control/step.ts";
 import { Waiting } from "../../../src/control/waiting.ts";
-import { POSITION_HEADER, peerConsumer } from "../../../src/model/names.ts";
+import { POLICY_HEADER, POSITION_HEADER, peerConsumer } from "../../../src/model/names.ts";
 import { type TempFolder, tempFolder } from "../../support/temp_folder.ts";
 import { berlin } from "./fake_server.ts";
 import { startJetStream, type TestJetStream } from "./jetstream.ts";
@@ -217,3 +218,49 @@ test("a consumer that is made on an older copy of a view is held: its peer may h
     again.lastOf(OUT, "to austin by view_acme_orders"),
   ]).toEqual([null, null, 0]);
 });
+
+for (const [what, peer, begin, ahead] of [
+  ["has no more than there was", { sequence: 2, position: 2 }, 3, []],
+  [
+    "has more: what it has is of an earlier stream",
+    { sequence: 50, position: 50 },
+    1,
+    [{ first: 1, last: 50 }],
+  ],
+] as const) {
+  test(`a route that moves is forgotten as one of a copy, and goes on after what its peer has, which ${what}`, async () => {
+    const { jsm, js } = server;
+    await jsm.streams.purge(VIEW);
+    await jsm.streams.delete(VIEW);
+    const metadata = { "leafmesh-version": "v1", "leafmesh-version-after": "0" };
+    await jsm.streams.add({ ...MEMORY, name: VIEW, subjects: ["berlin~orders.acme.>"], metadata });
+    for (const position of [1, 2, 3]) {
+      await js.publish("berlin.acme.x");
+      const header = headers();
+      header.set(POSITION_HEADER, String(position));
+      header.set(POLICY_HEADER, "v1");
+      await js.publish("berlin~orders.acme.x", "", { headers: header });
+    }
+    await jsm.consumers.delete(OUT, "view_orders");
+    await jsm.consumers.add(OUT, { durable_name: "view_orders", ack_policy: "all", deliver_policy: "new" });
+    const paused = { pause_until: "2200-01-01T00:00:00Z" };
+    await jsm.consumers.add(OUT, { durable_name: CONSUMER, ack_policy: "all", ...paused } as ConsumerConfig);
+    const told: PeerAhead[] = [];
+    const { context } = await contextOf({ at: { attached: false, ...peer } }, () => {}, {
+      poke: () => {},
+      peerAhead: (found: PeerAhead) => told.push(found),
+    });
+    await noteHeld(context, OUT, CONSUMER, { last: 3, source: 0, after: 0 });
+    const setbacks = await SetbackNote.open(folder.path);
+    await setbacks.addAll([OUT, VIEW].map((stream) => ({ stream, last: 3 })));
+    const from = { stream: OUT, consumer: CONSUMER, source: OUT };
+    const spec = { durable_name: CONSUMER } as ConsumerSpec;
+    const step = { type: "switch-route", route, from, drain: false, spec, paused: false, version: "v1" };
+    await applyStep({ ...context, setbacks } as ApplyContext, step as Step);
+    expect((await jsm.consumers.info(VIEW, CONSUMER)).config.opt_start_seq).toBe(begin);
+    expect(told).toMatchObject(ahead as never);
+    const again = await SetbackNote.open(folder.path);
+    expect([OUT, VIEW].map((stream) => again.lastOf(stream, "to austin"))).toEqual([null, null]);
+    expect(again.lastOf(OUT, `to austin by ${VIEW}`)).toBeNull();
+  });
+}
