@@ -35,6 +35,8 @@ export const DATA_FILES = {
   keeperEnding: "keeper.ending",
   keeperArguments: "keeper.args",
   serverExits: "nats.exit",
+  /** While it is there the keeper launches no server that has ended by itself. */
+  serverHeld: "nats.held",
 } as const;
 
 /** The member name of a sidecar that is given none. */

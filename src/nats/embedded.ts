@@ -17,6 +17,7 @@ import type { ServerBinary } from "./find.ts";
 import {
   ensureKeeper,
   finishEnding,
+  holdServer,
   readExits,
   restartServer,
   stopKeeper,
@@ -28,12 +29,13 @@ import { type ProcessRef, readRunningProcess } from "./processes.ts";
 import { followServerLog, parseServerLogLine, readPastLog, type ServerLogLine } from "./server_log.ts";
 import { StoppedStore } from "./stopped_store.ts";
 import { type StoringStatus, SystemApi } from "./system_api.ts";
-import { sleep } from "./wait.ts";
+import { sleep, until } from "./wait.ts";
 
 const POLL_MS = 20;
 const SUPERVISE_MS = 1000;
 const START_DEADLINE_MS = 300_000;
 const ATTEMPT_DEADLINE_MS = 2_000;
+const LAUNCH_DEADLINE_MS = 5_000;
 const LAST_LINES = 5;
 
 /** What the sidecar learns of its server. */
@@ -124,15 +126,26 @@ export class EmbeddedServer implements AsyncDisposable {
     const config = quiet ? (quietConfig ?? options.config) : options.config;
     const changed = await writeConfig(options, config, options.mayChange);
     await writeKeeperArguments(folder, options.binary.path, options.lingerMs);
-    if (running === null) await requireFree(options.addresses);
+    if (running === null) {
+      await requireFree(options.addresses);
+      await holdServer(folder, false);
+    }
 
     const ended = new AbortController();
     void follow(options, running, ended.signal);
-    const { exits } = await readExits(folder);
+    let { exits } = await readExits(folder);
     try {
       const kept = (await ensureKeeper(folder)) === null;
       // A keeper that was there may have launched the server meanwhile with what stood there before.
-      if (running === null && kept) await restartServer(folder);
+      if (running === null && kept) {
+        await restartServer(folder);
+        // The end of the one before is counted by then.
+        await until(
+          async () => (await readRunningProcess(folder.file("serverPid"))) !== null,
+          LAUNCH_DEADLINE_MS,
+        );
+        ({ exits } = await readExits(folder));
+      }
       const restartQuiet = async () => {
         if (quietConfig !== undefined) await writeConfig(options, quietConfig, options.mayChange);
         quiet = true;
@@ -144,6 +157,7 @@ export class EmbeddedServer implements AsyncDisposable {
         if (!(await takesConfig(options, changed, quiet))) await restartServer(folder);
       }
       await waitReady(options, exits, options.signal, restartQuiet);
+      await holdServer(folder, false);
     } catch (thrown) {
       ended.abort();
       if (running === null || !(await options.leave?.())) await stopKeeper(folder);
@@ -182,6 +196,11 @@ export class EmbeddedServer implements AsyncDisposable {
     await ensureKeeper(folder);
     await restartServer(folder);
     await waitReady(this.#options, exits, signal, () => restartServer(folder));
+  }
+
+  /** Whether the server is to stay down when it ends by itself, until {@link restart} or the next start: it could not write. */
+  async hold(held: boolean): Promise<void> {
+    await holdServer(this.#options.folder, held);
   }
 
   /** Stops watching and leaves the server to its keeper: the next sidecar within the linger time adopts it. */

@@ -7,8 +7,9 @@
 #   keeper.args   in: first line the path of nats-server, second line the seconds to linger; read each second
 #   sidecar.pid, sidecar.<member>.pid   in: the sidecars to watch; one of them is enough
 #   keeper.pid, nats.pid   out: this process and the server
+#   nats.held     in: while it is there a server that has ended by itself is not started again
 #   nats.exit     out: `<count> <last status>` of the server's unexpected exits
-# Signals: TERM ends the server and then the keeper, USR1 restarts the server.
+# Signals: TERM ends the server and then the keeper, USR1 restarts the server, and takes nats.held away.
 # The body is one function, so that the shell has read all of it before an update can replace this file.
 
 main() {
@@ -28,11 +29,12 @@ main() {
     { IFS= read -r binary; IFS= read -r linger; } <keeper.args
     if [ -n "$restart" ]; then
       restart=''
+      rm -f nats.held
       end_server
       delay=0
     fi
     if [ -z "$server" ]; then
-      if [ "$delay" -gt 0 ]; then delay=$((delay - 1)); else launch; fi
+      if [ "$delay" -gt 0 ]; then delay=$((delay - 1)); elif [ ! -e nats.held ]; then launch; fi
     fi
     nap
     if [ -n "$server" ] && ! started "$server"; then

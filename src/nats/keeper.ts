@@ -1,5 +1,6 @@
 /** The sidecar's side of `keeper.sh`, the process that keeps an embedded nats-server running. */
 import { spawn } from "node:child_process";
+import { rm, writeFile } from "node:fs/promises";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { LeafmeshError } from "../model/errors.ts";
@@ -99,6 +100,16 @@ export async function stopKeeper(folder: DataFolder): Promise<void> {
   if (await until(gone, STOP_DEADLINE_MS)) return;
   for (const ref of both) await signalProcess(ref, "SIGKILL");
   await until(gone, STOP_DEADLINE_MS);
+}
+
+/**
+ * Whether a server that ends by itself is started again. Not one that could not write: what it had acknowledged, and not stored, it would
+ * pass over. An empty file takes no room of a full disk.
+ */
+export async function holdServer(folder: DataFolder, held: boolean): Promise<void> {
+  const path = folder.file("serverHeld");
+  if (held) await writeFile(path, "", { mode: 0o600 });
+  else await rm(path, { force: true });
 }
 
 /** How often the server has ended by itself. */

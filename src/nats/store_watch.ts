@@ -35,6 +35,8 @@ export interface StoreWatchOptions {
   readonly restart: (signal: AbortSignal) => Promise<void>;
   /** Whether a restart that failed is made again also where the server stores: something of it was not done. Default true. */
   readonly repeats?: boolean;
+  /** Is told when the server stops to store, and when that is over. */
+  readonly stopped?: (stopped: boolean) => Promise<void>;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
   /** Between two looks. */
   readonly everyMs?: number;
@@ -102,7 +104,10 @@ export class StoreWatch implements AsyncDisposable {
     const now = (this.#options.clock ?? (() => performance.now()))();
     const low = freeBytes < Math.min(LOW_BYTES, totalBytes * LOW_SHARE);
     const what = storing?.type === "broken" ? `streams ${storing.streams.join(", ")}` : "JetStream";
+    const changed = stopped !== (this.#report?.state === "stopped");
     this.#tell({ state: stopped ? "stopped" : low ? "low" : "ok", freeBytes, totalBytes }, what);
+    // A disk that takes not even this is no reason to leave the rest.
+    if (changed) await this.#options.stopped?.(stopped).catch(() => undefined);
     if (storing?.type === "on" && !this.#down) {
       this.#pauseMs = FIRST_RESTART_PAUSE_MS;
       this.#restartAt = Math.min(this.#restartAt, now + FIRST_RESTART_PAUSE_MS);

@@ -20,6 +20,7 @@ const OF_A_RUN: ReadonlySet<string> = new Set([
   DATA_FILES.keeperPid,
   DATA_FILES.keeperArguments,
   DATA_FILES.serverExits,
+  DATA_FILES.serverHeld,
   DATA_FILES.ports,
   "log",
 ]);

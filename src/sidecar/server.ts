@@ -181,6 +181,7 @@ async function openEmbedded(options: OpenServerOptions): Promise<OpenServer> {
         // A stream of a cluster that waits for a leader looks like one that cannot write: a restart would only make it worse.
         storing: () => connection.system.storing(settings.cluster === undefined).catch(() => null),
         repeats: settings.cluster === undefined,
+        ...(settings.cluster === undefined ? { stopped: (stopped) => server.hold(stopped) } : {}),
         restart: (signal) => restart(() => server.restart(signal), signal),
         log: (level, message) => log(level, "store", message),
       });

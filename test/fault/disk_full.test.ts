@@ -87,13 +87,22 @@ async function stoppedTwice(): Promise<void> {
   };
   await received(100);
 
+  // A server that crashes while it could not write is not started as it was.
+  const room = fillDisk(join(austin.dataFolder, "store"));
+  await says(/nats-server has stopped .*Publishes are refused/g, 1);
+  process.kill((await server()) ?? 0, "SIGKILL");
+  await says(/server exited/g, 1);
+  expect(await server()).toBeUndefined();
+  await room();
+  await received(most + 100);
+
   const first = await server();
-  await (await killedWhileFull(1))();
+  await (await killedWhileFull(2))();
   await austin.start();
   expect(await server()).not.toBe(first);
   await received(most + 100);
 
-  const free = await killedWhileFull(2);
+  const free = await killedWhileFull(3);
   const started = austin.start();
   started.catch(() => undefined);
   await says(WAITS, 1);

@@ -69,6 +69,12 @@ async function startSidecar(lingerMs: number): Promise<Sidecar> {
 }
 
 const isAlive = async (pid: number) => (await startTime(pid)) !== null;
+/** The keeper looks once a second: two of its looks find nothing to do. */
+const startsNothing = async () => {
+  const began = performance.now();
+  await waitFor(async () => (await pidIn("nats.pid")) !== 0 || performance.now() - began > 2500);
+  expect(await pidIn("nats.pid")).toBe(0);
+};
 const pidIn = async (name: string) => (await readRunningProcess(join(data, name)))?.pid ?? 0;
 
 async function connectMesh(listen: string): Promise<NatsConnection> {
@@ -318,6 +324,35 @@ describe("a running server whose settings changed", () => {
     await using second = await startEmbedded({ data, desired: { site: "berlin", peers: [], tenants: [] } });
     expect(second.server.adopted).toBe(true);
   });
+});
+
+describe("a server that could not write", () => {
+  test("stays down when it crashes, until the sidecar restarts it or the next one comes", async () => {
+    const events: ServerEvent[] = [];
+    const first = await startEmbedded({ data, onEvent: (event) => void events.push(event) });
+    const crash = async (exits: number) => {
+      process.kill(await pidIn("nats.pid"), "SIGKILL");
+      const ends = () => events.filter((event) => event.type === "exited").length;
+      await waitFor(() => ends() === exits, { what: `exit ${exits}` });
+    };
+    await first.server.hold(true);
+    await crash(1);
+    // A keeper that has begun anew has looked whether there is one to be started.
+    const keeper = await pidIn("keeper.pid");
+    process.kill(keeper, "SIGKILL");
+    await waitFor(() => events.some(({ type }) => type === "keeper_replaced"), { what: "a new keeper" });
+    await startsNothing();
+    await first.server.restart();
+    await crash(2);
+    await waitFor(async () => (await pidIn("nats.pid")) !== 0, { what: "one that may be started again" });
+    await first.server.hold(true);
+    await crash(3);
+    await first.server.abandon();
+    await first.folder[Symbol.asyncDispose]();
+    await using second = await startEmbedded({ data });
+    expect(second.server.adopted).toBe(false);
+    expect((await readdir(data)).includes("nats.held")).toBe(false);
+  }, 60_000);
 });
 
 describe("a server that was left quiet", () => {

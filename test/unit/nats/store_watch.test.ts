@@ -17,6 +17,7 @@ class World {
   looks = 0;
   restarts = 0;
   readonly said: string[] = [];
+  readonly stopped: boolean[] = [];
   restart: (signal: AbortSignal) => Promise<void> = async () => {};
   readonly watch = new StoreWatch({
     path: "/store",
@@ -31,6 +32,7 @@ class World {
       this.restarts++;
       await this.restart(signal);
     },
+    stopped: async (stopped) => void this.stopped.push(stopped),
     log: (level, message) => this.said.push(`${level}: ${message}`),
   });
 
@@ -72,9 +74,10 @@ test("a server whose JetStream is off is restarted when there is room, not befor
   await world.is("stopped");
   await world.look(5);
   expect(world.restarts).toBe(0);
+  expect(world.stopped).toEqual([true]);
   world.freeBytes = 50 * GIB;
   await world.is("ok");
-  expect(world.restarts).toBe(1);
+  expect([world.restarts, world.stopped]).toEqual([1, [true, false]]);
 });
 
 test("a server whose JetStream comes back without a restart is restarted all the same: it may have missed what it was given", async () => {
