@@ -26,28 +26,17 @@ import {
 } from "./keeper.ts";
 import type { SigningKey } from "./keys.ts";
 import { type ProcessRef, readRunningProcess } from "./processes.ts";
-import { followServerLog, parseServerLogLine, readPastLog, type ServerLogLine } from "./server_log.ts";
+import { followLog, type ServerEvent, supervise } from "./server_events.ts";
+import { parseServerLogLine } from "./server_log.ts";
 import { StoppedStore } from "./stopped_store.ts";
 import { type StoringStatus, SystemApi } from "./system_api.ts";
 import { sleep, until } from "./wait.ts";
 
 const POLL_MS = 20;
-const SUPERVISE_MS = 1000;
 const START_DEADLINE_MS = 300_000;
 const ATTEMPT_DEADLINE_MS = 2_000;
 const LAUNCH_DEADLINE_MS = 5_000;
 const LAST_LINES = 5;
-
-/** What the sidecar learns of its server. */
-export type ServerEvent =
-  | { readonly type: "log"; readonly line: ServerLogLine }
-  /** What a server that runs already has said before. */
-  | { readonly type: "past"; readonly line: ServerLogLine }
-  /** The server went away by itself; the keeper starts it again. */
-  | { readonly type: "exited"; readonly exits: number; readonly status: number }
-  | { readonly type: "started"; readonly pid: number }
-  /** The keeper was gone; a new one watches the server. */
-  | { readonly type: "keeper_replaced"; readonly pid: number };
 
 export interface EmbeddedServerOptions {
   readonly folder: DataFolder;
@@ -132,7 +121,7 @@ export class EmbeddedServer implements AsyncDisposable {
     }
 
     const ended = new AbortController();
-    void follow(options, running, ended.signal);
+    void followLog(options, running, ended.signal);
     let { exits } = await readExits(folder);
     try {
       const kept = (await ensureKeeper(folder)) === null;
@@ -351,55 +340,5 @@ async function withSystemApi<T>(
     return await work(new SystemApi(connection));
   } finally {
     await connection.close();
-  }
-}
-
-/** Keeps a keeper there, and reports the server's ends and beginnings. */
-async function supervise(options: EmbeddedServerOptions, signal: AbortSignal): Promise<void> {
-  const { folder } = options;
-  let { exits } = await readExits(folder);
-  let pid = (await readRunningProcess(folder.file("serverPid")))?.pid;
-  while (!signal.aborted) {
-    await sleep(SUPERVISE_MS, signal);
-    if (signal.aborted) return;
-    try {
-      const keeper = await ensureKeeper(folder);
-      if (keeper !== null) options.onEvent?.({ type: "keeper_replaced", pid: keeper });
-      const now = await readExits(folder);
-      if (now.exits > exits) options.onEvent?.({ type: "exited", ...now });
-      exits = now.exits;
-      const current = (await readRunningProcess(folder.file("serverPid")))?.pid;
-      if (current !== undefined && current !== pid) options.onEvent?.({ type: "started", pid: current });
-      pid = current ?? pid;
-    } catch (thrown) {
-      const message = `Cannot watch nats-server: ${errorText(thrown)}`;
-      options.onEvent?.({ type: "log", line: { level: "error", message } });
-    }
-  }
-}
-
-async function follow(
-  options: EmbeddedServerOptions,
-  running: ProcessRef | null,
-  signal: AbortSignal,
-): Promise<void> {
-  const { onEvent } = options;
-  if (onEvent === undefined) return;
-  const onLine = (line: ServerLogLine) => onEvent({ type: "log", line });
-  const path = options.folder.file("serverLog");
-  let from: number | "end" = "end";
-  while (!signal.aborted) {
-    try {
-      if (running !== null) {
-        const { pid } = running;
-        running = null;
-        from = await readPastLog(path, pid, (line) => onEvent({ type: "past", line }));
-      }
-      await followServerLog(path, from, onLine, signal);
-    } catch (thrown) {
-      from = "end";
-      onLine({ level: "error", message: `Cannot read ${path}: ${errorText(thrown)}` });
-      await sleep(SUPERVISE_MS, signal);
-    }
   }
 }

@@ -90,7 +90,7 @@ async function stoppedTwice(): Promise<void> {
   // A server that crashes while it could not write is not started as it was.
   const room = fillDisk(join(austin.dataFolder, "store"));
   await says(/nats-server has stopped .*Publishes are refused/g, 1);
-  process.kill((await server()) ?? 0, "SIGKILL");
+  process.kill(await waitFor(server), "SIGKILL");
   await says(/server exited/g, 1);
   expect(await server()).toBeUndefined();
   await room();

@@ -10,9 +10,10 @@ import { type DesiredState, desiredTenant, quietState } from "../../src/model/de
 import { resolveAddresses, type ServerAddresses } from "../../src/nats/addresses.ts";
 import { renderConfig, renderLeafCredential } from "../../src/nats/config.ts";
 import { DATA_FILES, DataFolder } from "../../src/nats/data_folder.ts";
-import { EmbeddedServer, type ServerEvent } from "../../src/nats/embedded.ts";
+import { EmbeddedServer } from "../../src/nats/embedded.ts";
 import { findServer } from "../../src/nats/find.ts";
 import { loadSiteKeys, publicKeys, type SiteKeys } from "../../src/nats/keys.ts";
+import type { ServerEvent } from "../../src/nats/server_events.ts";
 import { endWithParent } from "./with_parent.ts";
 
 export interface TestEmbeddedOptions {
