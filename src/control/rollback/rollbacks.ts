@@ -21,8 +21,10 @@ import { RewoundNote } from "./rewound_note.ts";
 import { SetbackNote } from "./setback_note.ts";
 
 const EVERY_MS = 1000;
-/** At most this share of the time goes into looking. */
+/** At most this share of the time goes into looking at a store of many streams. */
 const LOOK_SHARE = 20;
+/** An older copy that was taken since the last note would not be known as one: a server that answers late is asked again soon. */
+const MOST_MS = 5000;
 /** Above what was noted: more than can have been stored since. */
 const BEYOND = 1_000_000_000;
 
@@ -236,15 +238,18 @@ export class Rollbacks implements AsyncDisposable {
     let failed = "";
     while (!signal.aborted) {
       const began = performance.now();
+      let pauseMs = EVERY_MS;
       try {
         await this.#note();
         failed = "";
+        const share = LOOK_SHARE * (performance.now() - began);
+        pauseMs = Math.min(MOST_MS, Math.max(EVERY_MS, share));
       } catch (error) {
         const text = errorText(error);
         if (text !== failed) this.#options.log("warn", `Positions of streams are not noted: ${text}`);
         failed = text;
       }
-      await sleep(Math.max(EVERY_MS, LOOK_SHARE * (performance.now() - began)), signal);
+      await sleep(pauseMs, signal);
     }
   }
 

@@ -5,6 +5,7 @@ import { readPositions, writePositions } from "../../../src/control/rollback/pos
 import { Rollbacks } from "../../../src/control/rollback/rollbacks.ts";
 import { readTextFile } from "../../../src/nats/files.ts";
 import { type TempFolder, tempFolder } from "../../support/temp_folder.ts";
+import { waitFor } from "../../support/wait_for.ts";
 import { berlin } from "./fake_server.ts";
 import { startJetStream, type TestJetStream } from "./jetstream.ts";
 
@@ -37,11 +38,11 @@ beforeEach(async () => {
 });
 
 const alarms: string[] = [];
-async function open(): Promise<Rollbacks> {
+async function open(mesh = server.jsm): Promise<Rollbacks> {
   alarms.length = 0;
   return await Rollbacks.open({
     folder: folder.path,
-    mesh: server.jsm,
+    mesh,
     raise: (name, { target }) => alarms.push(`${name} ${target}`),
     tell: async () => {},
     now: () => AT,
@@ -103,4 +104,24 @@ test("where a stream ended that is gone is known to each start until it is made 
   await rollbacks[Symbol.asyncDispose]();
   await using next = await open();
   expect([await next.look(state), alarms, await noted()]).toEqual([0, [], 1_000_000_004]);
+});
+
+test("a server that has not answered in time is asked again soon: the longer nothing is noted, the more an older copy may hide", async () => {
+  let late = 0;
+  const { jsm } = server;
+  const list = () => {
+    if (late++ > 0) return jsm.streams.list();
+    return (async function* () {
+      await Bun.sleep(1000);
+      yield* [];
+      throw new Error("timeout");
+    })();
+  };
+  const slow = Object.create(jsm, {
+    streams: { value: Object.create(jsm.streams, { list: { value: list } }) },
+  });
+  await writePositions(folder.path, { at: AT.toISOString(), streams: {} });
+  await using rollbacks = await open(slow);
+  rollbacks.watch();
+  await waitFor(async () => (await noted()) === 2, { what: "a note", deadlineMs: 12_000 });
 });
