@@ -7,6 +7,7 @@ import { type JetStreamManager, jetstreamManager } from "@nats-io/jetstream";
 import { headers, type Msg, type NatsConnection } from "@nats-io/transport-node";
 import { type ApplyContext, applyStep } from "../../src/control/apply.ts";
 import { SourceWaits } from "../../src/control/source_waits.ts";
+import { NamedTurns } from "../../src/control/turns.ts";
 import { Waiting } from "../../src/control/waiting.ts";
 import { nanos } from "../../src/model/units.ts";
 import { consumerResetSubject } from "../../src/nats/consumer_reset.ts";
@@ -73,7 +74,7 @@ test("a source that is put in again leaves its stream as it was, and its consume
   const asked = await start(nc, mesh);
   const before = (await mesh.streams.info("in_acme")).config;
   const waits = new SourceWaits(() => performance.now());
-  const context = { mesh, waits } as unknown as ApplyContext;
+  const context = { mesh, waits, streamTurns: new NamedTurns() } as unknown as ApplyContext;
   const takeOut = async () => await applyStep(context, { ...SILENT, source: "out_acme", by: "anew" });
   const putIn = async () =>
     await applyStep(context, {
