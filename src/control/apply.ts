@@ -14,6 +14,7 @@ import type { LetGoOptions } from "./let_go.ts";
 import type { MovedLeader } from "./linked_leaders.ts";
 import { VIEW_AFTER } from "./observe.ts";
 import { positionAt, sequenceAfter, sequenceAt, sequenceOfVersion } from "./position.ts";
+import type { AgainAsk } from "./rollback/again.ts";
 import { heldAt } from "./rollback/held.ts";
 import type { HoldNote } from "./rollback/hold_note.ts";
 import { type PeerAhead, placeRoute } from "./rollback/place.ts";
@@ -48,6 +49,10 @@ export interface PeerPosition {
   readonly sequence: number;
   /** Of the last event of that origin which the peer has: its position in the stream that it was published to. */
   readonly position?: number | undefined;
+  /** Of a source that is attached: the sequence after which it would go on by what is stored of it. Not there: that does not tell. */
+  readonly goesOnAfter?: number | undefined;
+  /** Of the stream that it has that of; empty: not known. */
+  readonly identity?: string | undefined;
 }
 
 /** What steps are made with. */
@@ -71,8 +76,8 @@ export interface ApplyContext {
    * stream. @throws when the peer's server does not do it.
    */
   readonly resetSource: (peer: string, stream: string, sequence: ResetTo) => Promise<string>;
-  /** Sets where a consumer of MESH goes on. @throws {LeafmeshError} when the server refuses it */
-  readonly resetHere: (stream: string, consumer: string, sequence: number) => Promise<unknown>;
+  /** Sets where a consumer of MESH goes on, `null`: where it is. Answers with the identity of the stream. @throws {LeafmeshError} when the server refuses it */
+  readonly resetHere: (stream: string, consumer: string, sequence: number | null) => Promise<string>;
   /** Has who takes what a consumer of MESH delivers attach again: see let_go.ts. */
   readonly letGo: (stream: string, consumer: string, options?: LetGoOptions) => Promise<boolean>;
   /** Whether a peer has stored nothing since it was asked last. */
@@ -80,6 +85,8 @@ export interface ApplyContext {
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
   /** Has a peer take a source back. @throws when it cannot be asked, or does not do it */
   readonly rewindPeer: (peer: string, ask: RewindAsk) => Promise<unknown>;
+  /** Has a peer take a source up again, after what it has stored of it. @throws when it cannot be asked, or does not do it */
+  readonly takeUpAgain: (peer: string, ask: AgainAsk) => Promise<unknown>;
   /** The sequence that a stream begins with that is made. */
   readonly firstSequence: (stream: string) => number;
   /** Which streams are older copies, beside the store. */

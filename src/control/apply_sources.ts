@@ -115,8 +115,8 @@ export async function reattachSource(
 }
 
 /** Takes a source out. The plan puts it in again, after what is stored of it. */
-async function takeOut(
-  context: ApplyContext,
+export async function takeOut(
+  context: Pick<ApplyContext, "mesh" | "tenant" | "waits">,
   { account, stream, api, source }: Omit<SilentSource, "by">,
 ): Promise<void> {
   const manager = await jsm(context, account);
@@ -176,6 +176,9 @@ const REMEDIES: Readonly<Record<StuckConsumer["by"], string>> = {
 };
 
 /** JetStream of the account that a stream is in. */
-export async function jsm(context: ApplyContext, account: StreamAccount): Promise<JetStreamManager> {
+export async function jsm(
+  context: Pick<ApplyContext, "mesh" | "tenant">,
+  account: StreamAccount,
+): Promise<JetStreamManager> {
   return account.type === "mesh" ? context.mesh : await context.tenant(account.tenant);
 }

@@ -4,7 +4,7 @@ import { mirrorStream, parseStreamName, remoteStreams, siteApiPrefix } from "../
 import type { PeerPosition } from "./apply.ts";
 import { type ObservedStreams, sourceReports } from "./observe.ts";
 import type { InRoute } from "./routes.ts";
-import { lastOfOrigin } from "./source_position.ts";
+import { lastOfOrigin, lastTaken } from "./source_position.ts";
 
 /** Answers for one stream of a peer, from what the server has now. */
 export async function importPosition(
@@ -23,7 +23,17 @@ export async function importPosition(
     if (source === undefined) continue;
     const now = sourceReports(info).find((one) => one.name === ask.stream && one.external?.api === api);
     const stored = await lastStored(mesh, name, ask, imports);
-    return { attached: true, ...stored, sequence: now?.seq ?? stored.sequence };
+    const places = remoteStreams(ask.tenant).filter((stream) => streams.has(stream));
+    const taken = await lastTaken(
+      places.map((stream) => ({ manager: mesh, stream })),
+      originsOf(ask, imports).map((origin) => ({ origin, tenant: ask.tenant, stream: ask.stream })),
+    );
+    return {
+      attached: true,
+      ...stored,
+      sequence: now?.seq ?? stored.sequence,
+      ...(taken === null ? {} : { goesOnAfter: taken.sequence, identity: taken.identity }),
+    };
   }
   let stored: Stored = { sequence: 0 };
   for (const name of remoteStreams(ask.tenant)) {
@@ -41,6 +51,15 @@ function further(left: Stored, right: Stored): Stored {
   return left.position === undefined ? right : left;
 }
 
+/** Whose events a peer gives us of a tenant. */
+function originsOf(
+  ask: { readonly peer: string; readonly tenant: string },
+  imports: readonly InRoute[],
+): string[] {
+  const given = imports.filter(({ peer, tenant }) => peer === ask.peer && tenant.name === ask.tenant);
+  return [...new Set([ask.peer, ...given.map(({ origin }) => origin)])];
+}
+
 /** Sequence, in the peer's stream, of the last message that came from it, and the position of the last of that origin. */
 async function lastStored(
   mesh: JetStreamManager,
@@ -48,12 +67,8 @@ async function lastStored(
   ask: { readonly peer: string; readonly tenant: string; readonly stream: string },
   imports: readonly InRoute[],
 ): Promise<Stored> {
-  const origins = new Set([ask.peer]);
-  for (const route of imports) {
-    if (route.peer === ask.peer && route.tenant.name === ask.tenant) origins.add(route.origin);
-  }
   let stored: Stored = { sequence: 0 };
-  for (const origin of origins) {
+  for (const origin of originsOf(ask, imports)) {
     stored = further(stored, await lastOfOrigin(mesh, stream, { ...ask, origin }));
   }
   const { type } = parseStreamName(stream) ?? {};

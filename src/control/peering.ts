@@ -29,6 +29,8 @@ const PositionAnswer = z.strictObject({
   attached: z.boolean(),
   sequence: z.number().int().nonnegative(),
   position: z.number().int().nonnegative().optional(),
+  goesOnAfter: z.number().int().nonnegative().optional(),
+  identity: z.string().max(256).optional(),
 });
 const NO_NONCE = "0".repeat(32);
 const Refusal = z.strictObject({ error: z.string() });

@@ -100,6 +100,10 @@ export class SiteControl implements Control, AsyncDisposable {
           await this.#recovery.rewind(peer, body);
           return {};
         },
+        again: async (peer, body) => {
+          await this.#recovery.again(peer, body);
+          return {};
+        },
         rotate: async (peer, body) => {
           if (this.#rotations === null) throw new LeafmeshError("peer_unreachable", "the site is starting");
           return await this.#rotations.heard(peer, body);

@@ -89,6 +89,7 @@ export function siteReconciler(parts: SiteReconcilerParts): Reconciler {
       standsStill: (one, stored) => stuck.stands(one, stored),
       log,
       rewindPeer: (peer, ask) => peering.ask(peer, "rewind", ask, REWIND_AT_PEER_MS),
+      takeUpAgain: (peer, ask) => peering.ask(peer, "again", ask, REWIND_AT_PEER_MS),
       peerAhead: (found) => rollbacks.peerAhead(found),
       firstSequence: (stream) => rollbacks.firstSequence(stream),
       setbacks: rollbacks.setbacks,

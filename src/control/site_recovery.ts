@@ -5,6 +5,7 @@ import { errorText, LeafmeshError } from "../model/errors.ts";
 import { consumerResetSubject, resetConsumer } from "../nats/consumer_reset.ts";
 import type { Peers } from "./agreement.ts";
 import type { Reconciler } from "./reconcile.ts";
+import { AgainAsk, takeOutAgain } from "./rollback/again.ts";
 import { holdRoutes } from "./rollback/held.ts";
 import { RewindAsk, rewindSource } from "./rollback/rewind.ts";
 import { planInRoutes } from "./routes.ts";
@@ -111,6 +112,19 @@ export class SiteRecovery {
       );
     });
     rollbacks.exporterBack(peer, asked.data);
+    reconciler.trigger();
+  }
+
+  /** A peer whose consumer stands behind what is stored here has its source taken up again. @throws {LeafmeshError} `request_invalid`, `timeout` */
+  async again(peer: string, body: unknown): Promise<void> {
+    const asked = AgainAsk.safeParse(body);
+    if (!asked.success) throw new LeafmeshError("request_invalid", "the body is not what the verb takes");
+    const { mesh, tenant, waits, reconciler, log } = this.#options;
+    const { stream } = asked.data;
+    log("warn", `${peer} stands behind what is stored here of ${stream}: it is taken up again after that`);
+    await reconciler.betweenWithin(REWIND_BEGINS_MS, async () => {
+      await takeOutAgain({ mesh, tenant, waits }, peer, asked.data);
+    });
     reconciler.trigger();
   }
 }

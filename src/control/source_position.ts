@@ -55,6 +55,24 @@ export async function goOnAfter(
   asks: readonly SourceAsk[],
   identity: () => Promise<string>,
 ): Promise<number | null> {
+  const last = await lastTaken(places, asks);
+  if (last === null) return null;
+  return isSameStream(last.identity, await identity()) ? last.sequence : null;
+}
+
+/** Whether two identities may be of one stream; an empty one is not known. */
+export function isSameStream(one: string, other: string): boolean {
+  return one === "" || other === "" || one === other;
+}
+
+/**
+ * The sequence after which a source goes on by what is stored of it, and of which stream it is; `null` where that does not tell: nothing
+ * of it is stored, or events after the last one were erased.
+ */
+export async function lastTaken(
+  places: readonly Place[],
+  asks: readonly SourceAsk[],
+): Promise<{ readonly sequence: number; readonly identity: string } | null> {
   let last: StoredEvent | null = null;
   for (const place of places) {
     const found = await Promise.all(asks.map((ask) => lastEvent(place, ask)));
@@ -62,9 +80,7 @@ export async function goOnAfter(
     if (await isErasedAfter(place, Math.max(0, ...events.map(({ at }) => at)))) return null;
     for (const event of events) if (event.sequence > (last?.sequence ?? 0)) last = event;
   }
-  if (last === null) return null;
-  const now = await identity();
-  return last.identity !== "" && now !== "" && last.identity !== now ? null : last.sequence;
+  return last;
 }
 
 /** Whether nothing of a source was ever stored: not where retention or somebody may have taken it. */

@@ -60,8 +60,8 @@ const CASES: readonly Case[] = [
     breaks: [
       {
         file: "src/flow/view_session.ts",
-        from: "this.#ledger.advance(this.#ingest.stored, this.#options.counts)",
-        to: "this.#ledger.advance(this.#ingest.appended, this.#options.counts)",
+        from: "this.#advance(this.#ingest.stored)",
+        to: "this.#advance(this.#ingest.appended)",
       },
       // Long on the way: so that each kill finds something that is acknowledged and not stored.
       {

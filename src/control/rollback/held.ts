@@ -29,6 +29,8 @@ const HeldAt = z.object({
    * known how much of what is here it has; `source` is the position of this.
    */
   after: z.int().nonnegative().optional(),
+  /** After which sequence the peer was asked to take it up again. */
+  again: z.int().nonnegative().optional(),
 });
 export type HeldAt = z.infer<typeof HeldAt>;
 

@@ -1,11 +1,12 @@
 /** Lets a route go on that was held when the server started: from where the peer says that it is. */
-import type { JetStreamManager } from "@nats-io/jetstream";
+import type { ConsumerInfo, JetStreamManager } from "@nats-io/jetstream";
 import { errorText, LeafmeshError } from "../../model/errors.ts";
 import { peerConsumer } from "../../model/names.ts";
 import type { ApplyContext, PeerPosition } from "../apply.ts";
 import { resumeConsumer } from "../apply_consumers.ts";
 import { sequenceAfter } from "../position.ts";
 import type { ExportPlan, OutRoute } from "../routes.ts";
+import { isSameStream } from "../source_position.ts";
 import { Waiting } from "../waiting.ts";
 import { type HeldAt, heldAt, noteHeld } from "./held.ts";
 import { routeEnds } from "./setback_note.ts";
@@ -35,7 +36,8 @@ export async function placeRoute(context: ApplyContext, route: OutRoute, paused 
   const { peer, export: plan } = route;
   const { stream, tenant, origin } = plan;
   const consumer = peerConsumer(peer);
-  const { config, delivered } = await mesh.consumers.info(stream, consumer);
+  const info = await mesh.consumers.info(stream, consumer);
+  const { config, delivered } = info;
   const held = heldAt(config);
   if (held !== null) {
     // Otherwise what is delivered is counted as before.
@@ -59,6 +61,16 @@ export async function placeRoute(context: ApplyContext, route: OutRoute, paused 
         await noteHeld(context, stream, consumer, { ...held, last: after });
         throw new Waiting(`${peer} goes back to ${after} of ${stream}`);
       }
+    } else if (isBehind(says, info) && says.goesOnAfter !== held.again) {
+      counted = false;
+      const identity = await context.resetHere(stream, consumer, null);
+      const isOurs = isSameStream(says.identity ?? "", identity);
+      if (isOurs) {
+        const what = `${peer} must take ${stream} up again after ${says.goesOnAfter}`;
+        await orWait(context.takeUpAgain(peer, { tenant: tenant.name, stream }), what);
+      }
+      await noteHeld(context, stream, consumer, { ...held, again: says.goesOnAfter });
+      if (isOurs) throw new Waiting(`${peer} takes ${stream} up again after ${says.goesOnAfter}`);
     }
     if (!counted && !(await context.letGo(stream, consumer))) {
       throw new Waiting(`${peer} must attach to ${stream} again first`);
@@ -68,6 +80,12 @@ export async function placeRoute(context: ApplyContext, route: OutRoute, paused 
     await noteHeld(context, stream, consumer, null);
   }
   if (!paused) await resumeConsumer(context, stream, consumer);
+}
+
+/** Whether a peer has stored less than its consumer has acknowledged, of what the consumer has. */
+function isBehind({ goesOnAfter }: PeerPosition, { ack_floor, config }: ConsumerInfo): boolean {
+  if (goesOnAfter === undefined) return false;
+  return Math.max(goesOnAfter, (config.opt_start_seq ?? 1) - 1) < ack_floor.stream_seq;
 }
 
 /** The sequence behind which the stream holds what the peer has not had. */

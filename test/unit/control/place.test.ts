@@ -63,16 +63,22 @@ beforeEach(async () => {
   }
 });
 
+/** The identity of the view. */
+const OURS = "ours";
+
 /** A site whose peer is at `peer`, which `rewind` may change. */
 async function contextOf(peer: { at: PeerPosition }, rewind: (ask: RewindAsk) => void, more = {}) {
-  const resets: number[] = [];
+  const resets: (number | null)[] = [];
   const context = {
     mesh: server.jsm,
     holds: await HoldNote.open(folder.path),
     peerPosition: async () => peer.at,
     peerAhead: () => {},
     setbacks: await SetbackNote.open(folder.path),
-    resetHere: async (_stream: string, _consumer: string, sequence: number) => resets.push(sequence),
+    resetHere: async (_stream: string, _consumer: string, sequence: number | null) => {
+      resets.push(sequence);
+      return OURS;
+    },
     letGo: async () => true,
     rewindPeer: async (_peer: string, ask: RewindAsk) => {
       // As rewindSource() does.
@@ -133,6 +139,69 @@ test("a peer that has more goes back first", async () => {
   await placeRoute(context, route);
   expect(asked).toEqual([4]);
   await expectPlaced();
+});
+
+/** Of the five of the view, the peer has acknowledged four. */
+async function acknowledgeFour(): Promise<void> {
+  const { jsm, js } = server;
+  await jsm.consumers.resume(VIEW, CONSUMER);
+  const consumer = await js.consumers.get(VIEW, CONSUMER);
+  for (let n = 1; n <= 4; n++) {
+    const message = await consumer.next({ expires: 5000 });
+    if (n === 4) await message?.ackAck();
+  }
+  await jsm.consumers.pause(VIEW, CONSUMER, new Date("2200-01-01T00:00:00Z"));
+}
+
+test("a peer that has stored less than is acknowledged takes it up again, and is asked for that once", async () => {
+  await acknowledgeFour();
+  const asked: unknown[] = [];
+  const peer = { at: { attached: true, sequence: 2, goesOnAfter: 2, identity: OURS } as PeerPosition };
+  const takeUpAgain = async (name: string, ask: unknown) => asked.push([name, ask]);
+  const { context, resets } = await heldBy(peer, () => {}, { takeUpAgain });
+  await expect(placeRoute(context, route)).rejects.toThrow("austin takes view_acme_orders up again after 2");
+  expect([asked, resets]).toEqual([[["austin", { tenant: "acme", stream: VIEW }]], [null]]);
+  // It could not: its consumer begins later, or it cannot tell any more.
+  await placeRoute(context, route);
+  expect(asked.length).toBe(1);
+  await expectPlaced();
+});
+
+test("and is asked again where it did not answer", async () => {
+  await acknowledgeFour();
+  let asked = 0;
+  const peer = { at: { attached: true, sequence: 2, goesOnAfter: 2, identity: "" } as PeerPosition };
+  const takeUpAgain = async () => {
+    if (++asked === 1) throw new Error("timeout");
+    peer.at = { attached: false, sequence: 2 };
+  };
+  const { context } = await heldBy(peer, () => {}, { takeUpAgain });
+  await expect(placeRoute(context, route)).rejects.toThrow(
+    "austin must take view_acme_orders up again after 2",
+  );
+  await expect(placeRoute(context, route)).rejects.toThrow("austin takes view_acme_orders up again after 2");
+  await placeRoute(context, route);
+  expect(asked).toBe(2);
+  await expectPlaced();
+});
+
+test("not a peer that has all that is acknowledged, or what it has is of another stream", async () => {
+  await acknowledgeFour();
+  const asked: unknown[] = [];
+  const takeUpAgain = async () => asked.push(1);
+  for (const says of [
+    { goesOnAfter: 4, identity: OURS },
+    { goesOnAfter: 2, identity: "of one before" },
+    {},
+  ]) {
+    const { context } = await heldBy({ at: { attached: true, sequence: 2, ...says } }, () => {}, {
+      takeUpAgain,
+    });
+    await placeRoute(context, route);
+    await expectPlaced();
+    await server.jsm.consumers.pause(VIEW, CONSUMER, new Date("2200-01-01T00:00:00Z"));
+  }
+  expect(asked).toEqual([]);
 });
 
 test("a route that was placed is forgotten as one of a copy, wherever its sidecar dies", async () => {
