@@ -41,6 +41,8 @@ export interface PlanInput {
   readonly misplaced?: readonly MovedLeader[];
   /** Views whose worker runs, with the version of the policy that it decides by. */
   readonly views: ReadonlyMap<string, string>;
+  /** Whether a stream of remote events is an older copy that has not been brought to where its source is, of an origin. */
+  readonly isOlderCopy?: ((stream: string, origin: string) => boolean) | undefined;
   /** Replays that have not ended; `undefined`: not known yet. */
   readonly replays?: readonly WantedReplay[] | undefined;
   /** When an export policy was written, RFC 3339. */

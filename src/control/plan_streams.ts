@@ -54,8 +54,11 @@ export function planTenantStreams(
     const config = input.observed.mesh.get(stream)?.info.config;
     const detached = config === undefined ? [] : detachedSources(config).map(sourceKey);
     const later = sources.filter(
-      ({ source }) =>
-        (input.observed.mesh.has(other) || detached.includes(sourceKey(source))) &&
+      ({ route, source }) =>
+        (input.observed.mesh.has(other) ||
+          detached.includes(sourceKey(source)) ||
+          // One that came after the copy was made: its consumer knows of what the copy lacks.
+          input.isOlderCopy?.(stream, route.origin) === true) &&
         !has(input, stream, source),
     );
     const specOf = (some: typeof sources) =>

@@ -35,6 +35,7 @@ export interface ReconcilerOptions {
   readonly strangers: () => Promise<PlanInput["strangers"]>;
   /** Peers that the server has stopped to dial. Default: none. */
   readonly undialled?: () => PlanInput["undialled"];
+  readonly isOlderCopy?: PlanInput["isOlderCopy"];
   readonly silent: (observed: Observed) => PlanInput["silent"];
   readonly stuck: (observed: Observed) => PlanInput["stuck"];
   /** Streams and consumers whose leader is to be another one; default: none. */
@@ -225,6 +226,7 @@ export class Reconciler implements AsyncDisposable {
       views: this.#options.context.views.running(),
       versionOf: this.#options.versionOf,
       replays: this.#options.replays?.(),
+      isOlderCopy: this.#options.isOlderCopy,
       changedAt: (one) =>
         this.#options.state.get({ type: "export", tenant: one.tenant.name, name: one.policy.name })
           ?.changedAt ?? new Date(0).toISOString(),

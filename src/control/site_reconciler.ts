@@ -64,6 +64,7 @@ export function siteReconciler(parts: SiteReconcilerParts): Reconciler {
       desired()
         .peers.filter((peer) => options.links?.stoppedDialling(peer) === true)
         .map(({ name }) => name),
+    isOlderCopy: (stream, origin) => rollbacks.setbacks.lastOf(stream, `from ${origin}`) !== null,
     versionOf: options.versionOf,
     replays: () => replays.wanted(),
     log,
