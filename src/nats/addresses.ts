@@ -69,6 +69,11 @@ export async function resolveAddresses(
   return addresses;
 }
 
+/** A port that is remembered must be free again after a restart. Systems give those from 32768 on to outgoing connections, by default. */
+const FIRST_PORT = 12_000;
+const END_PORT = 32_000;
+const TRIES = 20;
+
 /**
  * Checks that a server can listen at both addresses.
  *
@@ -96,15 +101,24 @@ export async function requireFree(addresses: ServerAddresses): Promise<void> {
   }
 }
 
-/** Ports of `host` that nothing listens at, no two the same. */
+/** Ports of `host` that nothing listens at, no two the same; not of those that outgoing connections take, as long as there are others. */
 export async function freePorts(host: string, count: number): Promise<number[]> {
-  const servers = await Promise.all(Array.from({ length: count }, () => listen({ host, port: 0 })));
+  const servers = await Promise.all(Array.from({ length: count }, () => listenAnywhere(host)));
   const ports = servers.map((server) => {
     const address = server.address();
     return address === null || typeof address === "string" ? 0 : address.port;
   });
   await Promise.all(servers.map(close));
   return ports;
+}
+
+async function listenAnywhere(host: string): Promise<Server> {
+  for (let tries = 0; tries < TRIES; tries++) {
+    const port = FIRST_PORT + Math.floor(Math.random() * (END_PORT - FIRST_PORT));
+    const server = await listen({ host, port }).catch(() => null);
+    if (server !== null) return server;
+  }
+  return await listen({ host, port: 0 });
 }
 
 async function isFree(address: string): Promise<boolean> {

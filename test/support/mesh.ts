@@ -215,13 +215,19 @@ export class MeshSite {
   /** A client as an app of the tenant. */
   async app(tenant: string): Promise<NatsConnection> {
     const key = this.appKey(tenant);
-    const nc = await connect({
-      servers: this.file.server?.listen ?? "",
-      authenticator: key.authenticator,
-      maxReconnectAttempts: -1,
-      reconnectTimeWait: 100,
-      // A server that is very busy lets a login run into its deadline.
-      ignoreAuthErrorAbort: true,
+    const open = () =>
+      connect({
+        servers: this.file.server?.listen ?? "",
+        authenticator: key.authenticator,
+        maxReconnectAttempts: -1,
+        reconnectTimeWait: 100,
+        ignoreAuthErrorAbort: true,
+      });
+    // A server that is very busy lets a login run into its deadline, or reads who may log in just then.
+    const nc = await waitFor(open, {
+      what: `an app of ${tenant} to be let in`,
+      deadlineMs: 10_000,
+      pollMs: 200,
     });
     this.#clients.push(nc);
     return nc;
