@@ -1,11 +1,10 @@
 /** Runs the steps of a plan on the server. */
 import type { ConsumerConfig, JetStreamManager, StreamConfig } from "@nats-io/jetstream";
-import { LeafmeshError } from "../model/errors.ts";
 import { logStream } from "../model/names.ts";
-import type { ResetTo } from "../nats/consumer_reset.ts";
+import type { ResetDone, ResetTo } from "../nats/consumer_reset.ts";
 import { unlessGone } from "../nats/jetstream_errors.ts";
 import { addConsumer, resumeConsumer } from "./apply_consumers.ts";
-import { attachSource, jsm, reattachSource, unstick, updateStream } from "./apply_sources.ts";
+import { attachSource, jsm, type Missed, reattachSource, unstick, updateStream } from "./apply_sources.ts";
 import type { StreamSpec } from "./assets.ts";
 import { createConsumer } from "./create_consumer.ts";
 import { pauseConsumer } from "./hold_consumer.ts";
@@ -13,22 +12,20 @@ import { layoutMetadata } from "./layout.ts";
 import type { LetGoOptions } from "./let_go.ts";
 import type { MovedLeader } from "./linked_leaders.ts";
 import { VIEW_AFTER } from "./observe.ts";
-import { positionAt, sequenceAfter, sequenceAt, sequenceOfVersion } from "./position.ts";
+import { positionAt, sequenceAt } from "./position.ts";
 import type { AgainAsk } from "./rollback/again.ts";
-import { heldAt } from "./rollback/held.ts";
 import type { HoldNote } from "./rollback/hold_note.ts";
 import { type PeerAhead, placeRoute } from "./rollback/place.ts";
 import type { RewindAsk } from "./rollback/rewind.ts";
-import { routeEnds, type SetbackNote } from "./rollback/setback_note.ts";
+import type { SetbackNote } from "./rollback/setback_note.ts";
 import type { ExportPlan } from "./routes.ts";
 import type { SourceWaits } from "./source_waits.ts";
 import type { OldRoute, Step } from "./step.ts";
 import type { StuckConsumer } from "./stuck_consumers.ts";
-import { restToTake, switchPosition } from "./switch.ts";
+import { switchRoute } from "./switch_route.ts";
 import type { NamedTurns } from "./turns.ts";
 import { updateConsumer } from "./update_consumer.ts";
 import { changeView, startView } from "./view_version.ts";
-import { Waiting } from "./waiting.ts";
 import { widenRoute } from "./widen_route.ts";
 
 /** The workers of views, run by the data plane. */
@@ -49,10 +46,12 @@ export interface PeerPosition {
   readonly sequence: number;
   /** Of the last event of that origin which the peer has: its position in the stream that it was published to. */
   readonly position?: number | undefined;
-  /** Of a source that is attached: the sequence after which it would go on by what is stored of it. Not there: that does not tell. */
+  /** The sequence after which it would go on by what is stored of it. Not there: that does not tell. */
   readonly goesOnAfter?: number | undefined;
   /** Of the stream that it has that of; empty: not known. */
   readonly identity?: string | undefined;
+  /** Its store is an older copy, and it has not taken the source up again since: it may have acknowledged more than it has. */
+  readonly older?: boolean | undefined;
 }
 
 /** What steps are made with. */
@@ -72,10 +71,10 @@ export interface ApplyContext {
   /** @throws {LeafmeshError} `peer_unreachable` when the peer does not answer. */
   readonly peerPosition: (peer: string, tenant: string, stream: string) => Promise<PeerPosition>;
   /**
-   * Sets where the consumer that we source a peer's stream from goes on, `null`: where it is. Answers with the identity of that
-   * stream. @throws when the peer's server does not do it.
+   * Sets where the consumer that we source a peer's stream from goes on, `null`: where it is.
+   * @throws when the peer's server does not do it.
    */
-  readonly resetSource: (peer: string, stream: string, sequence: ResetTo) => Promise<string>;
+  readonly resetSource: (peer: string, stream: string, sequence: ResetTo) => Promise<ResetDone>;
   /** Sets where a consumer of MESH goes on, `null`: where it is. Answers with the identity of the stream. @throws {LeafmeshError} when the server refuses it */
   readonly resetHere: (stream: string, consumer: string, sequence: number | null) => Promise<string>;
   /** Has who takes what a consumer of MESH delivers attach again: see let_go.ts. */
@@ -95,6 +94,8 @@ export interface ApplyContext {
   readonly holds: HoldNote;
   /** A peer has events of ours that our store has lost. */
   readonly peerAhead: (found: PeerAhead) => void;
+  /** A peer's events that our store has lost do not come again. */
+  readonly missed: (found: Missed) => void;
   /** Has another server lead. @throws {LeafmeshError} `apply_failed` */
   readonly moveLeader: (moved: MovedLeader) => Promise<void>;
   /** Tells a peer that what we offer has changed. */
@@ -235,55 +236,4 @@ async function viewAfter(mesh: JetStreamManager, plan: ExportPlan): Promise<numb
   const begin = Number(config.metadata?.[VIEW_AFTER] ?? 0);
   if (state.last_seq === 0) return begin;
   return Math.max(begin, await positionAt(mesh, plan.stream, plan.source, state.last_seq));
-}
-
-/** Moves a peer from one stream of the same events to another: nothing lost, nothing repeated. */
-async function switchRoute(
-  context: ApplyContext,
-  { route, from, drain, spec, paused, version }: Extract<Step, { type: "switch-route" }>,
-): Promise<void> {
-  const { mesh } = context;
-  const tenant = route.export.tenant.name;
-  const ask = () =>
-    context.peerPosition(route.peer, tenant, from.stream).catch((error: unknown) => {
-      if (error instanceof LeafmeshError && error.code === "peer_unreachable")
-        throw new Waiting(error.message);
-      throw error;
-    });
-  if (drain) {
-    const rest = await restToTake(mesh, from, async () => (await ask()).sequence);
-    if (rest !== null) throw new Waiting(`${route.peer} has not all of its old route yet: ${rest}`);
-    const { paused: drained } = await mesh.consumers.info(from.stream, from.consumer);
-    if (!drained) await pauseConsumer(mesh, from.stream, from.consumer);
-  }
-  context.poke(route.peer);
-  const peer = await ask();
-  if (peer.attached) throw new Waiting(`${route.peer} still takes events from ${from.stream}`);
-  const plan = route.export;
-  const at = heldAt((await mesh.consumers.info(from.stream, from.consumer)).config);
-  // One that was made anew goes back only where the peer turned out to have had another.
-  const held = at?.after !== undefined && peer.sequence <= at.last ? null : at;
-  // The store may be older than the move: the peer may have been given events by the new stream before.
-  const position =
-    held === null || peer.position === undefined
-      ? await switchPosition(mesh, from, peer.sequence)
-      : Math.min(peer.position, held.source);
-  if (held !== null && (peer.position ?? 0) > held.source) {
-    const [first, last] = [held.source + 1, peer.position ?? 0];
-    const found = { tenant, peer: route.peer, stream: from.source, first, last, positions: null };
-    context.peerAhead({ ...found, after: position });
-  }
-  const after = await sequenceAfter(mesh, plan, position);
-  // Where the peer moves into a view that others have: what other rules than today's let them see is not for it.
-  const decided = plan.stream === plan.source ? 0 : await sequenceOfVersion(mesh, plan, version);
-  if (after === null || decided === null) {
-    throw new Waiting(`view ${plan.stream} has not reached position ${position} yet`);
-  }
-  // Before: afterwards nobody would forget them.
-  for (const one of [from, plan]) {
-    for (const [stream, end] of routeEnds(one, route.peer)) await context.setbacks.placed(stream, end);
-  }
-  await addConsumer(mesh, plan.stream, spec, Math.max(after, decided), { paused });
-  await unlessGone(mesh.consumers.delete(from.stream, from.consumer), null);
-  context.poke(route.peer);
 }

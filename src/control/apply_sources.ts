@@ -2,17 +2,32 @@
 import type { JetStreamManager, StreamConfig, StreamInfo, StreamSource } from "@nats-io/jetstream";
 import { errorText, LeafmeshError } from "../model/errors.ts";
 import { LOG_API_PREFIX, logStream, parseStreamName, remoteStreams } from "../model/names.ts";
+import type { ResetTo } from "../nats/consumer_reset.ts";
 import type { ApplyContext } from "./apply.ts";
 import type { StreamAccount } from "./assets.ts";
 import { sourceKey } from "./differences.ts";
 import { heardWithin, isPeerConsumer, sourceReports } from "./observe.ts";
 import type { RouteEnd } from "./rollback/setback_note.ts";
 import type { SilentSource } from "./silent_sources.ts";
-import { goOnAfter, neverHad } from "./source_position.ts";
+import { goesOnInCopy, isSameStream, type Taken, takenOf } from "./source_position.ts";
 import { detachedMetadata, detachedSources } from "./source_repair.ts";
 import type { Step } from "./step.ts";
 import type { StuckConsumer } from "./stuck_consumers.ts";
 import { Waiting } from "./waiting.ts";
+
+type AttachSource = Extract<Step, { type: "attach-source" }>;
+
+/** What an older copy lacks of a peer's events, and its route to us does not give again. */
+export interface Missed {
+  readonly tenant: string;
+  readonly peer: string;
+  readonly origin: string;
+  /** What the peer gives them by now. */
+  readonly stream: string;
+  /** Positions in the stream of the peer that they are in: the first and the last. */
+  readonly first: number;
+  readonly last: number;
+}
 
 /** An attached source was heard within this. */
 const HEARD_MS = 1200;
@@ -65,38 +80,61 @@ function without(some: readonly StreamSource[], others: readonly StreamSource[])
  * Attaches a source that the tenant's other stream of remote events may have had until now: the peer's consumer knows only
  * roughly how far that one has come, so it is told.
  */
-export async function attachSource(
-  { mesh, resetSource, setbacks, waits }: ApplyContext,
-  { route, spec, source }: Extract<Step, { type: "attach-source" }>,
-): Promise<void> {
+export async function attachSource(context: ApplyContext, step: AttachSource): Promise<void> {
+  const { mesh, setbacks, waits } = context;
+  const { route, spec, source } = step;
   const tenant = route.tenant.name;
-  waits.requireFree({ account: { type: "mesh" }, stream: spec.name }, [source]);
-  const waiting = (error: unknown) => {
-    throw new Waiting(`${route.peer} must say where ${source.name} goes on: ${errorText(error)}`);
-  };
+  const requireFree = () => waits.requireFree({ account: { type: "mesh" }, stream: spec.name }, [source]);
+  requireFree();
   const places = remoteStreams(tenant).map((stream) => ({ manager: mesh, stream }));
   const asks = [{ origin: route.origin, tenant, stream: source.name }];
-  const identity = () => resetSource(route.peer, source.name, null).catch(waiting);
-  const sequence = await goOnAfter(places, asks, identity);
+  const taken = await takenOf(places, asks);
   const from: RouteEnd = `from ${route.origin}`;
-  // An older copy that had nothing of it yet: what was acknowledged since is lost, and the consumer has dealt with it.
-  const lostAll =
-    sequence === null &&
-    places.some(({ stream }) => setbacks.lastOf(stream, from) !== null) &&
-    (await neverHad(places, asks));
-  const to = lostAll ? "begin" : sequence === null ? null : sequence + 1;
-  if (to !== null) {
-    await resetSource(route.peer, source.name, to).catch((error: unknown) => {
-      // A consumer that was made to begin later leaves nothing out that this site could miss.
-      if (!(error instanceof LeafmeshError)) waiting(error);
-    });
-  }
+  const isCopy = places.some(({ stream }) => setbacks.lastOf(stream, from) !== null);
+  await setSource(context, step, taken, isCopy ? await goesOnInCopy(places, asks, taken) : null);
   const { config } = await mesh.streams.info(spec.name);
   const { duplicate_window = config.duplicate_window } = spec;
+  // What was free before the peer was asked may not be by now.
+  requireFree();
   const sources = [...(config.sources ?? []), source];
   await mesh.streams.update(spec.name, withSources({ ...config, duplicate_window }, sources));
   // It may have been in the other one.
   for (const { stream } of places) await setbacks.placed(stream, from);
+}
+
+/**
+ * Has the consumer of a source go on after what is stored of it.
+ * @param copied of an older copy, see {@link goesOnInCopy}: what was acknowledged since is lost, and the consumer has dealt with it
+ */
+async function setSource(
+  { resetSource, missed }: ApplyContext,
+  { route, source }: AttachSource,
+  taken: Taken,
+  copied: number | null,
+): Promise<void> {
+  const { peer, origin, tenant } = route;
+  const waiting = (error: unknown) => {
+    throw new Waiting(`${peer} must say where ${source.name} goes on: ${errorText(error)}`);
+  };
+  const reset = (to: ResetTo) => resetSource(peer, source.name, to);
+  const isOurs =
+    taken.type === "stored" && isSameStream(taken.identity, (await reset(null).catch(waiting)).identity);
+  if (copied === null) {
+    if (!isOurs) return;
+    await reset(taken.sequence + 1).catch((error: unknown) => {
+      // A consumer that was made to begin later leaves nothing out that this site could miss.
+      if (!(error instanceof LeafmeshError)) waiting(error);
+    });
+    return;
+  }
+  const refused = (error: unknown) => (error instanceof LeafmeshError ? null : waiting(error));
+  const done = await reset({ least: isOurs ? copied : 0 }).catch(refused);
+  // The route may have been made anew since the copy, and begins behind what is missing: another policy decided that.
+  const position = (taken.type === "erased" ? null : taken.position) ?? 0;
+  const begin = done?.beginsAfter ?? 0;
+  if (begin <= position) return;
+  const found = { tenant: tenant.name, peer, origin, stream: source.name };
+  missed({ ...found, first: position + 1, last: begin });
 }
 
 /** A server that has heard no answer is woken; where that does not help, the source is taken out: the plan puts it in again. */

@@ -3,15 +3,20 @@ import type { JetStreamManager } from "@nats-io/jetstream";
 import { mirrorStream, parseStreamName, remoteStreams, siteApiPrefix } from "../model/names.ts";
 import type { PeerPosition } from "./apply.ts";
 import { type ObservedStreams, sourceReports } from "./observe.ts";
+import type { SetbackNote } from "./rollback/setback_note.ts";
 import type { InRoute } from "./routes.ts";
-import { lastOfOrigin, lastTaken } from "./source_position.ts";
+import { goesOnInCopy, lastOfOrigin, takenOf } from "./source_position.ts";
 
-/** Answers for one stream of a peer, from what the server has now. */
+/**
+ * Answers for one stream of a peer, from what the server has now.
+ * @param setbacks which streams are older copies; default: none
+ */
 export async function importPosition(
   mesh: JetStreamManager,
   streams: ObservedStreams,
   imports: readonly InRoute[],
   ask: { readonly peer: string; readonly tenant: string; readonly stream: string },
+  setbacks: Pick<SetbackNote, "lastOf"> = { lastOf: () => null },
 ): Promise<PeerPosition> {
   const api = siteApiPrefix(ask.peer);
   const mirror = streams.get(mirrorStream(ask.tenant, ask.peer));
@@ -23,23 +28,37 @@ export async function importPosition(
     if (source === undefined) continue;
     const now = sourceReports(info).find((one) => one.name === ask.stream && one.external?.api === api);
     const stored = await lastStored(mesh, name, ask, imports);
-    const places = remoteStreams(ask.tenant).filter((stream) => streams.has(stream));
-    const taken = await lastTaken(
-      places.map((stream) => ({ manager: mesh, stream })),
-      originsOf(ask, imports).map((origin) => ({ origin, tenant: ask.tenant, stream: ask.stream })),
-    );
-    return {
-      attached: true,
-      ...stored,
-      sequence: now?.seq ?? stored.sequence,
-      ...(taken === null ? {} : { goesOnAfter: taken.sequence, identity: taken.identity }),
-    };
+    const taken = await goesOn(mesh, streams, imports, ask);
+    return { attached: true, ...stored, sequence: now?.seq ?? stored.sequence, ...taken };
   }
   let stored: Stored = { sequence: 0 };
   for (const name of remoteStreams(ask.tenant)) {
     if (streams.has(name)) stored = further(stored, await lastStored(mesh, name, ask, imports));
   }
-  return { attached: false, ...stored };
+  const origins = originsOf(ask, imports);
+  const older = remoteStreams(ask.tenant).some((stream) =>
+    origins.some((origin) => setbacks.lastOf(stream, `from ${origin}`) !== null),
+  );
+  if (!older) return { attached: false, ...stored };
+  return { attached: false, ...stored, ...(await goesOn(mesh, streams, imports, ask, older)), older };
+}
+
+/** Where a source goes on by what is stored of it. */
+async function goesOn(
+  mesh: JetStreamManager,
+  streams: ObservedStreams,
+  imports: readonly InRoute[],
+  ask: { readonly peer: string; readonly tenant: string; readonly stream: string },
+  older = false,
+): Promise<Pick<PeerPosition, "goesOnAfter" | "identity">> {
+  const places = remoteStreams(ask.tenant)
+    .filter((stream) => streams.has(stream))
+    .map((stream) => ({ manager: mesh, stream }));
+  const asks = originsOf(ask, imports).map((origin) => ({ ...ask, origin }));
+  const taken = await takenOf(places, asks);
+  if (taken.type === "stored") return { goesOnAfter: taken.sequence, identity: taken.identity };
+  const after = older ? await goesOnInCopy(places, asks, taken) : null;
+  return after === null ? {} : { goesOnAfter: after };
 }
 
 type Stored = Omit<PeerPosition, "attached">;

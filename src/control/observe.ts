@@ -1,5 +1,5 @@
 /** What the server has: the streams and consumers that are ours. */
-import type { ConsumerInfo, JetStreamManager, StreamInfo } from "@nats-io/jetstream";
+import type { ConsumerInfo, JetStreamManager, StreamConfig, StreamInfo } from "@nats-io/jetstream";
 import { LeafmeshError } from "../model/errors.ts";
 import { LOG_CONSUMER, logStream, parseStreamName, userOfConsumer } from "../model/names.ts";
 import { isGone, isStreamNotFound } from "../nats/jetstream_errors.ts";
@@ -20,6 +20,10 @@ export const VIEW_ORIGIN = "leafmesh-origin";
 
 /** How the events of a view were renamed, while it may hold some of them. */
 export const VIEW_RENAMES = "leafmesh-renames";
+
+/** The stream whose sequences are the positions of a stream: itself, or what a view is filled from. */
+export const filledFrom = ({ name, metadata }: Pick<StreamConfig, "name" | "metadata">): string =>
+  metadata?.[VIEW_SOURCE] ?? name;
 
 /** What nats-server 2.15 says of a source or mirror. The client's own type lacks some of it. */
 export interface SourceReport {

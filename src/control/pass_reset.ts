@@ -37,11 +37,18 @@ export interface ResetTarget {
 
 /**
  * Passes a RESET on, and its answer back.
- * @param body of the request that is passed on
+ * @param passed body of the request that is passed on, and headers that its answer gets
  * @returns whether it was; not where the consumer went on delivering to somebody
  * @throws what the server or the client says
  */
-export async function passReset(target: ResetTarget, message: Msg, body: Uint8Array): Promise<boolean> {
+export async function passReset(
+  target: ResetTarget,
+  message: Msg,
+  {
+    body,
+    answered = {},
+  }: { readonly body: Uint8Array; readonly answered?: Readonly<Record<string, string>> },
+): Promise<boolean> {
   const { nc, mesh, stream, consumer, attachments } = target;
   const end = performance.now() + WITHIN_MS;
   while (performance.now() < end) {
@@ -57,7 +64,9 @@ export async function passReset(target: ResetTarget, message: Msg, body: Uint8Ar
     });
     if (isAhead(answer)) continue;
     if (info !== null) attachments.passed(stream, consumer, info.created);
-    message.respond(answer.data, answer.headers === undefined ? {} : { headers: answer.headers });
+    const told = answer.headers ?? headers();
+    for (const [name, value] of Object.entries(answered)) told.set(name, value);
+    message.respond(answer.data, { headers: told });
     return true;
   }
   return false;

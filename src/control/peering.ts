@@ -31,6 +31,7 @@ const PositionAnswer = z.strictObject({
   position: z.number().int().nonnegative().optional(),
   goesOnAfter: z.number().int().nonnegative().optional(),
   identity: z.string().max(256).optional(),
+  older: z.boolean().optional(),
 });
 const NO_NONCE = "0".repeat(32);
 const Refusal = z.strictObject({ error: z.string() });

@@ -5,7 +5,7 @@ import { intersectSets } from "../model/subject.ts";
 import { UNKNOWN_PEER } from "./agreement.ts";
 import { type ConsumerSpec, peerConsumerSpec } from "./assets.ts";
 import { consumerDifferences, filtersOfConsumer } from "./differences.ts";
-import { type ObservedStream, type ObservedStreams, VIEW_SOURCE } from "./observe.ts";
+import { filledFrom, type ObservedStreams } from "./observe.ts";
 import type { PlanInput } from "./plan.ts";
 import { planWidening, widens } from "./plan_widening.ts";
 import { heldAt } from "./rollback/held.ts";
@@ -181,13 +181,8 @@ function findOld(streams: ObservedStreams, route: OutRoute, wanted: ReadonlySet<
     const info = observed.consumers.get(name);
     if (info === undefined || stream === route.export.stream || wanted.has(`${stream}/${name}`)) continue;
     if (parseStreamName(stream)?.tenant !== route.export.tenant.name) continue;
-    const source = sourceOf(stream, observed);
+    const source = filledFrom(observed.info.config);
     if (source === route.export.source) return { stream, consumer: name, source, info };
   }
   return null;
-}
-
-/** The stream whose sequences are the positions of a stream: itself, or what a view is filled from. */
-export function sourceOf(stream: string, observed: ObservedStream): string {
-  return observed.info.config.metadata?.[VIEW_SOURCE] ?? stream;
 }

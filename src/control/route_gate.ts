@@ -2,9 +2,11 @@
 import type { JetStreamManager } from "@nats-io/jetstream";
 import type { Msg, NatsConnection, Subscription } from "@nats-io/transport-node";
 import { routeResetSubject } from "../model/names.ts";
-import { asksForBegin, resetBody } from "../nats/consumer_reset.ts";
+import { BEGIN_HEADER, type LeastReset, leastReset, resetBody } from "../nats/consumer_reset.ts";
 import type { Attachments } from "./attachments.ts";
+import { filledFrom } from "./observe.ts";
 import { passReset } from "./pass_reset.ts";
+import { positionAt } from "./position.ts";
 import { Turns } from "./turns.ts";
 
 /** Requests for one consumer that wait for one another; more are dropped: who asked asks again. */
@@ -59,8 +61,9 @@ export class RouteGate implements Disposable {
     const { nc, mesh, log, attachments } = this.#options;
     if (!this.#open) return;
     try {
-      const body = asksForBegin(message.string()) ? await resetToBegin(mesh, stream, peer) : message.data;
-      if (await passReset({ nc, mesh, stream, consumer: peer, attachments }, message, body)) return;
+      const least = leastReset(message.string());
+      const passed = least === null ? { body: message.data } : await afterLeast(mesh, stream, peer, least);
+      if (await passReset({ nc, mesh, stream, consumer: peer, attachments }, message, passed)) return;
       log("info", `${peer} asks to attach to ${stream} again, which still delivers to it: it will ask again`);
     } catch {
       // Who asked has heard nothing, and asks again.
@@ -68,8 +71,14 @@ export class RouteGate implements Disposable {
   }
 }
 
-/** What a server is asked for, so that a consumer goes on where it began. */
-async function resetToBegin(mesh: JetStreamManager, stream: string, consumer: string): Promise<Uint8Array> {
+/** What a server is asked for, so that a consumer goes on after a sequence, or where it began; and what its peer is told of that. */
+async function afterLeast(mesh: JetStreamManager, stream: string, consumer: string, { least }: LeastReset) {
   const { config } = await mesh.consumers.info(stream, consumer);
-  return new TextEncoder().encode(resetBody(config.opt_start_seq ?? 1));
+  const source = filledFrom((await mesh.streams.info(stream)).config);
+  const begin = config.opt_start_seq ?? 1;
+  const position = await positionAt(mesh, stream, source, begin - 1);
+  return {
+    body: new TextEncoder().encode(resetBody(Math.max(begin, least + 1))),
+    answered: { [BEGIN_HEADER]: String(position) },
+  };
 }

@@ -75,7 +75,7 @@ export class SiteControl implements Control, AsyncDisposable {
   #rotations: SiteRotations | null = null;
 
   constructor(options: SiteControlOptions) {
-    const { site, nc, key, mesh, log } = options;
+    const { site, nc, key, mesh, log, rollbacks } = options;
     const desired = () => this.#desired();
     this.#options = options;
     this.state = options.state;
@@ -88,7 +88,8 @@ export class SiteControl implements Control, AsyncDisposable {
       offers: (peer) => (this.#reconciler.last === null ? null : offersTo(peer, this.#reconciler.last)),
       position: async (peer, tenant, stream) => {
         const imports = planInRoutes(this.#desired(), this.#peering.knowledge());
-        return await importPosition(mesh, await this.#observer.streams(), imports, { peer, tenant, stream });
+        const ask = { peer, tenant, stream };
+        return await importPosition(mesh, await this.#observer.streams(), imports, ask, rollbacks.setbacks);
       },
       changed: () => this.#reconciler.trigger(),
       verbs: {

@@ -92,6 +92,7 @@ export function siteReconciler(parts: SiteReconcilerParts): Reconciler {
       rewindPeer: (peer, ask) => peering.ask(peer, "rewind", ask, REWIND_AT_PEER_MS),
       takeUpAgain: (peer, ask) => peering.ask(peer, "again", ask, REWIND_AT_PEER_MS),
       peerAhead: (found) => rollbacks.peerAhead(found),
+      missed: (found) => rollbacks.missed(found),
       firstSequence: (stream) => rollbacks.firstSequence(stream),
       setbacks: rollbacks.setbacks,
       holds: rollbacks.holds,

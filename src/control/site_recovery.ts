@@ -37,13 +37,14 @@ export interface RestartOptions {
 }
 
 /** Has a consumer of MESH go on elsewhere. @throws {LeafmeshError} `apply_failed` when the server does not do it */
-export function resetHere(
+export async function resetHere(
   nc: NatsConnection,
   stream: string,
   consumer: string,
   sequence: number | null,
 ): Promise<string> {
-  return resetConsumer(nc, consumerResetSubject(stream, consumer), sequence, RESET_HERE);
+  const subject = consumerResetSubject(stream, consumer);
+  return (await resetConsumer(nc, subject, sequence, RESET_HERE)).identity;
 }
 
 function stillQuiet(error: unknown): LeafmeshError {

@@ -55,9 +55,9 @@ export async function goOnAfter(
   asks: readonly SourceAsk[],
   identity: () => Promise<string>,
 ): Promise<number | null> {
-  const last = await lastTaken(places, asks);
-  if (last === null) return null;
-  return isSameStream(last.identity, await identity()) ? last.sequence : null;
+  const taken = await takenOf(places, asks);
+  if (taken.type !== "stored") return null;
+  return isSameStream(taken.identity, await identity()) ? taken.sequence : null;
 }
 
 /** Whether two identities may be of one stream; an empty one is not known. */
@@ -65,26 +65,46 @@ export function isSameStream(one: string, other: string): boolean {
   return one === "" || other === "" || one === other;
 }
 
+/** What is stored of a source. */
+export type Taken =
+  /** Up to this sequence of the stream with this identity. `position`: of the last event, see {@link lastOfOrigin}. */
+  | ({ readonly type: "stored" } & Pick<StoredEvent, "sequence" | "identity" | "position">)
+  /** Nothing, while the last event of its origins has this position: it came by another stream. `null`: there is none of them. */
+  | { readonly type: "none"; readonly position: number | null }
+  /** That does not tell: events after the last one were erased. */
+  | { readonly type: "erased" };
+
+/** How far a source has come by what is stored of it. */
+export async function takenOf(places: readonly Place[], asks: readonly SourceAsk[]): Promise<Taken> {
+  let last: StoredEvent | null = null;
+  let position: number | null = null;
+  for (const place of places) {
+    const found = (await Promise.all(asks.map((ask) => lastEvent(place, ask)))).filter((one) => one !== null);
+    const events = found.filter(({ sequence }) => sequence > 0);
+    const at = Math.max(0, ...(events.length > 0 ? events : found).map((event) => event.at));
+    if (await isErasedAfter(place, at)) return { type: "erased" };
+    for (const event of events) if (event.sequence > (last?.sequence ?? 0)) last = event;
+    for (const event of found) position = Math.max(position ?? 0, event.position ?? 0);
+  }
+  return last === null ? { type: "none", position } : { type: "stored", ...last };
+}
+
 /**
- * The sequence after which a source goes on by what is stored of it, and of which stream it is; `null` where that does not tell: nothing
- * of it is stored, or events after the last one were erased.
+ * The sequence after which a source goes on in an older copy, where less may be stored than was acknowledged, 0: where its consumer
+ * begins; `null`: where its consumer is, as what is stored does not tell.
  */
-export async function lastTaken(
+export async function goesOnInCopy(
   places: readonly Place[],
   asks: readonly SourceAsk[],
-): Promise<{ readonly sequence: number; readonly identity: string } | null> {
-  let last: StoredEvent | null = null;
-  for (const place of places) {
-    const found = await Promise.all(asks.map((ask) => lastEvent(place, ask)));
-    const events = found.filter((event) => event !== null && event.sequence > 0) as StoredEvent[];
-    if (await isErasedAfter(place, Math.max(0, ...events.map(({ at }) => at)))) return null;
-    for (const event of events) if (event.sequence > (last?.sequence ?? 0)) last = event;
-  }
-  return last;
+  taken: Taken,
+): Promise<number | null> {
+  if (taken.type === "stored") return taken.sequence;
+  if (taken.type === "erased") return null;
+  return taken.position !== null || (await neverHad(places, asks)) ? 0 : null;
 }
 
 /** Whether nothing of a source was ever stored: not where retention or somebody may have taken it. */
-export async function neverHad(places: readonly Place[], asks: readonly SourceAsk[]): Promise<boolean> {
+async function neverHad(places: readonly Place[], asks: readonly SourceAsk[]): Promise<boolean> {
   for (const place of places) {
     const info = await unlessGone(place.manager.streams.info(place.stream), null);
     if (info === null) continue;
@@ -101,15 +121,18 @@ async function lastEvent({ manager, stream }: Place, ask: SourceAsk): Promise<St
   const message = await unlessGone(manager.streams.getMessage(stream, query), null);
   if (message === null) return null;
   const [source, sequence, , , , identity = ""] = storedHeader(message, SOURCE_HEADER).split(" ");
-  const isOf = source?.split(":")[0] === ask.stream;
+  const [from = ""] = source?.split(":") ?? [];
+  const isOf = from === ask.stream;
+  const found = { at: message.seq, identity };
+  const { config } = await manager.streams.info(stream);
+  const rewound = rewoundOf(config, { origin: ask.origin, stream: from });
+  if (rewound !== null && message.seq <= rewound.at) {
+    // It is of what the exporter has lost: nothing has come since.
+    return { ...found, sequence: isOf ? rewound.after : 0, position: rewound.position };
+  }
   // A view's event carries its position.
   const position = Number(storedHeader(message, POSITION_HEADER)) || Number(sequence) || undefined;
-  const found = { at: message.seq, identity, position };
-  if (!isOf) return { ...found, sequence: 0 };
-  const rewound = rewoundOf((await manager.streams.info(stream)).config, ask);
-  // It is of what the exporter has lost: nothing has come since.
-  if (rewound !== null && message.seq <= rewound.at) return { ...found, sequence: rewound.after };
-  return { ...found, sequence: Number(sequence) || 0 };
+  return { ...found, sequence: isOf ? Number(sequence) || 0 : 0, position };
 }
 
 /** Whether messages behind `sequence` were deleted. Retention takes the oldest: those do not count. */

@@ -158,7 +158,7 @@ async function goBack(
   if (last <= after) return last;
   const { config, state } = await manager.streams.info(logStream(tenant.name));
   const source = { origin: site, stream };
-  const rewound = rewoundAgain(config, source, { at: state.last_seq, after });
+  const rewound = rewoundAgain(config, source, { at: state.last_seq, after, position: after });
   const metadata = rewoundMetadata(config, source, rewound);
   await manager.streams.update(config.name, { ...config, metadata: { ...config.metadata, ...metadata } });
   return after;

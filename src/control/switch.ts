@@ -1,9 +1,14 @@
 /** Up to which position a peer has all that its old route gave it. */
 import type { ConsumerInfo, JetStreamManager } from "@nats-io/jetstream";
+import { LeafmeshError } from "../model/errors.ts";
 import { parseStreamName, viewConsumer } from "../model/names.ts";
 import { unlessGone } from "../nats/jetstream_errors.ts";
+import type { ApplyContext, PeerPosition } from "./apply.ts";
 import { positionAt } from "./position.ts";
+import type { OutRoute } from "./routes.ts";
+import { isSameStream } from "./source_position.ts";
 import type { OldRoute } from "./step.ts";
+import { Waiting } from "./waiting.ts";
 
 /** Metadata of a paused consumer: last sequence of its stream while nothing was left to deliver. */
 export const CUT = "leafmesh-cut";
@@ -58,6 +63,39 @@ export async function restToTake(
   const has = await stored();
   if (has >= delivered.stream_seq && has <= state.last_seq) return null;
   return `events of ${old.stream} are on their way`;
+}
+
+/** How far the peer of a route has stored a stream. @throws {Waiting} while it cannot be asked */
+export async function askPosition(
+  context: Pick<ApplyContext, "peerPosition">,
+  route: OutRoute,
+  stream: string,
+): Promise<PeerPosition> {
+  try {
+    return await context.peerPosition(route.peer, route.export.tenant.name, stream);
+  } catch (error) {
+    if (error instanceof LeafmeshError && error.code === "peer_unreachable") throw new Waiting(error.message);
+    throw error;
+  }
+}
+
+/**
+ * Sets the consumer of a route back to what its peer has, where the peer's store is an older copy: what it acknowledged since is lost
+ * there. Must be called while the peer listens to nothing of it.
+ * @returns whether there is more to take now
+ */
+export async function setBackWith(
+  { mesh, resetHere }: Pick<ApplyContext, "mesh" | "resetHere">,
+  { stream, consumer }: Pick<OldRoute, "stream" | "consumer">,
+  { older = false, goesOnAfter, identity = "" }: PeerPosition,
+): Promise<boolean> {
+  if (!older || goesOnAfter === undefined) return false;
+  const { ack_floor, config } = await mesh.consumers.info(stream, consumer);
+  const isOurs = isSameStream(identity, await resetHere(stream, consumer, null));
+  const to = Math.max(isOurs ? goesOnAfter + 1 : 1, config.opt_start_seq ?? 1);
+  if (to > ack_floor.stream_seq) return false;
+  await resetHere(stream, consumer, to);
+  return true;
 }
 
 /** Last position that the worker of an old view has decided; 0 when its consumer is gone. */

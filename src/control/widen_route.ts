@@ -1,15 +1,13 @@
 /** Makes the consumer of a route anew that lets more pass than before: nothing lost, nothing repeated, nothing of before the change. */
 import type { ConsumerInfo } from "@nats-io/jetstream";
-import { LeafmeshError } from "../model/errors.ts";
 import { outsideOf } from "../model/subject_cover.ts";
-import type { ApplyContext, PeerPosition } from "./apply.ts";
+import type { ApplyContext } from "./apply.ts";
 import { addAnew, beginOf, resumeConsumer } from "./apply_consumers.ts";
 import type { ConsumerSpec } from "./assets.ts";
 import { filtersOfConsumer } from "./differences.ts";
 import { pauseConsumer } from "./hold_consumer.ts";
-import type { OutRoute } from "./routes.ts";
 import type { Step } from "./step.ts";
-import { switchPosition } from "./switch.ts";
+import { askPosition, setBackWith, switchPosition } from "./switch.ts";
 import { Waiting } from "./waiting.ts";
 
 /**
@@ -37,18 +35,14 @@ export async function widenRoute(
     await askPosition(context, route, plan.stream);
     await pauseConsumer(mesh, plan.stream, peer);
   }
-  const { attached, sequence } = await askPosition(context, route, plan.stream).catch(
-    async (error: unknown) => {
-      if (rest && isNarrow(before, spec)) await resumeConsumer(context, plan.stream, peer);
-      throw error;
-    },
-  );
-  if (attached) throw new Waiting(`${peer} still takes events from ${plan.stream}`);
-  const has = await switchPosition(
-    mesh,
-    { stream: plan.stream, consumer: peer, source: plan.stream },
-    sequence,
-  );
+  const says = await askPosition(context, route, plan.stream).catch(async (error: unknown) => {
+    if (rest && isNarrow(before, spec)) await resumeConsumer(context, plan.stream, peer);
+    throw error;
+  });
+  if (says.attached) throw new Waiting(`${peer} still takes events from ${plan.stream}`);
+  const old = { stream: plan.stream, consumer: peer, source: plan.stream };
+  await setBackWith(context, old, says);
+  const has = await switchPosition(mesh, old, says.sequence);
   const { num_pending, delivered } = await mesh.consumers.info(plan.stream, peer);
   const all = num_pending === 0 && has >= delivered.stream_seq;
   if (rest && has < begin && !all) await waitForRest(true);
@@ -63,14 +57,4 @@ export async function widenRoute(
 function isNarrow({ config }: ConsumerInfo, { filter_subjects = [] }: ConsumerSpec): boolean {
   const filters = filtersOfConsumer(config);
   return filters.length > 0 && filters.every((pattern) => outsideOf(pattern, filter_subjects) === null);
-}
-
-/** How far the peer of a route has stored a stream. @throws {Waiting} while it cannot be asked */
-async function askPosition(context: ApplyContext, route: OutRoute, stream: string): Promise<PeerPosition> {
-  try {
-    return await context.peerPosition(route.peer, route.export.tenant.name, stream);
-  } catch (error) {
-    if (error instanceof LeafmeshError && error.code === "peer_unreachable") throw new Waiting(error.message);
-    throw error;
-  }
 }

@@ -1,5 +1,6 @@
 /** Has a consumer go on with a sequence. Source: nats-server `server/consumer.go`, processResetReq (since 2.14). */
 import { headers, type NatsConnection } from "@nats-io/transport-node";
+import { z } from "zod";
 import { type ErrorCode, LeafmeshError } from "../model/errors.ts";
 
 /** The subject of a consumer of the connection's own account. */
@@ -10,24 +11,40 @@ export function consumerResetSubject(stream: string, consumer: string): string {
 /** With any value: asks for the identity of the stream, which another one of the same name does not have. */
 export const IDENTITY_HEADER = "Nats-Stream-Identity";
 
+/** Of an answer to {@link LeastReset}: the position after which the consumer begins, in the stream that its events were published to. */
+export const BEGIN_HEADER = "Leafmesh-Begins-After";
+
+/** Asks a peer's sidecar to go on after a sequence, and where the consumer begins later, there: a server would refuse it. */
+const LeastReset = z.strictObject({ least: z.int().nonnegative() });
+export type LeastReset = z.infer<typeof LeastReset>;
+
 /** Where a consumer goes on: all before a sequence counts as dealt with; `null`: what is not acknowledged is sent again. */
-export type ResetTo = number | null | "begin";
+export type ResetTo = number | null | LeastReset;
 
-/** Asks a peer's sidecar for where the consumer began, which a server does not know by a word. */
-const BEGIN = JSON.stringify({ begin: true });
-
-/** Whether a request of {@link resetConsumer} asks for the begin. */
-export const asksForBegin = (body: string): boolean => body === BEGIN;
+export interface ResetDone {
+  /** Of the consumer's stream; empty where the server does not tell it. */
+  readonly identity: string;
+  /** Of {@link BEGIN_HEADER}; `null`: it was not asked for, or is not known. */
+  readonly beginsAfter: number | null;
+}
 
 /** The body of a request. */
 export function resetBody(sequence: ResetTo): string {
   if (sequence === null) return "";
-  return sequence === "begin" ? BEGIN : JSON.stringify({ seq: sequence });
+  return JSON.stringify(typeof sequence === "number" ? { seq: sequence } : sequence);
+}
+
+/** What a request asks of a sidecar; `null`: it is for the server as it is. */
+export function leastReset(body: string): LeastReset | null {
+  try {
+    return LeastReset.safeParse(JSON.parse(body)).data ?? null;
+  } catch {
+    return null;
+  }
 }
 
 /**
- * Sets where a consumer goes on. `"begin"` is for a peer's sidecar alone.
- * @returns the identity of the consumer's stream; empty where the server does not tell it
+ * Sets where a consumer goes on. {@link LeastReset} is for a peer's sidecar alone.
  * @param code of the error when the server refuses it
  * @throws {LeafmeshError} `code`; what the client throws when nobody answers within `timeoutMs`
  */
@@ -36,17 +53,21 @@ export async function resetConsumer(
   subject: string,
   sequence: ResetTo,
   { timeoutMs, code }: { readonly timeoutMs: number; readonly code: ErrorCode },
-): Promise<string> {
+): Promise<ResetDone> {
   const asked = headers();
   asked.set(IDENTITY_HEADER, "-");
   const answer = await nc.request(subject, resetBody(sequence), { timeout: timeoutMs, headers: asked });
   const body: unknown = answer.data.length === 0 ? null : answer.json();
   if (typeof body === "object" && body !== null && !("error" in body)) {
-    return answer.headers?.get(IDENTITY_HEADER) ?? "";
+    const begin = answer.headers?.get(BEGIN_HEADER) ?? "";
+    return {
+      identity: answer.headers?.get(IDENTITY_HEADER) ?? "",
+      beginsAfter: /^\d{1,15}$/.test(begin) ? Number(begin) : null,
+    };
   }
   const text = body === null ? "no answer" : JSON.stringify(body);
   throw new LeafmeshError(
     code,
-    `Consumer does not go on with ${sequence ?? "what is not acknowledged"} (${subject}): ${text}`,
+    `Consumer does not go on with ${resetBody(sequence) || "what is not acknowledged"} (${subject}): ${text}`,
   );
 }

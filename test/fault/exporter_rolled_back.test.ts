@@ -2,26 +2,13 @@
 import { expect, test } from "bun:test";
 import { jetstream } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
-import { startMesh } from "../support/mesh.ts";
 import { alarmsOf, logHas, numbers, OlderCopy, publishNumbers } from "../support/older_copy.ts";
 import { type ReadEvent, readLog } from "../support/read_log.ts";
-import { TWO_KINDS, twoKinds } from "../support/two_kinds.ts";
+import { changeKinds, startTwoKinds, TWO_KINDS } from "../support/two_kinds.ts";
 import { waitFor } from "../support/wait_for.ts";
 
 const KEPT = 200;
 const LOST = 10_000;
-
-/** A pair: acme is shared through a view, globex natively. */
-async function startTwo() {
-  const mesh = await startMesh({
-    sites: { berlin: ["austin"], austin: [] },
-    tenants: twoKinds,
-    // What is tested is an older copy, not what a disk takes.
-    edit: (file) => ({ ...file, server: { ...file.server, sync: "1s" } }),
-  });
-  await mesh.flowing();
-  return { mesh, berlin: mesh.site("berlin"), austin: mesh.site("austin") };
-}
 
 /** Publishes numbers as soon as the server takes them, with no regard to what else it does. */
 async function publishAtOnce(nc: NatsConnection, tenant: string, from: number, to: number): Promise<number> {
@@ -49,7 +36,7 @@ async function arrived(nc: NatsConnection, tenant: string, least: number): Promi
 
 for (const peer of ["up", "down"] as const) {
   test(`an exporter that is rolled back by 10,000 events, its peer ${peer}: all that is new arrives once and in order`, async () => {
-    const { mesh, berlin, austin } = await startTwo();
+    const { mesh, berlin, austin } = await startTwoKinds();
     await using _ = mesh;
     const apps = await Promise.all(
       TWO_KINDS.map(async (tenant) => ({ tenant, nc: await berlin.app(tenant) })),
@@ -98,3 +85,39 @@ for (const peer of ["up", "down"] as const) {
     }
   }, 240_000);
 }
+
+test("an exporter that is rolled back to before its peer moved to another stream makes the move again, and no new event is passed over", async () => {
+  const { mesh, berlin, austin } = await startTwoKinds();
+  await using _ = mesh;
+  const apps = await Promise.all(TWO_KINDS.map(async (tenant) => ({ tenant, nc: await berlin.app(tenant) })));
+  const publish = async (from: number, to: number) => {
+    for (const { tenant, nc } of apps) await publishNumbers(jetstream(nc), tenant, from, to);
+  };
+  const has = async (last: number) => {
+    for (const { tenant } of apps) {
+      const events = await arrived(await austin.app(tenant), tenant, last);
+      expect(events.map(({ n }) => n)).toEqual(numbers(1, last));
+    }
+  };
+  await publish(1, KEPT);
+  await has(KEPT);
+  const copy = new OlderCopy(berlin);
+  await copy.take();
+  await changeKinds(mesh, { acme: "native", globex: "view" });
+  const last = KEPT + 1000;
+  await publish(KEPT + 1, last);
+  await has(last);
+  for (const { tenant } of apps) await berlin.noted(`out_${tenant}`, last);
+  await copy.putBack();
+  await berlin.start();
+  // As many as were lost, and more.
+  await publish(last + 1, last + 1500);
+  await has(last + 1500);
+  await mesh.flowing();
+  const alarms = await alarmsOf(berlin, "exporter-rolled-back");
+  for (const stream of ["out_acme", "view_globex_out"]) {
+    expect(alarms[`${stream} austin`]).toContain(
+      `austin has stored events ${KEPT + 1} to ${last} of ${stream}`,
+    );
+  }
+}, 120_000);

@@ -6,6 +6,7 @@ import { Attachments } from "../../src/control/attachments.ts";
 import { RouteGate } from "../../src/control/route_gate.ts";
 import { routeResetSubject } from "../../src/model/names.ts";
 import { nanos } from "../../src/model/units.ts";
+import { type ResetTo, resetConsumer } from "../../src/nats/consumer_reset.ts";
 import { waitFor } from "../support/wait_for.ts";
 import { publishAll, TestServer } from "./flow_support.ts";
 
@@ -38,6 +39,17 @@ async function fill(nc: NatsConnection, jsm: JetStreamManager): Promise<void> {
   });
 }
 
+async function openGate(
+  nc: NatsConnection,
+  mesh: JetStreamManager,
+  said: (text: string) => void = () => {},
+): Promise<RouteGate> {
+  const log = (_: string, text: string) => said(text);
+  const gate = new RouteGate({ site: "berlin", nc, mesh, attachments: new Attachments(), log });
+  await nc.flush();
+  return gate;
+}
+
 /** Takes what the consumer delivers, and lets it go on. */
 class Listener {
   events = 0;
@@ -66,14 +78,7 @@ test("a consumer that delivers is not set back before it has stopped, and the an
   const jsm = await jetstreamManager(nc);
   await fill(nc, jsm);
   const said: string[] = [];
-  using _gate = new RouteGate({
-    site: "berlin",
-    nc,
-    mesh: jsm,
-    attachments: new Attachments(),
-    log: (_, text) => said.push(text),
-  });
-  await nc.flush();
+  using _gate = await openGate(nc, jsm, (text) => said.push(text));
 
   // While somebody listens it is not done at all.
   const listening = new Listener(peer);
@@ -100,14 +105,7 @@ test("who asks what stream it is, is told, also where it knows of none yet", asy
   const nc = await server.connect();
   const jsm = await jetstreamManager(nc);
   await fill(nc, jsm);
-  using _gate = new RouteGate({
-    site: "berlin",
-    nc,
-    mesh: jsm,
-    attachments: new Attachments(),
-    log: () => {},
-  });
-  await nc.flush();
+  using _gate = await openGate(nc, jsm);
   const ask = async (value: string | null) => {
     const asked = headers();
     if (value !== null) asked.set("Nats-Stream-Identity", value);
@@ -127,15 +125,40 @@ test("one that is not there is asked for as it is, and a flood is answered with 
   const nc = await server.connect();
   const jsm = await jetstreamManager(nc);
   await jsm.streams.add({ name: STREAM, subjects: ["tokyo.acme.>"] });
-  using _gate = new RouteGate({
-    site: "berlin",
-    nc,
-    mesh: jsm,
-    attachments: new Attachments(),
-    log: () => {},
-  });
-  await nc.flush();
+  using _gate = await openGate(nc, jsm);
   // Nobody is there to answer: the server says so.
   await expect(nc.request(RESET, "", { timeout: 4000 })).rejects.toThrow();
   await expect(nc.request(RESET, "x".repeat(300), { timeout: 500 })).rejects.toThrow("timeout");
+}, 30_000);
+
+test("one that goes back further than it began goes on where it began, and its peer is told of that", async () => {
+  await using server = await TestServer.start();
+  const nc = await server.connect();
+  const jsm = await jetstreamManager(nc);
+  await jsm.streams.add({ name: STREAM, subjects: ["tokyo.acme.>"] });
+  await publishAll(
+    nc,
+    Array.from({ length: 20 }, (_, n) => ({ subject: "acme.x", data: `event ${n}` })),
+  );
+  await jsm.consumers.add(STREAM, {
+    durable_name: PEER,
+    deliver_subject: DELIVER,
+    deliver_policy: DeliverPolicy.StartSequence,
+    opt_start_seq: 11,
+    ack_policy: "flow_control" as AckPolicy,
+    flow_control: true,
+    idle_heartbeat: nanos(1000),
+  });
+  using _gate = await openGate(nc, jsm);
+  const ask = (to: ResetTo) => resetConsumer(nc, RESET, to, { timeoutMs: 5000, code: "apply_failed" });
+  await expect(ask(5)).rejects.toThrow("Consumer does not go on");
+  const next = async () => (await jsm.consumers.info(STREAM, PEER)).ack_floor.stream_seq + 1;
+  for (const [least, first] of [
+    [4, 11],
+    [14, 15],
+  ] as const) {
+    expect(await ask({ least })).toMatchObject({ beginsAfter: 10 });
+    expect(await next()).toBe(first);
+  }
+  expect((await ask(null)).beginsAfter).toBeNull();
 }, 30_000);

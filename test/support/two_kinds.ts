@@ -1,27 +1,50 @@
 /** Two tenants of one link: what acme publishes is shared through a view, what globex publishes natively. */
+import { jetstream } from "@nats-io/jetstream";
+import type { ExportPolicy } from "../../src/model/schema/policy.ts";
 import type { TenantDocument } from "../../src/model/schema/tenant.ts";
+import { type Mesh, type MeshSite, startMesh } from "./mesh.ts";
+import { publishNumbers } from "./older_copy.ts";
 
 export const TWO_KINDS = ["acme", "globex"] as const;
+type Kind = "view" | "native";
 
-/** The tenants of `site`: berlin shares `<tenant>.orders.>` with austin. */
+/** What berlin shares of a tenant with austin: `<tenant>.orders.>`. */
+function exported(tenant: string, kind: Kind): ExportPolicy {
+  const seen = kind === "view" ? { headers: { set: { seen: "yes" } } } : {};
+  return { name: "out", to: ["austin"], rules: [{ subjects: [`${tenant}.orders.>`], ...seen }] };
+}
+
+/** The tenants of `site`. */
 export function twoKinds(site: string): TenantDocument[] {
   return TWO_KINDS.map((tenant) =>
     site === "berlin"
-      ? {
-          tenant,
-          exports: [
-            {
-              name: "out",
-              to: ["austin"],
-              rules: [
-                {
-                  subjects: [`${tenant}.orders.>`],
-                  ...(tenant === "acme" ? { headers: { set: { seen: "yes" } } } : {}),
-                },
-              ],
-            },
-          ],
-        }
+      ? { tenant, exports: [exported(tenant, tenant === "acme" ? "view" : "native")] }
       : { tenant, imports: [{ from: "berlin", subjects: [`${tenant}.>`] }] },
   );
+}
+
+/** Starts the pair, and waits until its routes flow. */
+export async function startTwoKinds() {
+  const mesh = await startMesh({
+    sites: { berlin: ["austin"], austin: [] },
+    tenants: twoKinds,
+    // What is tested is an older copy, not what a disk takes.
+    edit: (file) => ({ ...file, server: { ...file.server, sync: "1s" } }),
+  });
+  await mesh.flowing();
+  return { mesh, berlin: mesh.site("berlin"), austin: mesh.site("austin") };
+}
+
+/** Publishes numbers to both tenants of a site, one after the other. */
+export async function publishBoth(site: MeshSite, from: number, to: number): Promise<void> {
+  for (const tenant of TWO_KINDS) await publishNumbers(jetstream(await site.app(tenant)), tenant, from, to);
+}
+
+/** Moves routes from one stream to another. */
+export async function changeKinds(mesh: Mesh, kinds: Readonly<Record<string, Kind>>): Promise<void> {
+  for (const [tenant, kind] of Object.entries(kinds)) {
+    const { name, ...policy } = exported(tenant, kind);
+    await mesh.site("berlin").put(`/v1/tenants/${tenant}/exports/${name}?wait=true`, policy);
+  }
+  await mesh.flowing();
 }

@@ -9,7 +9,7 @@ import { parseStreamName } from "../../model/names.ts";
 import { addConsumer } from "../apply_consumers.ts";
 import type { ConsumerSpec } from "../assets.ts";
 import { pauseConsumer } from "../hold_consumer.ts";
-import { isPeerConsumer, type ObservedStreams, observeMesh, VIEW_SOURCE } from "../observe.ts";
+import { filledFrom, isPeerConsumer, type ObservedStreams, observeMesh } from "../observe.ts";
 import { together } from "../together.ts";
 import type { HoldNote } from "./hold_note.ts";
 
@@ -51,7 +51,7 @@ export async function holdRoutes(mesh: JetStreamManager, note: HoldNote): Promis
     // What is replayed is no route.
     if (!ROUTED.has(parseStreamName(stream)?.type ?? "")) return [];
     const last = info.state.last_seq;
-    const source = lastOf(streams, info.config.metadata?.[VIEW_SOURCE] ?? stream);
+    const source = lastOf(streams, filledFrom(info.config));
     return [...consumers.values()]
       .filter(({ name }) => isPeerConsumer(name))
       .map(({ name: consumer, config, paused }) => {

@@ -4,7 +4,7 @@ import { errorText, LeafmeshError } from "../../model/errors.ts";
 import { peerConsumer } from "../../model/names.ts";
 import type { ApplyContext, PeerPosition } from "../apply.ts";
 import { resumeConsumer } from "../apply_consumers.ts";
-import { sequenceAfter } from "../position.ts";
+import { positionAt, sequenceAfter } from "../position.ts";
 import type { ExportPlan, OutRoute } from "../routes.ts";
 import { isSameStream } from "../source_position.ts";
 import { Waiting } from "../waiting.ts";
@@ -56,7 +56,8 @@ export async function placeRoute(context: ApplyContext, route: OutRoute, paused 
       // Otherwise what it has more was decided here again, or it has gone back already and its answer did not come.
       if (says.sequence > after) {
         context.peerAhead(aheadOf(route, held, says, after));
-        const ask = { tenant: tenant.name, origin, stream, has: says.sequence, after };
+        const position = await positionAt(mesh, stream, plan.source, after);
+        const ask = { tenant: tenant.name, origin, stream, has: says.sequence, after, position };
         await orWait(context.rewindPeer(peer, ask), `${peer} must go back to ${after} of ${stream}`);
         await noteHeld(context, stream, consumer, { ...held, last: after });
         throw new Waiting(`${peer} goes back to ${after} of ${stream}`);

@@ -27,6 +27,8 @@ export const RewindAsk = z.strictObject({
   /** How far we have said that we are: anything else, and nothing is done. */
   has: z.int().positive(),
   after: z.int().nonnegative(),
+  /** Position of what `after` is the sequence of, in the stream that it was published to. */
+  position: z.int().nonnegative().optional(),
 });
 export type RewindAsk = z.infer<typeof RewindAsk>;
 
@@ -40,7 +42,7 @@ export async function rewindSource(
   peer: string,
   ask: RewindAsk,
 ): Promise<void> {
-  const { tenant, origin, stream, has, after } = ask;
+  const { tenant, origin, stream, has, after, position } = ask;
   const refuse = (why: string) => new LeafmeshError("request_invalid", `${stream} does not go back: ${why}`);
   if (after >= has) throw refuse(`${after} is not before ${has}`);
   const isRoute = (one: InRoute) => one.peer === peer && one.tenant.name === tenant && one.origin === origin;
@@ -60,7 +62,7 @@ export async function rewindSource(
     const info = streams.get(inStream(tenant, live))?.info;
     if (info === undefined) continue;
     const { config, state } = info;
-    const rewound = rewoundAgain(config, source, { at: state.last_seq, after });
+    const rewound = rewoundAgain(config, source, { at: state.last_seq, after, position });
     await note.put(info, source, rewound);
     await mesh.streams.update(config.name, takenBack(config, isIt, source, rewound));
   }
@@ -80,11 +82,14 @@ export async function recallRewinds(
     for (const name of remoteStreams(tenant)) {
       const first = await unlessGone(mesh.streams.info(name), null);
       if (first === null) continue;
-      for (const { source, generation, after } of note.forgotten(first)) {
+      for (const { source, generation, after, position } of note.forgotten(first)) {
         const { config, state } = await mesh.streams.info(name);
         const stored = await lastOfOrigin(mesh, name, { ...source, tenant });
-        const least = stored.sequence > 0 ? Math.min(after, stored.sequence) : after;
-        const rewound = { generation, at: state.last_seq, after: least };
+        const least =
+          stored.sequence > 0 && stored.sequence < after
+            ? { after: stored.sequence, position: stored.position }
+            : { after, position };
+        const rewound = { generation, at: state.last_seq, ...least };
         const isIt = (one: StreamSource) => isSourceOf(one, tenant, source);
         await mesh.streams.update(name, takenBack(config, isIt, source, rewound));
         recalled++;

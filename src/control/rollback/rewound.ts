@@ -17,6 +17,8 @@ const Rewound = z.object({
   at: z.int().nonnegative(),
   /** The sequence of the exporter's stream that it goes on after. */
   after: z.int().nonnegative(),
+  /** The position of that in the stream that it was published to; not there: not known. */
+  position: z.int().nonnegative().optional(),
 });
 export type Rewound = z.infer<typeof Rewound>;
 const All = z.record(z.string(), Rewound);
@@ -46,7 +48,7 @@ export function rewoundOf({ metadata }: Pick<StreamConfig, "metadata">, source: 
 export function rewoundAgain(
   { metadata }: Pick<StreamConfig, "metadata">,
   source: SourceName,
-  to: Pick<Rewound, "at" | "after">,
+  to: Omit<Rewound, "generation">,
 ): Rewound {
   return { generation: (read(metadata)[rewoundKey(source)]?.generation ?? 0) + 1, ...to };
 }

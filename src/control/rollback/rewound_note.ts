@@ -18,7 +18,13 @@ const Noted = z.record(
     /** By source: each time that it was told. */
     sources: z.record(
       z.string(),
-      z.array(z.object({ generation: z.int().positive(), after: z.int().nonnegative() })),
+      z.array(
+        z.object({
+          generation: z.int().positive(),
+          after: z.int().nonnegative(),
+          position: z.int().nonnegative().optional(),
+        }),
+      ),
     ),
   }),
 );
@@ -28,8 +34,9 @@ export interface ForgottenRewind {
   readonly source: SourceName;
   /** How often it was told in all. */
   readonly generation: number;
-  /** The least sequence that it was told to go on after, since the copy. */
+  /** The least sequence that it was told to go on after, since the copy, and its position. */
   readonly after: number;
+  readonly position?: number | undefined;
 }
 
 export class RewoundNote {
@@ -48,7 +55,7 @@ export class RewoundNote {
   async put(
     { config, created }: Pick<StreamInfo, "config" | "created">,
     source: SourceName,
-    { generation, after }: Pick<Rewound, "generation" | "after">,
+    { generation, after, position }: Omit<Rewound, "at">,
   ): Promise<void> {
     const all = this.#file.value ?? {};
     const known = all[config.name];
@@ -59,7 +66,7 @@ export class RewoundNote {
       ...all,
       [config.name]: {
         created: String(created),
-        sources: { ...sources, [key]: [...before, { generation, after }] },
+        sources: { ...sources, [key]: [...before, { generation, after, position }] },
       },
     });
   }
@@ -72,14 +79,9 @@ export class RewoundNote {
       const source = sourceOfKey(key);
       const generation = rewoundOf(config, source)?.generation ?? 0;
       const since = told.filter((one) => one.generation > generation);
-      if (since.length === 0) return [];
-      return [
-        {
-          source,
-          generation: Math.max(...since.map((one) => one.generation)),
-          after: Math.min(...since.map(({ after }) => after)),
-        },
-      ];
+      const [least] = since.toSorted((left, right) => left.after - right.after);
+      if (least === undefined) return [];
+      return [{ ...least, source, generation: Math.max(...since.map((one) => one.generation)) }];
     });
   }
 }

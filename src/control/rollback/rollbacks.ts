@@ -5,6 +5,7 @@ import { errorText } from "../../model/errors.ts";
 import { parseStreamName, type StreamName } from "../../model/names.ts";
 import type { MayChange } from "../../nats/files.ts";
 import { sleep } from "../../nats/wait.ts";
+import type { Missed } from "../apply_sources.ts";
 import { HoldNote } from "./hold_note.ts";
 import type { PeerAhead } from "./place.ts";
 import {
@@ -196,6 +197,16 @@ export class Rollbacks implements AsyncDisposable {
       tenant,
       peer,
       detail: `${peer} has lost events ${after + 1} to ${has} of ${stream} (of ${origin}), which are stored here: its store is an older copy. What it publishes now is taken from ${after + 1} on`,
+    });
+  }
+
+  /** What a peer gave us before its route was made anew, and this store has lost, does not come again. */
+  missed({ tenant, peer, origin, stream, first, last }: Missed): void {
+    this.#say("importer-rolled-back", {
+      target: `${stream} of ${peer}`,
+      tenant,
+      peer,
+      detail: `the store is an older copy, of before the route by which ${peer} gives events of ${origin} was made anew: what was let out of events ${first} to ${last} of ${tenant} at ${peer} is not fetched again, as ${stream} gives what is behind them. Have ${peer} replay them`,
     });
   }
 

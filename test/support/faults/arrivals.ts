@@ -14,6 +14,12 @@ import {
 
 export type FaultKind = "lost" | "repeated" | "reordered" | "leaked" | "altered";
 
+/** From the first to the last, both in it. */
+export interface SequenceRange {
+  readonly first: number;
+  readonly last: number;
+}
+
 /** Something that must not be. */
 export interface Broken {
   readonly kind: FaultKind;
@@ -35,6 +41,8 @@ export class Arrivals {
   readonly publisher: Publisher;
   readonly broken: Broken[] = [];
   readonly counts: Record<FaultKind, number> = { lost: 0, repeated: 0, reordered: 0, leaked: 0, altered: 0 };
+  /** Events that must have come, did not, and are of a range that an alarm of the site names as lost for good. */
+  alarmed = 0;
   /** Events that arrived for the first time. */
   count = 0;
   /** Of those, the ones that every version lets through. */
@@ -165,8 +173,12 @@ export class Arrivals {
     return version;
   }
 
-  /** Judges what has arrived as a whole, when all is published and nothing more comes. @param final the version in force */
-  judge(final: number): void {
+  /**
+   * Judges what has arrived as a whole, when all is published and nothing more comes.
+   * @param final the version in force
+   * @param lost ranges of sequences that the site's alarms name as lost there for good
+   */
+  judge(final: number, lost: readonly SequenceRange[] = []): void {
     const { positions } = this.publisher;
     let last = 0;
     for (const serial of this.#serials) {
@@ -204,7 +216,10 @@ export class Arrivals {
         before = Math.max(before, version);
         continue;
       }
-      if (this.#mustArrive(serial, before, behind[index] ?? final)) {
+      if (!this.#mustArrive(serial, before, behind[index] ?? final)) continue;
+      const sequence = this.publisher.sequenceOf(serial);
+      if (lost.some(({ first, last }) => first <= sequence && sequence <= last)) this.alarmed++;
+      else {
         this.#tell("lost", serial, `between v${before} and v${behind[index]} all let it out`);
       }
     }

@@ -109,6 +109,11 @@ export class Publisher {
     await this.#done;
   }
 
+  /** The sequence of an event in its origin's stream; 0: not known. Of those that are not forgotten each has its own. */
+  sequenceOf(serial: number): number {
+    return (this.positions[serial] ?? 0) % LIFE;
+  }
+
   eventOf(serial: number): NumberedEvent {
     return { origin: this.origin, tenant: this.tenant, serial, key: this.keys[serial] ?? 0 };
   }

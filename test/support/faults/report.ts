@@ -1,6 +1,7 @@
 /** What a run of the fault machine says: counts, faults, and for what went wrong the shortest history that may explain it. */
 import type { Broken, FaultKind } from "./arrivals.ts";
 import type { History } from "./history.ts";
+import type { NamedLoss } from "./named_losses.ts";
 import type { World } from "./world.ts";
 
 export const KINDS: readonly FaultKind[] = ["lost", "repeated", "reordered", "leaked", "altered"];
@@ -30,6 +31,8 @@ export interface FaultReport extends Readonly<Record<FaultKind, number>> {
   readonly retries: number;
   /** Events received at sites that did not publish them. */
   readonly received: number;
+  /** Events that are not counted as lost, as an alarm of the site where they are missing names their range. */
+  readonly alarmed: number;
   readonly faults: Readonly<Record<string, number>>;
   /** Faults that cannot be injected on this machine, with the reason. */
   readonly unavailable: Readonly<Record<string, string>>;
@@ -46,13 +49,17 @@ export function report(
   history: History,
   run: Pick<FaultReport, "seed" | "faults" | "unavailable" | "stuck" | "perSecond"> & {
     readonly startMs: number;
+    readonly named: readonly NamedLoss[];
   },
 ): FaultReport {
-  const { startMs, ...told } = run;
+  const { startMs, named, ...told } = run;
   const counts = { lost: 0, repeated: 0, reordered: 0, leaked: 0, altered: 0 };
   for (const arrivals of world.arrivals) {
     const { origin, tenant } = arrivals.publisher;
-    arrivals.judge(world.version(origin, tenant).applied);
+    const lost = named.filter(
+      (one) => one.at === arrivals.at && one.origin === origin && one.tenant === tenant,
+    );
+    arrivals.judge(world.version(origin, tenant).applied, lost);
     for (const kind of KINDS) counts[kind] += arrivals.counts[kind];
   }
   const remote = world.arrivals.filter(({ at, publisher }) => at !== publisher.origin);
@@ -62,6 +69,7 @@ export function report(
     seconds: Math.round((history.nowMs() - startMs) / 1000),
     published: world.publishers.reduce((sum, one) => sum + one.acked, 0),
     received: remote.reduce((sum, one) => sum + one.count, 0),
+    alarmed: remote.reduce((sum, one) => sum + one.alarmed, 0),
     retries: world.publishers.reduce((sum, one) => sum + one.retries, 0),
     ...counts,
     problems: problemsOf(world, history),
@@ -95,7 +103,7 @@ export function renderReport(report: FaultReport): string {
   const lines = [
     `seed ${report.seed}: ${report.published} events published (${report.perSecond} a second), ${report.received} received at other sites, ` +
       `${report.retries} retries, ${report.seconds} s`,
-    KINDS.map((kind) => `${kind} ${report[kind]}`).join(", "),
+    [...KINDS.map((kind) => `${kind} ${report[kind]}`), `named by alarms ${report.alarmed}`].join(", "),
     ...Object.entries(report.faults).map(([name, count]) => `${String(count).padStart(6)}  ${name}`),
     ...Object.entries(report.unavailable).map(([name, why]) => `     -  ${name}: ${why}`),
   ];

@@ -1,6 +1,7 @@
 /** One run of the fault machine: publish, break things, heal, wait, and compare what arrived with what had to. */
 import type { FaultKind } from "./arrivals.ts";
 import { History } from "./history.ts";
+import { namedLosses } from "./named_losses.ts";
 import { FAULTS, runNemesis } from "./nemesis.ts";
 import { type FaultReport, report } from "./report.ts";
 import { World } from "./world.ts";
@@ -90,7 +91,8 @@ export async function runFaults(options: FaultRunOptions): Promise<FaultReport> 
   if (options.logs !== undefined) await world.keepLogs(options.logs);
   const perSecond = brokenMs === 0 ? 0 : Math.round((storedThen * 1000) / brokenMs);
   const { seed } = options;
-  return report(world, history, { seed, faults, unavailable, stuck, startMs: start, perSecond });
+  const named = await namedLosses(world);
+  return report(world, history, { seed, faults, unavailable, stuck, startMs: start, perSecond, named });
 }
 
 /** Whether something of a kind has been seen so far; what is lost is judged at the end. */

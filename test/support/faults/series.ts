@@ -25,6 +25,8 @@ export interface SeriesReport extends Readonly<Record<FaultKind, number>> {
   readonly broken: readonly number[];
   readonly published: number;
   readonly received: number;
+  /** As {@link FaultReport.alarmed}. */
+  readonly alarmed: number;
   readonly retries: number;
   readonly seconds: number;
   /** Events a second that were stored while things broke, of the slowest run. */
@@ -72,6 +74,7 @@ export function sumSeries(outcomes: readonly SeedOutcome[]): SeriesReport {
     reordered: sum((one) => one.reordered),
     leaked: sum((one) => one.leaked),
     altered: sum((one) => one.altered),
+    alarmed: sum((one) => one.alarmed),
     faults: Object.fromEntries(Object.entries(faults).sort(([left], [right]) => (left < right ? -1 : 1))),
     runs,
   };

@@ -288,48 +288,132 @@ test("a consumer that is made on an older copy of a view is held: its peer may h
   ]).toEqual([null, null, 0]);
 });
 
-for (const [what, peer, begin, ahead] of [
-  ["has no more than there was", { sequence: 2, position: 2 }, 3, []],
-  [
-    "has more: what it has is of an earlier stream",
-    { sequence: 50, position: 50 },
-    1,
-    [{ first: 1, last: 50 }],
-  ],
-] as const) {
-  test(`a route that moves is forgotten as one of a copy, and goes on after what its peer has, which ${what}`, async () => {
-    const { jsm, js } = server;
-    await jsm.streams.purge(VIEW);
-    await jsm.streams.delete(VIEW);
-    const metadata = { "leafmesh-version": "v1", "leafmesh-version-after": "0" };
-    await jsm.streams.add({ ...MEMORY, name: VIEW, subjects: ["berlin~orders.acme.>"], metadata });
-    for (const position of [1, 2, 3]) {
-      await js.publish("berlin.acme.x");
-      const header = headers();
-      header.set(POSITION_HEADER, String(position));
-      header.set(POLICY_HEADER, "v1");
-      await js.publish("berlin~orders.acme.x", "", { headers: header });
-    }
-    await jsm.consumers.delete(OUT, "view_orders");
-    await jsm.consumers.add(OUT, { durable_name: "view_orders", ack_policy: "all", deliver_policy: "new" });
-    const paused = { pause_until: "2200-01-01T00:00:00Z" };
-    await jsm.consumers.add(OUT, { durable_name: CONSUMER, ack_policy: "all", ...paused } as ConsumerConfig);
-    const told: PeerAhead[] = [];
-    const { context } = await contextOf({ at: { attached: false, ...peer } }, () => {}, {
+/** Three events in the source and in the view, and austin still sources from the first. @param held whether the server has started anew */
+async function beforeMove(held: boolean): Promise<void> {
+  const { jsm, js } = server;
+  await jsm.streams.purge(VIEW);
+  await jsm.streams.delete(VIEW);
+  const metadata = { "leafmesh-version": "v1", "leafmesh-version-after": "0" };
+  await jsm.streams.add({ ...MEMORY, name: VIEW, subjects: ["berlin~orders.acme.>"], metadata });
+  for (const position of [1, 2, 3]) {
+    await js.publish("berlin.acme.x");
+    const header = headers();
+    header.set(POSITION_HEADER, String(position));
+    header.set(POLICY_HEADER, "v1");
+    await js.publish("berlin~orders.acme.x", "", { headers: header });
+  }
+  await jsm.consumers.delete(OUT, "view_orders");
+  await jsm.consumers.add(OUT, { durable_name: "view_orders", ack_policy: "all", deliver_policy: "new" });
+  const paused = { pause_until: "2200-01-01T00:00:00Z" };
+  await jsm.consumers.add(OUT, { durable_name: CONSUMER, ack_policy: "all", ...paused } as ConsumerConfig);
+  const { context } = await contextOf({ at: { attached: false, sequence: 0 } }, () => {});
+  if (held) await noteHeld(context, OUT, CONSUMER, { last: 3, source: 3 });
+}
+
+const SWITCH = {
+  type: "switch-route",
+  route,
+  from: { stream: OUT, consumer: CONSUMER, source: OUT },
+  drain: false,
+  spec: { durable_name: CONSUMER } as ConsumerSpec,
+  paused: false,
+  version: "v1",
+} satisfies Step;
+
+/** Moves austin to the view, and lets it go on. @param says what it says of a stream */
+async function move(says: Record<string, PeerPosition>) {
+  const told: PeerAhead[] = [];
+  const asked: RewindAsk[] = [];
+  const letGo: unknown[] = [];
+  const peer = { ...says };
+  const { context, resets } = await contextOf(
+    { at: peer[OUT]! },
+    (ask) => {
+      asked.push(ask);
+      peer[VIEW] = { ...peer[VIEW]!, sequence: ask.after };
+    },
+    {
       poke: () => {},
+      peerPosition: async (_peer: string, _tenant: string, stream: string) => peer[stream],
       peerAhead: (found: PeerAhead) => told.push(found),
+      letGo: async (stream: string, _consumer: string, options: unknown) => {
+        const { paused } = await server.jsm.consumers.info(stream, CONSUMER);
+        return letGo.push({ stream, paused, options }) > 0;
+      },
+    },
+  );
+  await applyStep(context, SWITCH);
+  const { config, paused } = await server.jsm.consumers.info(VIEW, CONSUMER);
+  const made = { begin: config.opt_start_seq, held: heldAt(config), paused: paused ?? false };
+  for (let tries = 0; made.held !== null && tries < 3; tries++) {
+    const waits = await placeRoute(context, route).catch((error: unknown) => error);
+    if (waits === undefined) break;
+    if (!(waits instanceof Waiting)) throw waits;
+  }
+  await expectPlaced();
+  return { made, told, asked, resets, letGo };
+}
+
+test("a route that moves is forgotten as one of a copy, and its peer, which has no more than there was, goes on after that", async () => {
+  await beforeMove(true);
+  const setbacks = await SetbackNote.open(folder.path);
+  await setbacks.addAll([OUT, VIEW].map((stream) => ({ stream, last: 3 })));
+  const has = { attached: false, sequence: 2, position: 2 };
+  const { made, told, asked } = await move({ [OUT]: has, [VIEW]: { ...has, attached: true } });
+  expect(made).toEqual({ begin: 3, held: { last: 3, source: 3, after: 2 }, paused: true });
+  expect([told, asked]).toEqual([[], []]);
+  const again = await SetbackNote.open(folder.path);
+  expect([OUT, VIEW].map((stream) => again.lastOf(stream, "to austin"))).toEqual([null, null]);
+  expect(again.lastOf(OUT, `to austin by ${VIEW}`)).toBeNull();
+});
+
+test("a peer goes back that made the move which is made again, as far as the copy goes", async () => {
+  await beforeMove(true);
+  const { made, told, asked, letGo } = await move({
+    [OUT]: { attached: false, sequence: 2, position: 60 },
+    [VIEW]: { attached: true, sequence: 50, position: 60 },
+  });
+  expect(made).toEqual({ begin: 4, held: { last: 3, source: 3, after: 3 }, paused: true });
+  expect(asked).toEqual([{ tenant: "acme", origin: "berlin", stream: VIEW, has: 50, after: 3, position: 3 }]);
+  const positions = { first: 4, last: 60 };
+  expect(told).toEqual([
+    { tenant: "acme", peer: "austin", stream: VIEW, first: 4, last: 50, positions, after: 3 },
+  ]);
+  expect(letGo).toEqual([{ stream: VIEW, paused: true, options: undefined }]);
+});
+
+test("so does one whose copy was not known as one: it has more than there is", async () => {
+  await beforeMove(false);
+  const { made, asked } = await move({
+    [OUT]: { attached: false, sequence: 2, position: 60 },
+    [VIEW]: { attached: true, sequence: 50, position: 60 },
+  });
+  expect(made.held).toEqual({ last: 2, source: 2, after: 2 });
+  expect(asked).toMatchObject([{ has: 50, after: 2 }]);
+});
+
+test("a peer that has more of its old stream than the copy is told of, and goes on with what is new", async () => {
+  await beforeMove(true);
+  const { made, told, asked } = await move({
+    [OUT]: { attached: false, sequence: 60, position: 60 },
+    [VIEW]: { attached: false, sequence: 0, position: 60 },
+  });
+  expect(made).toMatchObject({ begin: 4, held: { after: 3 } });
+  expect(told).toMatchObject([{ stream: OUT, first: 4, last: 60, after: 3 }]);
+  expect(asked).toEqual([]);
+});
+
+for (const attached of [false, true]) {
+  const what = attached ? "lets go of one before" : "is made at once where its peer listens to none";
+  test(`the consumer of a route that moves ${what}`, async () => {
+    await beforeMove(false);
+    const says = { sequence: 2, position: 2 };
+    const { made, letGo, told } = await move({
+      [OUT]: { ...says, attached: false },
+      [VIEW]: { attached, sequence: 0 },
     });
-    await noteHeld(context, OUT, CONSUMER, { last: 3, source: 0, after: 0 });
-    const setbacks = await SetbackNote.open(folder.path);
-    await setbacks.addAll([OUT, VIEW].map((stream) => ({ stream, last: 3 })));
-    const from = { stream: OUT, consumer: CONSUMER, source: OUT };
-    const spec = { durable_name: CONSUMER } as ConsumerSpec;
-    const step = { type: "switch-route", route, from, drain: false, spec, paused: false, version: "v1" };
-    await applyStep({ ...context, setbacks } as ApplyContext, step as Step);
-    expect((await jsm.consumers.info(VIEW, CONSUMER)).config.opt_start_seq).toBe(begin);
-    expect(told).toMatchObject(ahead as never);
-    const again = await SetbackNote.open(folder.path);
-    expect([OUT, VIEW].map((stream) => again.lastOf(stream, "to austin"))).toEqual([null, null]);
-    expect(again.lastOf(OUT, `to austin by ${VIEW}`)).toBeNull();
+    expect(made).toEqual({ begin: 3, held: null, paused: false });
+    const first = { stream: VIEW, paused: true, options: { since: "made" } };
+    expect([letGo, told]).toEqual([attached ? [first] : [], []]);
   });
 }

@@ -1,11 +1,13 @@
 /** Positions against a real server: streams with holes, views behind their source, peers in the middle of a switch. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { headers } from "@nats-io/transport-node";
+import type { PeerPosition } from "../../../src/control/apply.ts";
 import { importPosition } from "../../../src/control/import_position.ts";
 import { observeMesh } from "../../../src/control/observe.ts";
 import { positionAt, sequenceAfter, sequenceAt } from "../../../src/control/position.ts";
+import { rewoundMetadata } from "../../../src/control/rollback/rewound.ts";
 import { planExports, planInRoutes } from "../../../src/control/routes.ts";
-import { CUT, CUT_DELIVERED, restToTake, switchPosition } from "../../../src/control/switch.ts";
+import { CUT, CUT_DELIVERED, restToTake, setBackWith, switchPosition } from "../../../src/control/switch.ts";
 import { POSITION_HEADER } from "../../../src/model/names.ts";
 import { waitFor } from "../../support/wait_for.ts";
 import { berlin } from "./fake_server.ts";
@@ -296,6 +298,46 @@ describe("switchPosition()", () => {
   });
 });
 
+/** A peer whose store is an older copy: it had acknowledged 10, and has 4. */
+describe("setBackWith()", () => {
+  const at = { stream: OUT, consumer: "austin", source: OUT };
+  const says = { attached: false, sequence: 4, goesOnAfter: 4, identity: "ours", older: true };
+  const setBack = async (peer: PeerPosition, begin = 1) => {
+    await publish(12);
+    await server.jsm.consumers.add(OUT, {
+      durable_name: "austin",
+      ack_policy: "all",
+      deliver_policy: "by_start_sequence",
+      opt_start_seq: begin,
+    });
+    await acknowledge(OUT, "austin", 10);
+    const told: unknown[] = [];
+    const resetHere = async (_stream: string, _consumer: string, to: number | null) => {
+      if (to !== null) told.push(to);
+      return "ours";
+    };
+    return { isBehind: await setBackWith({ mesh: server.jsm, resetHere }, at, peer), told };
+  };
+
+  test("sets its consumer back to what it has", async () => {
+    expect(await setBack(says)).toEqual({ isBehind: true, told: [5] });
+  });
+
+  test("or to where it begins, where that is later", async () => {
+    expect(await setBack(says, 8)).toEqual({ isBehind: true, told: [8] });
+  });
+
+  test("to the begin where what it has is of another stream", async () => {
+    expect(await setBack({ ...says, identity: "another" })).toEqual({ isBehind: true, told: [1] });
+  });
+
+  test("not where it has all, is no copy, or what it has does not tell", async () => {
+    expect((await setBack({ ...says, goesOnAfter: 10 })).told).toEqual([]);
+    expect((await setBack({ ...says, older: false })).told).toEqual([]);
+    expect((await setBack({ ...says, goesOnAfter: undefined })).told).toEqual([]);
+  });
+});
+
 describe("importPosition()", () => {
   // The "peer" is a stream of the same server; what a source of it leaves behind is the same.
   const ask = { peer: "austin", tenant: "acme", stream: "out_far" };
@@ -355,6 +397,38 @@ describe("importPosition()", () => {
     await take("out_far", "tokyo", 9);
     await take("view_far", "austin", 8);
     expect(await position()).toMatchObject({ attached: false, sequence: 0 });
+  });
+
+  test("is where it was told to go back to while nothing came since, also for another stream of the exporter", async () => {
+    await take("out_far", "austin", 7);
+    const { config } = await server.jsm.streams.info("in_acme");
+    const rewound = { generation: 1, at: 7, after: 4, position: 40 };
+    const metadata = rewoundMetadata(config, { origin: "austin", stream: "out_far" }, rewound);
+    await server.jsm.streams.update("in_acme", { ...config, metadata });
+    expect(await position()).toEqual({ attached: false, sequence: 4, position: 40 });
+    const of = { ...ask, stream: "view_far" };
+    expect(await importPosition(server.jsm, await observeMesh(server.jsm), imports, of)).toEqual({
+      attached: false,
+      sequence: 0,
+      position: 40,
+    });
+  });
+
+  test("says of an older copy where each stream would go on", async () => {
+    await take("out_far", "austin", 7);
+    const streams = await observeMesh(server.jsm);
+    const lastOf = (stream: string, end: string) =>
+      stream === "in_acme" && end === "from austin" ? 7 : null;
+    const says = (stream: string) =>
+      importPosition(server.jsm, streams, imports, { ...ask, stream }, { lastOf });
+    expect(await says("out_far")).toMatchObject({
+      attached: false,
+      sequence: 7,
+      goesOnAfter: 7,
+      older: true,
+    });
+    expect(await says("view_far")).toMatchObject({ sequence: 0, position: 7, goesOnAfter: 0, older: true });
+    expect(await position()).not.toHaveProperty("older");
   });
 
   test("is attached while a source of the stream is there", async () => {

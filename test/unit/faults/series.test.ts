@@ -25,6 +25,7 @@ const GOOD: FaultReport = {
   reordered: 0,
   leaked: 0,
   altered: 0,
+  alarmed: 0,
   faults: { "link cut": 2 },
   unavailable: {},
   problems: [],

@@ -1,0 +1,80 @@
+/** The step that moves a peer from one stream of the same events to another: nothing lost, nothing repeated. */
+import { unlessGone } from "../nats/jetstream_errors.ts";
+import type { ApplyContext } from "./apply.ts";
+import { addAnew, addConsumer, resumeConsumer } from "./apply_consumers.ts";
+import { pauseConsumer } from "./hold_consumer.ts";
+import { sequenceAfter, sequenceOfVersion } from "./position.ts";
+import { addHeld, heldAt } from "./rollback/held.ts";
+import { routeEnds } from "./rollback/setback_note.ts";
+import type { Step } from "./step.ts";
+import { askPosition, restToTake, setBackWith, switchPosition } from "./switch.ts";
+import { Waiting } from "./waiting.ts";
+
+type SwitchRoute = Extract<Step, { type: "switch-route" }>;
+
+/** Moves a peer. @throws {Waiting} until it has let go of its old stream */
+export async function switchRoute(context: ApplyContext, step: SwitchRoute): Promise<void> {
+  const { mesh, setbacks } = context;
+  const { route, from, drain, version } = step;
+  const { peer: name, export: plan } = route;
+  const tenant = plan.tenant.name;
+  const ask = (stream: string) => askPosition(context, route, stream);
+  if (drain) {
+    const rest = await restToTake(mesh, from, async () => (await ask(from.stream)).sequence);
+    if (rest !== null) throw new Waiting(`${name} has not all of its old route yet: ${rest}`);
+    const { paused: drained } = await mesh.consumers.info(from.stream, from.consumer);
+    if (!drained) await pauseConsumer(mesh, from.stream, from.consumer);
+  }
+  context.poke(name);
+  const peer = await ask(from.stream);
+  if (peer.attached) throw new Waiting(`${name} still takes events from ${from.stream}`);
+  if ((await setBackWith(context, from, peer)) && drain) {
+    throw new Waiting(`${name} has lost events of its old route, and takes them again first`);
+  }
+  const at = heldAt((await mesh.consumers.info(from.stream, from.consumer)).config);
+  // One that was made anew goes back only where the peer turned out to have had another.
+  const held = at?.after !== undefined && peer.sequence <= at.last ? null : at;
+  // The store may be older than the move: the peer may have been given events by the new stream before.
+  const position =
+    held === null || peer.position === undefined
+      ? await switchPosition(mesh, from, peer.sequence)
+      : Math.min(peer.position, held.source);
+  const behind = await sequenceAfter(mesh, plan, position);
+  // Where the peer moves into a view that others have: what other rules than today's let them see is not for it.
+  const decided = plan.stream === plan.source ? 0 : await sequenceOfVersion(mesh, plan, version);
+  if (behind === null || decided === null) {
+    throw new Waiting(`view ${plan.stream} has not reached position ${position} yet`);
+  }
+  const after = Math.max(behind, decided);
+  // Looked at before the peer is asked: without a consumer it gets no more.
+  const { last_seq: end } = (await mesh.streams.info(plan.stream)).state;
+  const next = await ask(plan.stream);
+  const noted = setbacks.lastOf(plan.stream, `to ${name}`);
+  const last = noted ?? after;
+  if (held !== null && (peer.position ?? 0) > held.source && next.sequence <= Math.max(last, after)) {
+    // Otherwise it is told when the peer goes back.
+    const [first, final] = [held.source + 1, peer.position ?? 0];
+    const found = { tenant, peer: name, stream: from.source, first, last: final, positions: null };
+    context.peerAhead({ ...found, after: position });
+  }
+  // Before: afterwards nobody would forget it.
+  for (const [stream, end] of routeEnds(from, name)) await setbacks.placed(stream, end);
+  // A peer that made this move before may have more of the new stream than there is.
+  const isCopy = held !== null || noted !== null || next.sequence > end;
+  if (isCopy) {
+    await addHeld(context, plan.stream, step.spec, after, { last, source: held?.source ?? position, after });
+  } else {
+    await addMoved(context, step, after, next.attached);
+  }
+  await unlessGone(mesh.consumers.delete(from.stream, from.consumer), null);
+  context.poke(name);
+}
+
+/** Makes the new consumer. `attached`: the peer listens already, to one of before. */
+async function addMoved(context: ApplyContext, step: SwitchRoute, after: number, attached: boolean) {
+  const { route, spec, paused } = step;
+  const { stream } = route.export;
+  if (!attached) return await addConsumer(context.mesh, stream, spec, after, { paused });
+  await addAnew(context.mesh, stream, spec, after);
+  if (!paused) await resumeConsumer(context, stream, spec.durable_name);
+}

@@ -1,0 +1,43 @@
+/** An importer whose store is an older copy than the stream that it takes events from: it gets what that has, and names what it has not. */
+import { expect, test } from "bun:test";
+import { alarmsOf, logHas, numbers, OlderCopy } from "../support/older_copy.ts";
+import { readLog } from "../support/read_log.ts";
+import { changeKinds, publishBoth, startTwoKinds, TWO_KINDS } from "../support/two_kinds.ts";
+
+const PART = 300;
+
+test("an importer that is rolled back to before its routes moved gets again what they have, and names what they have not", async () => {
+  const { mesh, berlin, austin } = await startTwoKinds();
+  await using _ = mesh;
+  const publish = (from: number, to: number) => publishBoth(berlin, from, to);
+  const has = async (tenant: string, expected: readonly number[]) => {
+    const nc = await austin.app(tenant);
+    await logHas(nc, tenant, expected.length);
+    const events = await readLog(nc, tenant, `berlin.${tenant}.orders.>`);
+    expect(events.map(({ n }) => n)).toEqual([...expected]);
+  };
+  const allArrived = async (last: number) => {
+    for (const tenant of TWO_KINDS) await has(tenant, numbers(1, last));
+  };
+  await publish(1, PART);
+  await allArrived(PART);
+  const copy = new OlderCopy(austin);
+  await copy.take();
+  await changeKinds(mesh, { acme: "native", globex: "view" });
+  await publish(PART + 1, 2 * PART);
+  await allArrived(2 * PART);
+  await changeKinds(mesh, { acme: "view" });
+  await publish(2 * PART + 1, 3 * PART);
+  await allArrived(3 * PART);
+  for (const tenant of TWO_KINDS) await austin.noted(`in_${tenant}`, 3 * PART);
+  await copy.putBack();
+  await austin.start();
+  await publish(3 * PART + 1, 3 * PART + 10);
+  // One stream has all that came since; the other was made anew, and what the one in between has is not for this policy to give.
+  await has("globex", numbers(1, 3 * PART + 10));
+  await has("acme", [...numbers(1, PART), ...numbers(2 * PART + 1, 3 * PART + 10)]);
+  const alarms = await alarmsOf(austin, "importer-rolled-back");
+  const range = `events ${PART + 1} to ${2 * PART} of acme at berlin is not fetched again`;
+  expect(alarms["view_acme_out of berlin"]).toContain(range);
+  expect(Object.keys(alarms).toSorted()).toEqual(["in_acme", "in_globex", "view_acme_out of berlin"]);
+}, 120_000);
