@@ -4,6 +4,7 @@ import type { Msg, NatsConnection, Subscription } from "@nats-io/transport-node"
 import { routeResetSubject } from "../model/names.ts";
 import { BEGIN_HEADER, type LeastReset, leastReset, resetBody } from "../nats/consumer_reset.ts";
 import type { Attachments } from "./attachments.ts";
+import type { GhostInterest } from "./ghost_interest.ts";
 import { filledFrom } from "./observe.ts";
 import { passReset } from "./pass_reset.ts";
 import { positionAt } from "./position.ts";
@@ -20,6 +21,7 @@ export interface RouteGateOptions {
   readonly nc: NatsConnection;
   readonly mesh: JetStreamManager;
   readonly attachments: Attachments;
+  readonly ghosts: GhostInterest;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
 }
 
@@ -58,13 +60,17 @@ export class RouteGate implements Disposable {
   }
 
   async #pass(message: Msg, stream: string, peer: string): Promise<void> {
-    const { nc, mesh, log, attachments } = this.#options;
+    const { nc, mesh, log, attachments, ghosts } = this.#options;
     if (!this.#open) return;
     try {
       const least = leastReset(message.string());
       const passed = least === null ? { body: message.data } : await afterLeast(mesh, stream, peer, least);
-      if (await passReset({ nc, mesh, stream, consumer: peer, attachments }, message, passed)) return;
+      if (await passReset({ nc, mesh, stream, consumer: peer, attachments }, message, passed)) {
+        ghosts.passed(peer);
+        return;
+      }
       log("info", `${peer} asks to attach to ${stream} again, which still delivers to it: it will ask again`);
+      await ghosts.refused(stream, peer);
     } catch {
       // Who asked has heard nothing, and asks again.
     }

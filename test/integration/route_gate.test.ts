@@ -3,6 +3,7 @@ import { expect, test } from "bun:test";
 import { type AckPolicy, DeliverPolicy, type JetStreamManager, jetstreamManager } from "@nats-io/jetstream";
 import { headers, type NatsConnection, type Subscription } from "@nats-io/transport-node";
 import { Attachments } from "../../src/control/attachments.ts";
+import { GhostInterest } from "../../src/control/ghost_interest.ts";
 import { RouteGate } from "../../src/control/route_gate.ts";
 import { routeResetSubject } from "../../src/model/names.ts";
 import { nanos } from "../../src/model/units.ts";
@@ -45,7 +46,9 @@ async function openGate(
   said: (text: string) => void = () => {},
 ): Promise<RouteGate> {
   const log = (_: string, text: string) => said(text);
-  const gate = new RouteGate({ site: "berlin", nc, mesh, attachments: new Attachments(), log });
+  const relink = async (peer: string) => said(`${peer} is linked anew`);
+  const ghosts = new GhostInterest({ now: () => performance.now(), relink, log: () => {} });
+  const gate = new RouteGate({ site: "berlin", nc, mesh, attachments: new Attachments(), ghosts, log });
   await nc.flush();
   return gate;
 }
@@ -86,6 +89,7 @@ test("a consumer that delivers is not set back before it has stopped, and the an
   await expect(peer.request(RESET, "", { timeout: 4000 })).rejects.toThrow("timeout");
   expect(said).toEqual([
     "austin asks to attach to out_acme again, which still delivers to it: it will ask again",
+    "austin is linked anew",
   ]);
   listening.end();
   await peer.request(RESET, "", { timeout: 5000 });

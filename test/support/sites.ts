@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { type ConnectionOptions, connect, type NatsConnection } from "@nats-io/transport-node";
 import { Attachments } from "../../src/control/attachments.ts";
+import { GhostInterest } from "../../src/control/ghost_interest.ts";
 import { LogGate } from "../../src/control/log_gate.ts";
 import { RouteGate } from "../../src/control/route_gate.ts";
 import { clusteredState, type DesiredState, desiredTenant } from "../../src/model/desired.ts";
@@ -135,7 +136,10 @@ export class TestSite implements AsyncDisposable {
     // What the sidecar does for peers and for the tenants' logs.
     const mesh = await jetstreamManager(control.mesh, { checkAPI: false });
     const attachments = new Attachments();
-    this.#routeGate = new RouteGate({ site: this.name, nc: control.mesh, mesh, attachments, log: () => {} });
+    const log = () => {};
+    const relink = (peer: string) => control.system.kickLeaf(peer);
+    const ghosts = new GhostInterest({ now: () => performance.now(), relink, log });
+    this.#routeGate = new RouteGate({ site: this.name, nc: control.mesh, mesh, attachments, ghosts, log });
     this.#logGate = new LogGate({
       nc: control.mesh,
       mesh,
