@@ -79,6 +79,8 @@ async function login(name: string, more: ConnectionOptions = {}): Promise<NatsCo
   const nc = await connect({
     servers: site.file.server?.listen ?? "",
     authenticator: keyOf(name).authenticator,
+    // Shorter than what waits for a login that a server is only about to let in.
+    timeout: 5_000,
     ...(name === "pub" || name === "sub" ? { inboxPrefix: userInbox(name) } : {}),
     ...more,
   });

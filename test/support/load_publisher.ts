@@ -1,5 +1,6 @@
 /**
- * A publisher as a process of its own: numbered events at a rate, many in flight, each counted when the stream has acknowledged it.
+ * A publisher as a process of its own: numbered events at a rate, many in flight, each counted when the stream has acknowledged it, and
+ * published again under its Nats-Msg-Id where nobody has for a while, as any app must.
  * Reads its orders from standard input: one line of JSON, then `stop`. Says how many are acknowledged, line by line, and at
  * the end writes their positions as 64-bit floats to a file.
  */
@@ -7,7 +8,7 @@
 import { writeFileSync } from "node:fs";
 import process from "node:process";
 import { createInterface } from "node:readline";
-import { connect, createInbox, type NatsConnection } from "@nats-io/transport-node";
+import { connect, createInbox, headers, type NatsConnection } from "@nats-io/transport-node";
 import { signingKeyOf } from "../../src/nats/keys.ts";
 import type { LoadOrders } from "./load_processes.ts";
 
@@ -16,6 +17,8 @@ const TICK_MS = 5;
 const IN_FLIGHT = 4_000;
 const ACK_MS = 60_000;
 const AGAIN_MS = 5;
+/** An event that nobody has acknowledged for so long is published again. */
+const UNHEARD_MS = 5_000;
 const LOGIN_TRIES = 10;
 
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
@@ -43,6 +46,8 @@ let sent = 0;
 let acked = 0;
 /** Events that were sent again. */
 let deaf = 0;
+/** By number of an event that is not acknowledged: when it was sent. The oldest comes first. */
+const inFlight = new Map<number, number>();
 const inbox = createInbox();
 let done = () => {};
 nc.subscribe(`${inbox}.*`, {
@@ -56,8 +61,13 @@ nc.subscribe(`${inbox}.*`, {
     }
     const ack = /"seq": ?(\d+)/.exec(message.string());
     if (ack === null) fail(`event ${message.subject} is refused: ${message.string()}`);
-    if (positions[index] !== 0) fail(`event ${index} is acknowledged twice`);
+    if (positions[index] !== 0) {
+      // What was sent twice is answered twice, with the place of the first.
+      if (positions[index] !== Number(ack?.[1])) fail(`event ${index} is stored twice`);
+      return;
+    }
     positions[index] = Number(ack?.[1]);
+    inFlight.delete(index);
     if (++acked === sent) done();
   },
 });
@@ -79,7 +89,21 @@ function publish(): void {
 function send(index: number): void {
   const n = orders.from + index * orders.step;
   const subject = orders.subjects[n % orders.subjects.length] ?? "";
-  nc.publish(subject, `{"n":${n},${orders.body}}`, { reply: `${inbox}.${index}` });
+  const id = headers();
+  id.set("Nats-Msg-Id", `${inbox}.${index}`);
+  inFlight.delete(index);
+  inFlight.set(index, performance.now());
+  nc.publish(subject, `{"n":${n},${orders.body}}`, { headers: id, reply: `${inbox}.${index}` });
+}
+
+/** Publishes again what nobody has acknowledged for a while. */
+function sendUnheard(): void {
+  const late = performance.now() - UNHEARD_MS;
+  for (const [index, at] of [...inFlight]) {
+    if (at > late) return;
+    deaf++;
+    send(index);
+  }
 }
 
 const started = performance.now();
@@ -88,6 +112,7 @@ const timer = setInterval(() => {
   while (sent < due && sent - acked < IN_FLIGHT) publish();
 }, TICK_MS);
 const report = setInterval(() => process.stdout.write(`${acked}\n`), 100);
+const unheard = setInterval(sendUnheard, 1_000);
 await lines.next();
 clearInterval(timer);
 const seconds = (performance.now() - started) / 1_000;
@@ -101,6 +126,7 @@ if (acked < sent) {
   });
 }
 clearInterval(report);
+clearInterval(unheard);
 writeFileSync(orders.file, new Uint8Array(positions.buffer, 0, 8 * sent));
 process.stdout.write(`${acked}\n${JSON.stringify({ seconds, deaf, unheard: sent - acked })}\n`);
 await nc.close();
