@@ -109,6 +109,8 @@ export type Try = (attacker: Attacker, world: World) => Promise<string>;
 export interface AttemptOptions {
   /** Paths of facts that may change: what the attacker has a right to. */
   readonly allow?: readonly RegExp[];
+  /** The site holds routes because of it: the next attempt begins when all flow again. Default: false. */
+  readonly holds?: boolean;
   /** Milliseconds; default 60 s. */
   readonly deadlineMs?: number;
 }
@@ -146,6 +148,7 @@ export class Judge {
   #last: Snapshot | null = null;
   /** What may still change of what the attempt before did. */
   #lastAllowed: readonly RegExp[] = [];
+  #holds = false;
   #count = 0;
 
   constructor(world: World) {
@@ -167,6 +170,7 @@ export class Judge {
       await attacker.end();
     }
     this.#lastAllowed = options.allow ?? [];
+    this.#holds = options.holds ?? false;
     const unexpected = (after: Snapshot) => this.#unallowed(before, after);
     this.#last = await this.#settled((after) => unexpected(after).length === 0);
     problems.push(...unexpected(this.#last).map(({ text }) => text));
@@ -186,6 +190,7 @@ export class Judge {
   }
 
   async #before(problems: string[]): Promise<Snapshot> {
+    if (this.#holds) await this.#world.flowing();
     const last = this.#last;
     if (last === null) return await this.#settled(() => true);
     const { facts } = await takeSnapshot(this.#world.watched);

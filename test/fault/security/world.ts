@@ -172,6 +172,21 @@ export class World implements AsyncDisposable {
     return { keys, tls };
   }
 
+  /** Waits until every route flows that may, while no site is abandoned. */
+  async flowing(): Promise<void> {
+    // Tokyo's wish for globex is never granted: all other routes must stand.
+    await waitFor(
+      async () => {
+        const routes = (await Promise.all(this.mesh.sites.map((site) => site.links())))
+          .flat()
+          .flatMap((link) => link.routes);
+        const flowing = routes.filter((route) => route.why === null).length;
+        return flowing >= EXPECTED_ROUTES || Promise.reject(new Error(JSON.stringify(routes)));
+      },
+      { deadlineMs: 30_000, pollMs: 100, what: "the routes to flow" },
+    );
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#watchers.map((nc) => nc.close()));
     await Promise.all(this.#watched.map(({ control }) => control[Symbol.asyncDispose]()));
@@ -188,17 +203,7 @@ export class World implements AsyncDisposable {
     ];
     const eu = headers();
     eu.set("region", "EU");
-    // Tokyo's wish for globex is never granted: all other routes must stand.
-    await waitFor(
-      async () => {
-        const routes = (await Promise.all([austin.links(), tokyo.links(), berlin.links()]))
-          .flat()
-          .flatMap((link) => link.routes);
-        const flowing = routes.filter((route) => route.why === null).length;
-        return flowing >= EXPECTED_ROUTES || Promise.reject(new Error(JSON.stringify(routes)));
-      },
-      { deadlineMs: 30_000, pollMs: 100, what: "the routes to flow" },
-    );
+    await this.flowing();
     await jetstream(acme).publish("acme.orders.1", `{"id":1,"email":"${SECRETS.email}"}`, { headers: eu });
     await jetstream(acme).publish("acme.catalog.shoes", '{"price":1}');
     await jetstream(acme).publish("acme.private.note", `{"note":"${SECRETS.local}"}`);
