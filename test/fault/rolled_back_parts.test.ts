@@ -5,30 +5,13 @@ import { jetstream } from "@nats-io/jetstream";
 import { type MeshSite, startMesh } from "../support/mesh.ts";
 import { alarmsOf, logHas, numbers, OlderCopy, publishNumbers } from "../support/older_copy.ts";
 import { readLog } from "../support/read_log.ts";
-import { TWO_KINDS, twoKinds } from "../support/two_kinds.ts";
+import { publishBoth, quickly, startTwoKinds, TWO_KINDS } from "../support/two_kinds.ts";
 import { waitFor } from "../support/wait_for.ts";
 
 const KEPT = 200;
 /** `LEAFMESH_ROLLED_BACK=10000` for as many as an exporter is rolled back by in its own test. */
 const LOST = Number(process.env.LEAFMESH_ROLLED_BACK ?? "2000");
 const TIMEOUT_MS = 240_000;
-
-/** What is tested is an older copy, not what a disk takes. */
-const quick = { sync: "1s" } as const;
-
-async function startTwo() {
-  const mesh = await startMesh({
-    sites: { berlin: ["austin"], austin: [] },
-    tenants: twoKinds,
-    edit: (file) => ({ ...file, server: { ...file.server, ...quick } }),
-  });
-  await mesh.flowing();
-  return { mesh, berlin: mesh.site("berlin"), austin: mesh.site("austin") };
-}
-
-async function publish(site: MeshSite, from: number, to: number): Promise<void> {
-  for (const tenant of TWO_KINDS) await publishNumbers(jetstream(await site.app(tenant)), tenant, from, to);
-}
 
 /** The numbers of berlin's events in a tenant's log, when it has so many. */
 async function logOf(site: MeshSite, tenant: string, least: number): Promise<number[]> {
@@ -44,18 +27,18 @@ async function allArrived(site: MeshSite, last: number): Promise<void> {
 test(
   "an importer that is rolled back by thousands of events gets them again, once and in order, and names them",
   async () => {
-    const { mesh, berlin, austin } = await startTwo();
+    const { mesh, berlin, austin } = await startTwoKinds();
     await using _ = mesh;
-    await publish(berlin, 1, KEPT);
+    await publishBoth(berlin, 1, KEPT);
     await allArrived(austin, KEPT);
     const copy = new OlderCopy(austin);
     await copy.take();
-    await publish(berlin, KEPT + 1, KEPT + LOST);
+    await publishBoth(berlin, KEPT + 1, KEPT + LOST);
     await allArrived(austin, KEPT + LOST);
     await austin.noted("in_globex", KEPT + LOST);
     await austin.noted("in_acme", KEPT + LOST);
     await copy.putBack();
-    await publish(berlin, KEPT + LOST + 1, KEPT + LOST + 10);
+    await publishBoth(berlin, KEPT + LOST + 1, KEPT + LOST + 10);
     await austin.start();
     await allArrived(austin, KEPT + LOST + 10);
     const said = await alarmsOf(austin, "importer-rolled-back");
@@ -79,7 +62,7 @@ test(
             : { imports: [{ from: "berlin", subjects: ["globex.>"], mirror: true }] }),
         },
       ],
-      edit: (file) => ({ ...file, server: { ...file.server, ...quick } }),
+      edit: quickly,
     });
     await mesh.flowing();
     const [berlin, austin] = [mesh.site("berlin"), mesh.site("austin")];
@@ -134,11 +117,11 @@ test(
 test(
   "single streams that are restored alone: what is new arrives once and in order, and their ranges are named",
   async () => {
-    const { mesh, berlin, austin } = await startTwo();
+    const { mesh, berlin, austin } = await startTwoKinds();
     await using _ = mesh;
     let last = 0;
     const more = async (count: number) => {
-      await publish(berlin, last + 1, last + count);
+      await publishBoth(berlin, last + 1, last + count);
       last += count;
     };
     await more(100);
@@ -173,27 +156,27 @@ test(
 test(
   "an exporter that is rolled back to a copy with routes that were held, and have been let go since, repeats nothing",
   async () => {
-    const { mesh, berlin, austin } = await startTwo();
+    const { mesh, berlin, austin } = await startTwoKinds();
     await using _ = mesh;
-    await publish(berlin, 1, 100);
+    await publishBoth(berlin, 1, 100);
     const first = new OlderCopy(berlin);
     await first.take();
-    await publish(berlin, 101, 200);
+    await publishBoth(berlin, 101, 200);
     await allArrived(austin, 200);
     await austin.end("SIGTERM");
     await first.putBack();
     await berlin.start();
-    await publish(berlin, 201, 250);
+    await publishBoth(berlin, 201, 250);
     // The peer has not said yet how far it is.
     const second = new OlderCopy(berlin);
     await second.take();
     await austin.start();
     await allArrived(austin, 250);
-    await publish(berlin, 251, 300);
+    await publishBoth(berlin, 251, 300);
     await allArrived(austin, 300);
     await second.putBack();
     await berlin.start();
-    await publish(berlin, 301, 350);
+    await publishBoth(berlin, 301, 350);
     await allArrived(austin, 350);
   },
   TIMEOUT_MS,
