@@ -19,8 +19,11 @@ export interface GhostInterestOptions {
 
 export class GhostInterest {
   readonly #options: GhostInterestOptions;
-  /** By peer: when its link was made anew, and how long it is left alone from then on. */
-  readonly #relinked = new Map<string, { readonly at: number; readonly waitMs: number }>();
+  /** By peer: when its link was made anew, for which stream, and how long it is left alone from then on. */
+  readonly #relinked = new Map<
+    string,
+    { readonly at: number; readonly stream: string; readonly waitMs: number }
+  >();
 
   constructor(options: GhostInterestOptions) {
     this.#options = options;
@@ -35,7 +38,7 @@ export class GhostInterest {
     const before = this.#relinked.get(peer);
     if (before !== undefined && now() - before.at < before.waitMs) return;
     const waitMs = before === undefined ? FIRST_MS : Math.min(2 * before.waitMs, MOST_MS);
-    this.#relinked.set(peer, { at: now(), waitMs });
+    this.#relinked.set(peer, { at: now(), stream, waitMs });
     log(
       "warn",
       `${peer} listens to ${stream} no more, and its server still says that somebody does: its link is made anew`,
@@ -43,9 +46,9 @@ export class GhostInterest {
     await relink(peer);
   }
 
-  /** A RESET of a peer was passed on: what was done for it has helped. */
-  passed(peer: string): void {
+  /** A RESET of a peer was passed on: where the link was made anew for this stream, that has helped. */
+  passed(stream: string, peer: string): void {
     const before = this.#relinked.get(peer);
-    if (before !== undefined) this.#relinked.set(peer, { at: before.at, waitMs: FIRST_MS });
+    if (before?.stream === stream) this.#relinked.set(peer, { ...before, waitMs: FIRST_MS });
   }
 }

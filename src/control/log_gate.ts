@@ -75,7 +75,8 @@ export class LogGate implements Disposable {
       }
       const { nc, mesh, attachments } = this.#options;
       const target = { nc, mesh, stream, consumer: LOG_CONSUMER, attachments };
-      if (await passReset(target, message, { body: new Uint8Array() })) this.#resets.set(stream, this.#now());
+      if ((await passReset(target, message, { body: new Uint8Array() })) === "passed")
+        this.#resets.set(stream, this.#now());
     } finally {
       this.#busy.delete(stream);
     }

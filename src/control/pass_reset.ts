@@ -19,6 +19,8 @@ const RESET_TIMEOUT_MS = 2000;
 /** Who asks waits for five seconds. */
 const WITHIN_MS = 2500;
 const LOOK_AGAIN_MS = 25;
+/** On a machine that stands still for a while a consumer has had no time to notice. */
+const LEAST_LOOKS = 10;
 
 const ResetAnswer = z.object({
   delivered: z.object({ stream_seq: z.number() }),
@@ -38,7 +40,7 @@ export interface ResetTarget {
 /**
  * Passes a RESET on, and its answer back.
  * @param passed body of the request that is passed on, and headers that its answer gets
- * @returns whether it was; not where the consumer went on delivering to somebody
+ * @returns what came of it: `bound` where the consumer delivered to somebody whenever it was looked at, and often enough
  * @throws what the server or the client says
  */
 export async function passReset(
@@ -48,13 +50,15 @@ export async function passReset(
     body,
     answered = {},
   }: { readonly body: Uint8Array; readonly answered?: Readonly<Record<string, string>> },
-): Promise<boolean> {
+): Promise<"passed" | "bound" | "late"> {
   const { nc, mesh, stream, consumer, attachments } = target;
   const end = performance.now() + WITHIN_MS;
+  let looks = 0;
   while (performance.now() < end) {
     // One that is not there has nothing to wait for.
     const info = await unlessGone(mesh.consumers.info(stream, consumer), null);
     if (info?.push_bound === true) {
+      looks++;
       await sleep(LOOK_AGAIN_MS);
       continue;
     }
@@ -62,14 +66,17 @@ export async function passReset(
       timeout: RESET_TIMEOUT_MS,
       headers: passedOn(message),
     });
-    if (isAhead(answer)) continue;
+    if (isAhead(answer)) {
+      looks = 0;
+      continue;
+    }
     if (info !== null) attachments.passed(stream, consumer, info.created);
     const told = answer.headers ?? headers();
     for (const [name, value] of Object.entries(answered)) told.set(name, value);
     message.respond(answer.data, { headers: told });
-    return true;
+    return "passed";
   }
-  return false;
+  return looks >= LEAST_LOOKS ? "bound" : "late";
 }
 
 /** Whether the consumer has delivered again before the server looked how far it is. */

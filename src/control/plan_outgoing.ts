@@ -109,7 +109,7 @@ function planMove(
         : [{ type: "update-consumer", stream: from.stream, spec: narrowed, changed } as const]),
     ],
     steps:
-      agreed && info.paused && info.num_pending > 0
+      agreed && info.paused && info.num_pending > 0 && heldAt(info.config) === null
         ? [{ type: "resume-consumer", stream: from.stream, consumer: info.name }]
         : [],
     switches,
@@ -128,8 +128,6 @@ function restFor(input: PlanInput, route: OutRoute, { info, stream, source }: Ol
   const name = parseStreamName(stream);
   const view = input.observed.mesh.get(stream);
   if (route.export.route.type !== "native" || stream === source || name?.type !== "view") return null;
-  // A store that is an older copy: the peer may have made this move before.
-  if (heldAt(info.config) !== null) return null;
   // Which event has which name is not known of them.
   if (view === undefined || !keepsNames(view)) return null;
   const { site } = input.desired;

@@ -65,12 +65,13 @@ export class RouteGate implements Disposable {
     try {
       const least = leastReset(message.string());
       const passed = least === null ? { body: message.data } : await afterLeast(mesh, stream, peer, least);
-      if (await passReset({ nc, mesh, stream, consumer: peer, attachments }, message, passed)) {
-        ghosts.passed(peer);
+      const came = await passReset({ nc, mesh, stream, consumer: peer, attachments }, message, passed);
+      if (came === "passed") {
+        ghosts.passed(stream, peer);
         return;
       }
       log("info", `${peer} asks to attach to ${stream} again, which still delivers to it: it will ask again`);
-      await ghosts.refused(stream, peer);
+      if (came === "bound") await ghosts.refused(stream, peer);
     } catch {
       // Who asked has heard nothing, and asks again.
     }

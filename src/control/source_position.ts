@@ -1,6 +1,6 @@
 /** Where a source goes on that was taken out of a stream: after the last of it that is stored, where that can be told. */
 import type { JetStreamManager } from "@nats-io/jetstream";
-import { POSITION_HEADER, storedSubject } from "../model/names.ts";
+import { POSITION_HEADER, parseStreamName, storedSubject } from "../model/names.ts";
 import { unlessGone } from "../nats/jetstream_errors.ts";
 import { rewoundOf } from "./rollback/rewound.ts";
 import { storedHeader } from "./stored_header.ts";
@@ -130,9 +130,14 @@ async function lastEvent({ manager, stream }: Place, ask: SourceAsk): Promise<St
     // It is of what the exporter has lost: nothing has come since.
     return { ...found, sequence: isOf ? rewound.after : 0, position: rewound.position };
   }
-  // A view's event carries its position.
-  const position = Number(storedHeader(message, POSITION_HEADER)) || Number(sequence) || undefined;
-  return { ...found, sequence: isOf ? Number(sequence) || 0 : 0, position };
+  // A view stamps each event with its position, whatever header an app has given it; on what crosses natively an app may have set one.
+  const isStamped = parseStreamName(from)?.type === "view";
+  const position = Number(isStamped ? storedHeader(message, POSITION_HEADER) : sequence);
+  return {
+    ...found,
+    sequence: isOf ? Number(sequence) || 0 : 0,
+    position: Number.isSafeInteger(position) && position > 0 ? position : undefined,
+  };
 }
 
 /** Whether messages behind `sequence` were deleted. Retention takes the oldest: those do not count. */

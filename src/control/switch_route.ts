@@ -1,12 +1,15 @@
 /** The step that moves a peer from one stream of the same events to another: nothing lost, nothing repeated. */
+import { parseStreamName } from "../model/names.ts";
 import { unlessGone } from "../nats/jetstream_errors.ts";
 import type { ApplyContext } from "./apply.ts";
 import { addAnew, addConsumer, resumeConsumer } from "./apply_consumers.ts";
 import { pauseConsumer } from "./hold_consumer.ts";
 import { sequenceAfter, sequenceOfVersion } from "./position.ts";
-import { addHeld, heldAt } from "./rollback/held.ts";
+import { addHeld, type HeldAt, heldAt } from "./rollback/held.ts";
+import { placeRoute } from "./rollback/place.ts";
 import { routeEnds } from "./rollback/setback_note.ts";
-import type { Step } from "./step.ts";
+import type { OutRoute } from "./routes.ts";
+import type { OldRoute, Step } from "./step.ts";
 import { askPosition, restToTake, setBackWith, switchPosition } from "./switch.ts";
 import { Waiting } from "./waiting.ts";
 
@@ -15,10 +18,16 @@ type SwitchRoute = Extract<Step, { type: "switch-route" }>;
 /** Moves a peer. @throws {Waiting} until it has let go of its old stream */
 export async function switchRoute(context: ApplyContext, step: SwitchRoute): Promise<void> {
   const { mesh, setbacks } = context;
-  const { route, from, drain, version } = step;
+  const { route, from, version } = step;
   const { peer: name, export: plan } = route;
   const tenant = plan.tenant.name;
   const ask = (stream: string) => askPosition(context, route, stream);
+  const at = heldAt((await mesh.consumers.info(from.stream, from.consumer)).config);
+  const drain = step.drain && (at === null || !(await isOfOlderCopy(context, step, at)));
+  if (drain && at !== null) {
+    await placeRoute(context, oldRoute(route, from), true);
+    throw new Waiting(`${name} takes what is left of its old route first`);
+  }
   if (drain) {
     const rest = await restToTake(mesh, from, async () => (await ask(from.stream)).sequence);
     if (rest !== null) throw new Waiting(`${name} has not all of its old route yet: ${rest}`);
@@ -31,9 +40,9 @@ export async function switchRoute(context: ApplyContext, step: SwitchRoute): Pro
   if ((await setBackWith(context, from, peer)) && drain) {
     throw new Waiting(`${name} has lost events of its old route, and takes them again first`);
   }
-  const at = heldAt((await mesh.consumers.info(from.stream, from.consumer)).config);
-  // One that was made anew goes back only where the peer turned out to have had another.
-  const held = at?.after !== undefined && peer.sequence <= at.last ? null : at;
+  // One that was made anew goes back only where the peer turned out to have had another, or to have more than there is by its stream of before.
+  const hasNoMore = at !== null && peer.sequence <= at.last && (peer.position ?? 0) <= at.source;
+  const held = at?.after !== undefined && hasNoMore ? null : at;
   // The store may be older than the move: the peer may have been given events by the new stream before.
   const position =
     held === null || peer.position === undefined
@@ -68,6 +77,22 @@ export async function switchRoute(context: ApplyContext, step: SwitchRoute): Pro
   }
   await unlessGone(mesh.consumers.delete(from.stream, from.consumer), null);
   context.poke(name);
+}
+
+/** Whether the store is an older copy of before a move of this peer: then it has more than there was when its old route was held. */
+async function isOfOlderCopy(context: ApplyContext, step: SwitchRoute, at: HeldAt): Promise<boolean> {
+  const { route, from } = step;
+  if (at.after !== undefined || context.setbacks.lastOf(from.stream, `to ${route.peer}`) !== null)
+    return true;
+  const { sequence, position = 0, older } = await askPosition(context, route, from.stream);
+  return older === true || sequence > at.last || position > at.source;
+}
+
+/** The old route of a peer, as it was placed before it moved. */
+function oldRoute(route: OutRoute, { stream, source }: OldRoute): OutRoute {
+  const name = parseStreamName(stream);
+  const policy = name?.type === "view" ? { ...route.export.policy, name: name.policy } : route.export.policy;
+  return { ...route, export: { ...route.export, policy, stream, source } };
 }
 
 /** Makes the new consumer. `attached`: the peer listens already, to one of before. */

@@ -49,6 +49,9 @@ test("a redriven event that the peer has not taken yet crosses before the route 
   await waitFor(async () => (await view())?.forwarded === 4, { what: "the view" });
   await berlin.put(`${EXPORT}?wait=true`, NATIVE);
   await publish(4);
+  // Its routes are held now until austin has said what it has.
+  await berlin.end("SIGTERM");
+  await berlin.start();
 
   await austin.start();
   await mesh.flowing();

@@ -45,7 +45,7 @@ export class Alarms implements AlarmPort {
       todo,
       since,
     });
-    if (before !== undefined) return;
+    if (before !== undefined && (!HAPPENINGS.has(name) || before.detail === detail)) return;
     const level = severity === "critical" ? "error" : "warn";
     this.#options.log(level, `${name} raised for ${target}: ${detail}. What to do: ${todo}`);
   }
@@ -68,5 +68,12 @@ export class Alarms implements AlarmPort {
     for (const { name, ...report } of found) this.raise(name, report);
   }
 }
+
+/** What is raised once for each time that it happens: each is written down, also where the one before still stands. */
+const HAPPENINGS: ReadonlySet<AlarmName> = new Set([
+  "exporter-rolled-back",
+  "importer-rolled-back",
+  "stream-made-anew",
+]);
 
 const keyOf = (name: AlarmName, target: string): string => `${name} ${target}`;

@@ -206,7 +206,7 @@ export class Rollbacks implements AsyncDisposable {
       target: `${stream} of ${peer}`,
       tenant,
       peer,
-      detail: `the store is an older copy, of before the route by which ${peer} gives events of ${origin} was made anew: what was let out of events ${first} to ${last} of ${tenant} at ${peer} is not fetched again, as ${stream} gives what is behind them. Have ${peer} replay them`,
+      detail: `the store is an older copy, and the route by which ${peer} gives events of ${origin} begins behind what is stored of them: what one before it has let out of events ${first} to ${last} of ${tenant} at ${peer} is not fetched again. Where there was one, have ${peer} replay them`,
     });
   }
 

@@ -11,7 +11,7 @@ export interface NamedLoss extends SequenceRange {
 }
 
 const ALARM =
-  /alarm: importer-rolled-back raised for .*what was let out of events (\d+) to (\d+) of ([a-z0-9-]+) at ([a-z0-9-]+) is not fetched again/;
+  /alarm: importer-rolled-back raised for .*what one before it has let out of events (\d+) to (\d+) of ([a-z0-9-]+) at ([a-z0-9-]+) is not fetched again/;
 
 /** Reads the logs of a mesh in which each site gives its own events: an alarm may be of a sidecar that has died since. */
 export async function namedLosses(world: World): Promise<NamedLoss[]> {

@@ -46,6 +46,7 @@ async function attachTokyo(
   setbacks: SetbackNote,
   { identity, beginsAfter } = { identity: "", beginsAfter: 0 },
   missed: Missed[] = [],
+  name = "elsewhere",
   requireFree = () => {},
 ): Promise<unknown[]> {
   const told: unknown[] = [];
@@ -61,7 +62,7 @@ async function attachTokyo(
   } as unknown as ApplyContext;
   const route = { peer: "tokyo", origin: "tokyo", tenant: { name: "acme" } };
   const { config } = await server.jsm.streams.info(IN);
-  const source = { name: "elsewhere" };
+  const source = { name };
   await applyStep(context, { type: "attach-source", route, spec: config, source } as unknown as Step);
   return told;
 }
@@ -95,10 +96,17 @@ for (const [what, event, to, begins, missed] of [
   ["goes on after what is stored of it", ["elsewhere", 7], [null, { least: 7 }], 3, []],
   [
     "that begins later now names what it does not give again",
-    ["elsewhere", 7, 9],
+    ["view_acme_out", 7, 9],
     [null, { least: 7 }],
     12,
-    [{ ...MISSED, first: 10, last: 12 }],
+    [{ ...MISSED, stream: "view_acme_out", first: 10, last: 12 }],
+  ],
+  [
+    "that no view fills goes by no position that an app has given its event",
+    ["elsewhere", 7, 900],
+    [null, { least: 7 }],
+    12,
+    [{ ...MISSED, first: 8, last: 12 }],
   ],
   ["of another stream begins where its consumer began", ["before", 7], [{ least: 0 }], 7, []],
   [
@@ -123,11 +131,12 @@ for (const [what, event, to, begins, missed] of [
     const setbacks = await SetbackNote.open(folder.path);
     await setbacks.add(found(IN, 3), state);
     const named: Missed[] = [];
-    expect(await attachTokyo(setbacks, from, named)).toEqual([...to]);
+    const name = stream === "before" ? "elsewhere" : stream;
+    expect(await attachTokyo(setbacks, from, named, name)).toEqual([...to]);
     expect(named).toEqual([...missed]);
     // In one that is none, its consumer knows.
     await server.jsm.streams.update(IN, { ...(await server.jsm.streams.info(IN)).config, sources: [] });
-    const told = await attachTokyo(setbacks, from, named);
+    const told = await attachTokyo(setbacks, from, named, name);
     expect(told).toEqual(stream === "before" ? [] : to[1]?.least === 0 ? [null] : [null, 8]);
     expect(named.length).toBe(missed.length);
   });
@@ -149,7 +158,7 @@ test("a source is not put in that may not be any more when its peer has answered
   const requireFree = () => {
     if (++asked > 1) throw new Waiting("in 2 s");
   };
-  const attached = attachTokyo(setbacks, undefined, [], requireFree);
+  const attached = attachTokyo(setbacks, undefined, [], undefined, requireFree);
   expect(await attached.catch(String)).toContain("in 2 s");
   expect((await server.jsm.streams.info(IN)).config.sources ?? []).toEqual([]);
   expect(setbacks.lastOf(IN, "from tokyo")).toBe(3);

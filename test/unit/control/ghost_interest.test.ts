@@ -40,7 +40,10 @@ test("where it has helped, the next time comes after a minute again", async () =
   const { ghosts, after } = setUp();
   await after(0);
   await after(60_000);
-  ghosts.passed("austin");
-  expect(await after(59_999)).toEqual([]);
-  expect(await after(1)).toEqual(["austin"]);
+  // Of another stream it says nothing.
+  ghosts.passed("view_acme_out", "austin");
+  expect(await after(60_000)).toEqual([]);
+  ghosts.passed("out_acme", "austin");
+  expect(await after(0)).toEqual(["austin"]);
+  expect(await after(119_999)).toEqual([]);
 });

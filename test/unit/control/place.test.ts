@@ -417,3 +417,64 @@ for (const attached of [false, true]) {
     expect([letGo, told]).toEqual([attached ? [first] : [], []]);
   });
 }
+
+/** Austin sources from the view, held as the server has started anew; the export is native now. */
+const BACK = {
+  ...SWITCH,
+  route: { ...route, export: { ...plan, stream: OUT } },
+  from: { stream: VIEW, consumer: CONSUMER, source: OUT },
+  drain: true,
+} satisfies Step;
+
+test("a peer that moves to the native route as its exporter starts anew takes the rest of the view first", async () => {
+  const says = { attached: false, sequence: 2, position: 3 };
+  const { context } = await heldBy({ at: says }, () => {}, { poke: () => {} });
+  await expect(applyStep(context, BACK)).rejects.toThrow("austin takes what is left of its old route first");
+  const { config } = await server.jsm.consumers.info(VIEW, CONSUMER);
+  expect(heldAt(config)).toBeNull();
+  await expect(applyStep(context, BACK)).rejects.toThrow(
+    "5 events of view_acme_orders are still to be taken",
+  );
+});
+
+for (const [what, says, noted] of [
+  ["has more of the view", { sequence: 3, position: 5 }, false],
+  ["has more by another stream", { sequence: 2, position: 7 }, false],
+  ["was not asked yet since the copy was found", { sequence: 2, position: 3 }, true],
+] as const) {
+  test(`a peer that ${what} than an older copy takes no more of its view`, async () => {
+    const setbacks = await SetbackNote.open(folder.path);
+    if (noted) await setbacks.addAll([{ stream: VIEW, last: 2 }]);
+    const at = { attached: false, ...says };
+    const { context } = await heldBy({ at }, () => {}, { poke: () => {}, setbacks });
+    await applyStep(context, BACK);
+    const { config } = await server.jsm.consumers.info(OUT, CONSUMER);
+    expect(heldAt(config)).not.toBeNull();
+  });
+}
+
+test("a peer that has more than the copy by its stream of before goes back also when the route moves back to that at once", async () => {
+  const { jsm, js } = server;
+  for (let n = 0; n < 9; n++) await js.publish("berlin.acme.x");
+  const peer: Record<string, PeerPosition> = {
+    [OUT]: { attached: false, sequence: 8, position: 8 },
+    [VIEW]: { attached: false, sequence: 0, position: 8 },
+  };
+  const asked: RewindAsk[] = [];
+  const { context } = await contextOf(
+    { at: peer[OUT]! },
+    (ask) => {
+      asked.push(ask);
+      peer[OUT] = { attached: false, sequence: ask.after, position: ask.after };
+    },
+    { poke: () => {}, peerPosition: async (_peer: string, _tenant: string, stream: string) => peer[stream] },
+  );
+  // The copy had six of the source: the move that was made on it left this.
+  await noteHeld(context, VIEW, CONSUMER, { last: 4, source: 6, after: 4 });
+  await applyStep(context, { ...BACK, drain: false });
+  const { config } = await jsm.consumers.info(OUT, CONSUMER);
+  expect([config.opt_start_seq, heldAt(config)]).toEqual([7, { last: 6, source: 6, after: 6 }]);
+  const back = { ...route, export: { ...plan, stream: OUT } };
+  await expect(placeRoute(context, back)).rejects.toThrow("austin goes back to 6 of out_acme");
+  expect(asked).toMatchObject([{ stream: OUT, has: 8, after: 6 }]);
+});

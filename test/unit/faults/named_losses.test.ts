@@ -4,7 +4,7 @@ import { lossesIn } from "../../support/faults/named_losses.ts";
 test("lossesIn() reads the ranges that alarms name, and nothing else", () => {
   const log = [
     "2026-11-22T21:17:48.873Z ERROR berlin alarm: importer-rolled-back raised for in_acme: the store is an older copy: in_acme lacks events 5 to 9",
-    "2026-11-22T21:17:48.873Z ERROR berlin alarm: importer-rolled-back raised for out_acme of tokyo: the store is an older copy, of before the route by which tokyo gives events of tokyo was made anew: what was let out of events 21552 to 22191 of acme at tokyo is not fetched again, as out_acme gives what is behind them",
+    "2026-11-22T21:17:48.873Z ERROR berlin alarm: importer-rolled-back raised for out_acme of tokyo: the store is an older copy, and the route by which tokyo gives events of tokyo begins behind what is stored of them: what one before it has let out of events 21552 to 22191 of acme at tokyo is not fetched again. Where there was one, have tokyo replay them",
   ];
   expect(lossesIn("berlin", log.join("\n"))).toEqual([
     { at: "berlin", origin: "tokyo", tenant: "acme", first: 21552, last: 22191 },

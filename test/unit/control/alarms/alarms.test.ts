@@ -40,6 +40,16 @@ test("an alarm is told when it is raised and when it is cleared, news of it are 
   ]);
 });
 
+test("what happens again is told again, also while the alarm of the time before stands", () => {
+  const { lines, alarms } = started();
+  for (const detail of ["5 to 9", "5 to 9", "20 to 30"]) {
+    alarms.raise("importer-rolled-back", { target: "in_acme", detail });
+  }
+  const said = (detail: string) =>
+    `error importer-rolled-back raised for in_acme: ${detail}. What to do: ${ALARMS["importer-rolled-back"].todo}`;
+  expect(lines).toEqual([said("5 to 9"), said("20 to 30")]);
+});
+
 test("so many are kept, the others are said once", () => {
   const { lines, alarms } = started();
   for (let index = 0; index < 5000; index++)
