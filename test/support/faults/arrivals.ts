@@ -14,10 +14,12 @@ import {
 
 export type FaultKind = "lost" | "repeated" | "reordered" | "leaked" | "altered";
 
-/** From the first to the last, both in it. */
-export interface SequenceRange {
+/** Events that a site has named as lost there for good: from the first to the last, of those that were sent before. */
+export interface NamedRange {
   readonly first: number;
   readonly last: number;
+  /** When it was seen, as {@link History.nowMs} says it: what is sent later may have one of these sequences again. */
+  readonly seenMs: number;
 }
 
 /** Something that must not be. */
@@ -178,7 +180,7 @@ export class Arrivals {
    * @param final the version in force
    * @param lost ranges of sequences that the site's alarms name as lost there for good
    */
-  judge(final: number, lost: readonly SequenceRange[] = []): void {
+  judge(final: number, lost: readonly NamedRange[] = []): void {
     const { positions } = this.publisher;
     let last = 0;
     for (const serial of this.#serials) {
@@ -218,8 +220,10 @@ export class Arrivals {
       }
       if (!this.#mustArrive(serial, before, behind[index] ?? final)) continue;
       const sequence = this.publisher.sequenceOf(serial);
-      if (lost.some(({ first, last }) => first <= sequence && sequence <= last)) this.alarmed++;
-      else {
+      const sentMs = this.publisher.sentMs[serial] ?? 0;
+      if (lost.some(({ first, last, seenMs }) => first <= sequence && sequence <= last && sentMs < seenMs)) {
+        this.alarmed++;
+      } else {
         this.#tell("lost", serial, `between v${before} and v${behind[index]} all let it out`);
       }
     }

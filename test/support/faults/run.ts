@@ -1,7 +1,7 @@
 /** One run of the fault machine: publish, break things, heal, wait, and compare what arrived with what had to. */
 import type { FaultKind } from "./arrivals.ts";
 import { History } from "./history.ts";
-import { namedLosses } from "./named_losses.ts";
+import { NamedLosses } from "./named_losses.ts";
 import { FAULTS, runNemesis } from "./nemesis.ts";
 import { type FaultReport, report } from "./report.ts";
 import { World } from "./world.ts";
@@ -55,6 +55,7 @@ export async function runFaults(options: FaultRunOptions): Promise<FaultReport> 
   });
   history.note(`${options.rate} events a second over three sites and three tenants`);
   const start = history.nowMs();
+  const naming = new NamedLosses(world, () => history.nowMs());
   const wanted = FAULTS.filter(({ name }) => options.only === undefined || options.only.includes(name));
   const unavailable = Object.fromEntries(
     wanted.flatMap((fault) => {
@@ -91,7 +92,7 @@ export async function runFaults(options: FaultRunOptions): Promise<FaultReport> 
   if (options.logs !== undefined) await world.keepLogs(options.logs);
   const perSecond = brokenMs === 0 ? 0 : Math.round((storedThen * 1000) / brokenMs);
   const { seed } = options;
-  const named = await namedLosses(world);
+  const named = await naming.end();
   return report(world, history, { seed, faults, unavailable, stuck, startMs: start, perSecond, named });
 }
 
