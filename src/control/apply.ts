@@ -22,6 +22,7 @@ import type { ExportPlan } from "./routes.ts";
 import type { SourceWaits } from "./source_waits.ts";
 import type { OldRoute, Step } from "./step.ts";
 import type { StuckConsumer } from "./stuck_consumers.ts";
+import type { PeerLacks } from "./switch.ts";
 import { switchRoute } from "./switch_route.ts";
 import type { NamedTurns } from "./turns.ts";
 import { updateConsumer } from "./update_consumer.ts";
@@ -96,6 +97,8 @@ export interface ApplyContext {
   readonly peerAhead: (found: PeerAhead) => void;
   /** A peer's events that our store has lost do not come again. */
   readonly missed: (found: Missed) => void;
+  /** A peer's store was found to be an older copy, and what it lacks is before the view begins that it moves to. */
+  readonly peerLacks: (found: PeerLacks) => void;
   /** Has another server lead. @throws {LeafmeshError} `apply_failed` */
   readonly moveLeader: (moved: MovedLeader) => Promise<void>;
   /** Tells a peer that what we offer has changed. */

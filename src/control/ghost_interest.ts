@@ -19,11 +19,10 @@ export interface GhostInterestOptions {
 
 export class GhostInterest {
   readonly #options: GhostInterestOptions;
-  /** By peer: when its link was made anew, for which stream, and how long it is left alone from then on. */
-  readonly #relinked = new Map<
-    string,
-    { readonly at: number; readonly stream: string; readonly waitMs: number }
-  >();
+  /** By peer: when its link was made anew. */
+  readonly #relinked = new Map<string, number>();
+  /** By stream and peer: when its link was made anew for this stream, and how long it is not again. */
+  readonly #refused = new Map<string, { readonly at: number; readonly waitMs: number }>();
 
   constructor(options: GhostInterestOptions) {
     this.#options = options;
@@ -31,14 +30,18 @@ export class GhostInterest {
 
   /**
    * A RESET of a peer was refused, as its consumer delivers to somebody. Its link is made anew, at most once a minute; where that has not
-   * helped, after twice the time of before.
+   * helped, for this stream after twice the time of before.
    */
   async refused(stream: string, peer: string): Promise<void> {
     const { now, relink, log } = this.#options;
-    const before = this.#relinked.get(peer);
-    if (before !== undefined && now() - before.at < before.waitMs) return;
+    const key = `${stream} ${peer}`;
+    const before = this.#refused.get(key);
+    const at = now();
+    if (at - (this.#relinked.get(peer) ?? Number.NEGATIVE_INFINITY) < FIRST_MS) return;
+    if (before !== undefined && at - before.at < before.waitMs) return;
     const waitMs = before === undefined ? FIRST_MS : Math.min(2 * before.waitMs, MOST_MS);
-    this.#relinked.set(peer, { at: now(), stream, waitMs });
+    this.#relinked.set(peer, at);
+    this.#refused.set(key, { at, waitMs });
     log(
       "warn",
       `${peer} listens to ${stream} no more, and its server still says that somebody does: its link is made anew`,
@@ -46,9 +49,8 @@ export class GhostInterest {
     await relink(peer);
   }
 
-  /** A RESET of a peer was passed on: where the link was made anew for this stream, that has helped. */
+  /** A RESET of a peer was passed on: where its link was made anew for this stream, that has helped. */
   passed(stream: string, peer: string): void {
-    const before = this.#relinked.get(peer);
-    if (before?.stream === stream) this.#relinked.set(peer, { ...before, waitMs: FIRST_MS });
+    this.#refused.delete(`${stream} ${peer}`);
   }
 }

@@ -39,8 +39,8 @@ export async function importPosition(
   const older = remoteStreams(ask.tenant).some((stream) =>
     origins.some((origin) => setbacks.lastOf(stream, `from ${origin}`) !== null),
   );
-  if (!older) return { attached: false, ...stored };
-  return { attached: false, ...stored, ...(await goesOn(mesh, streams, imports, ask, older)), older };
+  const taken = await goesOn(mesh, streams, imports, ask, older);
+  return { attached: false, ...stored, ...taken, ...(older ? { older } : {}) };
 }
 
 /** Where a source goes on by what is stored of it. */

@@ -5,7 +5,7 @@ import { intersectSets } from "../model/subject.ts";
 import { UNKNOWN_PEER } from "./agreement.ts";
 import { type ConsumerSpec, peerConsumerSpec } from "./assets.ts";
 import { consumerDifferences, filtersOfConsumer } from "./differences.ts";
-import { filledFrom, type ObservedStreams } from "./observe.ts";
+import { filledFrom, type ObservedStreams, VIEW_ORIGIN } from "./observe.ts";
 import type { PlanInput } from "./plan.ts";
 import { planWidening, widens } from "./plan_widening.ts";
 import { heldAt } from "./rollback/held.ts";
@@ -180,6 +180,9 @@ function findOld(streams: ObservedStreams, route: OutRoute, wanted: ReadonlySet<
     if (info === undefined || stream === route.export.stream || wanted.has(`${stream}/${name}`)) continue;
     if (parseStreamName(stream)?.tenant !== route.export.tenant.name) continue;
     const source = filledFrom(observed.info.config);
+    // A view of another origin's events is none of the same, though both come into one stream.
+    if ((observed.info.config.metadata?.[VIEW_ORIGIN] ?? route.export.origin) !== route.export.origin)
+      continue;
     if (source === route.export.source) return { stream, consumer: name, source, info };
   }
   return null;

@@ -109,6 +109,12 @@ export async function sequenceAt(mesh: JetStreamManager, stream: string, time: D
   return low;
 }
 
+/** The position after which a view begins; 0 for a stream that is none. */
+export async function viewBegin(mesh: JetStreamManager, stream: string): Promise<number> {
+  const { config } = await mesh.streams.info(stream);
+  return Number(config.metadata?.[VIEW_AFTER] ?? 0);
+}
+
 /**
  * The sequence of a view after which `version` of its policy has decided every event, now and later; `null` while that
  * cannot be said: events that were decided before may still be on their way.

@@ -93,6 +93,7 @@ export function siteReconciler(parts: SiteReconcilerParts): Reconciler {
       takeUpAgain: (peer, ask) => peering.ask(peer, "again", ask, REWIND_AT_PEER_MS),
       peerAhead: (found) => rollbacks.peerAhead(found),
       missed: (found) => rollbacks.missed(found),
+      peerLacks: (found) => rollbacks.peerLacks(found),
       firstSequence: (stream) => rollbacks.firstSequence(stream),
       setbacks: rollbacks.setbacks,
       holds: rollbacks.holds,

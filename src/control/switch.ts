@@ -65,6 +65,17 @@ export async function restToTake(
   return `events of ${old.stream} are on their way`;
 }
 
+/** What a peer lacks that its new route does not give it. */
+export interface PeerLacks {
+  readonly tenant: string;
+  readonly peer: string;
+  /** The view that it moves to. */
+  readonly stream: string;
+  /** Positions in the stream that the view is filled from: the first and the last. */
+  readonly first: number;
+  readonly last: number;
+}
+
 /** How far the peer of a route has stored a stream. @throws {Waiting} while it cannot be asked */
 export async function askPosition(
   context: Pick<ApplyContext, "peerPosition">,
@@ -80,8 +91,8 @@ export async function askPosition(
 }
 
 /**
- * Sets the consumer of a route back to what its peer has, where the peer's store is an older copy: what it acknowledged since is lost
- * there. Must be called while the peer listens to nothing of it.
+ * Sets the consumer of a route back to what its peer has, where it has acknowledged more: what is between is lost there, with an older
+ * copy of its store that nobody has noticed, too. Must be called while the peer listens to nothing of it.
  * @returns whether there is more to take now
  */
 export async function setBackWith(
@@ -89,9 +100,12 @@ export async function setBackWith(
   { stream, consumer }: Pick<OldRoute, "stream" | "consumer">,
   { older = false, goesOnAfter, identity = "" }: PeerPosition,
 ): Promise<boolean> {
-  if (!older || goesOnAfter === undefined) return false;
+  if (goesOnAfter === undefined) return false;
   const { ack_floor, config } = await mesh.consumers.info(stream, consumer);
+  if (!older && goesOnAfter >= ack_floor.stream_seq) return false;
   const isOurs = isSameStream(identity, await resetHere(stream, consumer, null));
+  // What it has is of an earlier stream of this name: only of an older copy that says that it has nothing of this one.
+  if (!isOurs && !older) return false;
   const to = Math.max(isOurs ? goesOnAfter + 1 : 1, config.opt_start_seq ?? 1);
   if (to > ack_floor.stream_seq) return false;
   await resetHere(stream, consumer, to);

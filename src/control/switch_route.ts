@@ -4,10 +4,10 @@ import { unlessGone } from "../nats/jetstream_errors.ts";
 import type { ApplyContext } from "./apply.ts";
 import { addAnew, addConsumer, resumeConsumer } from "./apply_consumers.ts";
 import { pauseConsumer } from "./hold_consumer.ts";
-import { sequenceAfter, sequenceOfVersion } from "./position.ts";
+import { positionAt, sequenceAfter, sequenceOfVersion, viewBegin } from "./position.ts";
 import { addHeld, type HeldAt, heldAt } from "./rollback/held.ts";
 import { placeRoute } from "./rollback/place.ts";
-import { routeEnds } from "./rollback/setback_note.ts";
+import { LEFT, type RouteEnd, routeEnds } from "./rollback/setback_note.ts";
 import type { OutRoute } from "./routes.ts";
 import type { OldRoute, Step } from "./step.ts";
 import { askPosition, restToTake, setBackWith, switchPosition } from "./switch.ts";
@@ -25,7 +25,9 @@ export async function switchRoute(context: ApplyContext, step: SwitchRoute): Pro
   const at = heldAt((await mesh.consumers.info(from.stream, from.consumer)).config);
   const drain = step.drain && (at === null || !(await isOfOlderCopy(context, step, at)));
   if (drain && at !== null) {
-    await placeRoute(context, oldRoute(route, from), true);
+    if (step.paused)
+      throw new Waiting(`${name} must accept the route first, and has not all of its old one yet`);
+    await placeRoute(context, oldRoute(route, from));
     throw new Waiting(`${name} takes what is left of its old route first`);
   }
   if (drain) {
@@ -40,9 +42,9 @@ export async function switchRoute(context: ApplyContext, step: SwitchRoute): Pro
   if ((await setBackWith(context, from, peer)) && drain) {
     throw new Waiting(`${name} has lost events of its old route, and takes them again first`);
   }
-  // One that was made anew goes back only where the peer turned out to have had another, or to have more than there is by its stream of before.
-  const hasNoMore = at !== null && peer.sequence <= at.last && (peer.position ?? 0) <= at.source;
-  const held = at?.after !== undefined && hasNoMore ? null : at;
+  // One that was made anew goes back only where the peer turned out to have had another, or had more by the stream of before.
+  const wasAhead = at?.ahead === true && (peer.position ?? 0) > at.source;
+  const held = at?.after !== undefined && peer.sequence <= at.last && !wasAhead ? null : at;
   // The store may be older than the move: the peer may have been given events by the new stream before.
   const position =
     held === null || peer.position === undefined
@@ -66,12 +68,23 @@ export async function switchRoute(context: ApplyContext, step: SwitchRoute): Pro
     const found = { tenant, peer: name, stream: from.source, first, last: final, positions: null };
     context.peerAhead({ ...found, after: position });
   }
+  const begins = await viewBegin(mesh, plan.stream);
+  if (position < begins) {
+    // The view was made by what the peer had acknowledged, when nobody could ask it.
+    context.peerLacks({ tenant, peer: name, stream: plan.stream, first: position + 1, last: begins });
+  }
   // Before: afterwards nobody would forget it.
   for (const [stream, end] of routeEnds(from, name)) await setbacks.placed(stream, end);
   // A peer that made this move before may have more of the new stream than there is.
   const isCopy = held !== null || noted !== null || next.sequence > end;
   if (isCopy) {
-    await addHeld(context, plan.stream, step.spec, after, { last, source: held?.source ?? position, after });
+    const ahead = held !== null && (peer.position ?? 0) > held.source;
+    await addHeld(context, plan.stream, step.spec, after, {
+      last,
+      source: held?.source ?? position,
+      after,
+      ...(ahead ? { ahead } : {}),
+    });
   } else {
     await addMoved(context, step, after, next.attached);
   }
@@ -79,13 +92,23 @@ export async function switchRoute(context: ApplyContext, step: SwitchRoute): Pro
   context.poke(name);
 }
 
-/** Whether the store is an older copy of before a move of this peer: then it has more than there was when its old route was held. */
-async function isOfOlderCopy(context: ApplyContext, step: SwitchRoute, at: HeldAt): Promise<boolean> {
-  const { route, from } = step;
-  if (at.after !== undefined || context.setbacks.lastOf(from.stream, `to ${route.peer}`) !== null)
-    return true;
-  const { sequence, position = 0, older } = await askPosition(context, route, from.stream);
-  return older === true || sequence > at.last || position > at.source;
+/**
+ * Whether the store of this site may be an older copy: of before a move of this peer, which has more then than there was when its old route
+ * was held; or one of the streams alone is, and what the view holds is not what its source does.
+ */
+async function isOfOlderCopy(
+  context: ApplyContext,
+  { route, from }: SwitchRoute,
+  at: HeldAt,
+): Promise<boolean> {
+  const { mesh, setbacks } = context;
+  const end: RouteEnd = `to ${route.peer}`;
+  const notes = [from.source, route.export.stream].map((stream) => setbacks.lastOf(stream, end));
+  const left = ([end, LEFT] as const).map((one) => setbacks.lastOf(from.stream, one));
+  if (at.after !== undefined || [...notes, ...left].some((last) => last !== null)) return true;
+  if ((await positionAt(mesh, from.stream, from.source, at.last)) > at.source) return true;
+  const { sequence, position = 0 } = await askPosition(context, route, from.stream);
+  return sequence > at.last || position > at.source;
 }
 
 /** The old route of a peer, as it was placed before it moved. */

@@ -129,8 +129,8 @@ export const ALARMS = {
   "importer-rolled-back": {
     severity: "critical",
     means:
-      "A stream that sources from a peer went back to an older copy, and lacks events that it had stored",
-    todo: "see the range in the alarm; what the exporter still keeps is fetched again",
+      "A stream that sources from a peer went back to an older copy, here or at the peer, and lacks events that it had stored",
+    todo: "see the range in the alarm; what the exporter still keeps is fetched again, or must be replayed where the alarm says so",
   },
   "stream-made-anew": {
     severity: "warning",

@@ -1,8 +1,10 @@
 /** An importer whose store is an older copy than the stream that it takes events from: it gets what that has, and names what it has not. */
 import { expect, test } from "bun:test";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { alarmsOf, logHas, numbers, OlderCopy } from "../support/older_copy.ts";
 import { readLog } from "../support/read_log.ts";
-import { changeKinds, publishBoth, startTwoKinds, TWO_KINDS } from "../support/two_kinds.ts";
+import { changeKinds, publishBoth, startTwoKinds, TWO_KINDS, wantKinds } from "../support/two_kinds.ts";
 
 const PART = 300;
 
@@ -40,4 +42,36 @@ test("an importer that is rolled back to before its routes moved gets again what
   const range = `events ${PART + 1} to ${2 * PART} of acme at berlin is not fetched again`;
   expect(alarms["view_acme_out of berlin"]).toContain(range);
   expect(Object.keys(alarms).toSorted()).toEqual(["in_acme", "in_globex", "view_acme_out of berlin"]);
+}, 120_000);
+
+test("an importer whose older copy nobody has noticed gets what it lacks from a native route that its route moves to, and its exporter names what a view does not have", async () => {
+  const { mesh, berlin, austin } = await startTwoKinds();
+  await using _ = mesh;
+  const has = async (tenant: string, expected: readonly number[]) => {
+    const nc = await austin.app(tenant);
+    await logHas(nc, tenant, expected.length);
+    const events = await readLog(nc, tenant, `berlin.${tenant}.orders.>`);
+    expect(events.map(({ n }) => n)).toEqual([...expected]);
+  };
+  await publishBoth(berlin, 1, PART);
+  for (const tenant of TWO_KINDS) await has(tenant, numbers(1, PART));
+  const copy = new OlderCopy(austin);
+  await copy.take();
+  await publishBoth(berlin, PART + 1, 2 * PART);
+  for (const tenant of TWO_KINDS) await has(tenant, numbers(1, 2 * PART));
+  await copy.putBack();
+  // As where it died before it noted that it had more.
+  const notes = join(austin.dataFolder, "positions.json");
+  const noted = JSON.parse(await readFile(notes, "utf8")) as { streams: Record<string, { last: number }> };
+  for (const tenant of TWO_KINDS) noted.streams[`in_${tenant}`]!.last = PART;
+  await writeFile(notes, JSON.stringify(noted));
+  await wantKinds(mesh, { acme: "native", globex: "view" });
+  await austin.start();
+  await mesh.flowing();
+  await publishBoth(berlin, 2 * PART + 1, 2 * PART + 10);
+  await has("acme", numbers(1, 2 * PART + 10));
+  await has("globex", [...numbers(1, PART), ...numbers(2 * PART + 1, 2 * PART + 10)]);
+  const alarms = await alarmsOf(berlin, "importer-rolled-back");
+  expect(Object.keys(alarms)).toEqual(["view_globex_out to austin"]);
+  expect(alarms["view_globex_out to austin"]).toContain(`events ${PART + 1} to ${2 * PART} of globex`);
 }, 120_000);

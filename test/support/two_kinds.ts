@@ -45,9 +45,14 @@ export async function publishBoth(site: MeshSite, from: number, to: number): Pro
 
 /** Moves routes from one stream to another. */
 export async function changeKinds(mesh: Mesh, kinds: Readonly<Record<string, Kind>>): Promise<void> {
+  await wantKinds(mesh, kinds);
+  await mesh.flowing();
+}
+
+/** Has routes move as soon as their peer is there. */
+export async function wantKinds(mesh: Mesh, kinds: Readonly<Record<string, Kind>>): Promise<void> {
   for (const [tenant, kind] of Object.entries(kinds)) {
     const { name, ...policy } = exported(tenant, kind);
     await mesh.site("berlin").put(`/v1/tenants/${tenant}/exports/${name}?wait=true`, policy);
   }
-  await mesh.flowing();
 }

@@ -29,6 +29,8 @@ const HeldAt = z.object({
    * known how much of what is here it has; `source` is the position of this.
    */
   after: z.int().nonnegative().optional(),
+  /** Beside it: the peer turned out to have more than there was of the stream that a view is filled from, by another stream. */
+  ahead: z.boolean().optional(),
   /** After which sequence the peer was asked to take it up again. */
   again: z.int().nonnegative().optional(),
 });
@@ -61,6 +63,7 @@ export async function holdRoutes(mesh: JetStreamManager, note: HoldNote): Promis
           last: Math.min(before?.last ?? Number.POSITIVE_INFINITY, last),
           source: Math.min(before?.source ?? Number.POSITIVE_INFINITY, source),
           ...(before?.after === undefined ? {} : { after: Math.min(before.after, last) }),
+          ...(before?.ahead === undefined ? {} : { ahead: before.ahead }),
         };
         return { stream, consumer, paused, held, last: held.last };
       });

@@ -6,6 +6,7 @@ import { parseStreamName, type StreamName } from "../../model/names.ts";
 import type { MayChange } from "../../nats/files.ts";
 import { sleep } from "../../nats/wait.ts";
 import type { Missed } from "../apply_sources.ts";
+import type { PeerLacks } from "../switch.ts";
 import { HoldNote } from "./hold_note.ts";
 import type { PeerAhead } from "./place.ts";
 import {
@@ -207,6 +208,16 @@ export class Rollbacks implements AsyncDisposable {
       tenant,
       peer,
       detail: `the store is an older copy, and the route by which ${peer} gives events of ${origin} begins behind what is stored of them: what one before it has let out of events ${first} to ${last} of ${tenant} at ${peer} is not fetched again. Where there was one, have ${peer} replay them`,
+    });
+  }
+
+  /** A peer has lost what it had acknowledged, and the view that it moves to was made by that. */
+  peerLacks({ tenant, peer, stream, first, last }: PeerLacks): void {
+    this.#say("importer-rolled-back", {
+      target: `${stream} to ${peer}`,
+      tenant,
+      peer,
+      detail: `the store of ${peer} is an older copy: it lacks what was let out of events ${first} to ${last} of ${tenant}, and ${stream}, to which its route moves, begins behind them. Replay them to ${peer}`,
     });
   }
 

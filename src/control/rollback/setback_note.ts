@@ -18,7 +18,9 @@ const ALL = "all";
 const Noted = z.record(z.string(), z.record(z.string(), z.int().nonnegative().nullable()));
 
 /** A route to a peer that begins in a stream, the same through a view that is filled from it, or the events that come from an origin. */
-export type RouteEnd = `to ${string}` | `to ${string} by ${string}` | `from ${string}`;
+export type RouteEnd = `to ${string}` | `to ${string} by ${string}` | `from ${string}` | typeof LEFT;
+/** In place of the routes that move away from a view which no policy fills any more. */
+export const LEFT = "left";
 
 /** What a route to a peer is noted as, in each stream that it reads. */
 export function routeEnds(
@@ -55,6 +57,8 @@ export class SetbackNote {
       const least = (end: RouteEnd | typeof ALL) => Math.min(this.#last(stream, end) ?? last, last);
       if (routes[ALL] !== undefined) routes[ALL] = least(ALL);
       for (const end of wanted.get(stream) ?? []) routes[end] = least(end);
+      // One that no policy fills any more: peers may still have to take what it holds.
+      if (!wanted.has(stream) && parseStreamName(stream)?.type === "view") routes[LEFT] = least(LEFT);
       if (Object.keys(routes).length > 0) all[stream] = routes;
     }
     await this.#file.replace(all);
@@ -81,7 +85,10 @@ export class SetbackNote {
     const kept = noted.flatMap(([stream, routes]) => {
       if (!tenants.has(parseStreamName(stream)?.tenant ?? "")) return [];
       const left = Object.entries(routes).filter(
-        ([end, last]) => end === ALL || last === null || wanted.get(stream)?.has(end as RouteEnd) === true,
+        ([end, last]) =>
+          end === ALL ||
+          last === null ||
+          (end === LEFT ? !wanted.has(stream) : wanted.get(stream)?.has(end as RouteEnd) === true),
       );
       return left.length === 0 ? [] : [[stream, Object.fromEntries(left)] as const];
     });

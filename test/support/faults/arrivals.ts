@@ -14,12 +14,14 @@ import {
 
 export type FaultKind = "lost" | "repeated" | "reordered" | "leaked" | "altered";
 
-/** Events that a site has named as lost there for good: from the first to the last, of those that were sent before. */
+/** Events that a site has named as lost there for good: from the first to the last, of those that were stored before. */
 export interface NamedRange {
   readonly first: number;
   readonly last: number;
-  /** When it was seen, as {@link History.nowMs} says it: what is sent later may have one of these sequences again. */
+  /** When it was seen, as {@link History.nowMs} says it. */
   readonly seenMs: number;
+  /** {@link Publisher.life} of then: what is stored in a later one may have one of these sequences again. */
+  readonly life: number;
 }
 
 /** Something that must not be. */
@@ -221,7 +223,9 @@ export class Arrivals {
       if (!this.#mustArrive(serial, before, behind[index] ?? final)) continue;
       const sequence = this.publisher.sequenceOf(serial);
       const sentMs = this.publisher.sentMs[serial] ?? 0;
-      if (lost.some(({ first, last, seenMs }) => first <= sequence && sequence <= last && sentMs < seenMs)) {
+      const isNamed = ({ first, last, seenMs, life }: NamedRange) =>
+        first <= sequence && sequence <= last && sentMs < seenMs && this.publisher.lifeOf(serial) <= life;
+      if (lost.some(isNamed)) {
         this.alarmed++;
       } else {
         this.#tell("lost", serial, `between v${before} and v${behind[index]} all let it out`);

@@ -12,6 +12,9 @@ export interface NamedLoss extends NamedRange {
 
 const ALARM =
   /alarm: importer-rolled-back raised for .*what one before it has let out of events (\d+) to (\d+) of ([a-z0-9-]+) at ([a-z0-9-]+) is not fetched again/;
+/** The same of an exporter: what its peer lacks. */
+const AT_PEER =
+  /alarm: importer-rolled-back raised for \S+ to ([a-z0-9-]+): .*it lacks what was let out of events (\d+) to (\d+) of ([a-z0-9-]+), and/;
 const LOOK_MS = 500;
 
 /** Reads the logs of a mesh in which each site gives its own events, while they are written: the clock of a sidecar may have leapt. */
@@ -48,9 +51,13 @@ export class NamedLosses {
         if (file === undefined) continue;
         const seenMs = this.#nowMs();
         const found = lossesIn(at, await this.#newLines(file));
-        this.#found.push(...found.map((one) => ({ ...one, seenMs })));
+        for (const one of found) this.#found.push({ ...one, seenMs, life: this.#lifeOf(one) });
       }
     }
+  }
+
+  #lifeOf({ origin, tenant }: Pick<NamedLoss, "origin" | "tenant">): number {
+    return this.#world.publishers.find((one) => one.origin === origin && one.tenant === tenant)?.life ?? 0;
   }
 
   /** Whole lines that were written since the last look. */
@@ -68,10 +75,14 @@ export class NamedLosses {
 }
 
 /** The losses that lines of a site's log name. */
-export function lossesIn(at: SiteName, log: string): Omit<NamedLoss, "seenMs">[] {
+export function lossesIn(at: SiteName, log: string): Omit<NamedLoss, "seenMs" | "life">[] {
   return log.split("\n").flatMap((line) => {
     const [, first, last, tenant, origin] = ALARM.exec(line) ?? [];
-    if (tenant === undefined || origin === undefined) return [];
-    return [{ at, origin, tenant, first: Number(first), last: Number(last) }];
+    if (tenant !== undefined && origin !== undefined)
+      return [{ at, origin, tenant, first: Number(first), last: Number(last) }];
+    const [, peer, from, to, of] = AT_PEER.exec(line) ?? [];
+    const found = SITES.find((site) => site === peer);
+    if (found === undefined || of === undefined) return [];
+    return [{ at: found, origin: at, tenant: of, first: Number(from), last: Number(to) }];
   });
 }

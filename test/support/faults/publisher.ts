@@ -114,6 +114,16 @@ export class Publisher {
     return (this.positions[serial] ?? 0) % LIFE;
   }
 
+  /** How often the store of its site was an older copy before an event was stored. */
+  lifeOf(serial: number): number {
+    return Math.floor((this.positions[serial] ?? 0) / LIFE);
+  }
+
+  /** The same of what is stored now. */
+  get life(): number {
+    return this.#base / LIFE;
+  }
+
   eventOf(serial: number): NumberedEvent {
     return { origin: this.origin, tenant: this.tenant, serial, key: this.keys[serial] ?? 0 };
   }

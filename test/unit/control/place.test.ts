@@ -373,7 +373,7 @@ test("a peer goes back that made the move which is made again, as far as the cop
     [OUT]: { attached: false, sequence: 2, position: 60 },
     [VIEW]: { attached: true, sequence: 50, position: 60 },
   });
-  expect(made).toEqual({ begin: 4, held: { last: 3, source: 3, after: 3 }, paused: true });
+  expect(made).toEqual({ begin: 4, held: { last: 3, source: 3, after: 3, ahead: true }, paused: true });
   expect(asked).toEqual([{ tenant: "acme", origin: "berlin", stream: VIEW, has: 50, after: 3, position: 3 }]);
   const positions = { first: 4, last: 60 };
   expect(told).toEqual([
@@ -428,7 +428,9 @@ const BACK = {
 
 test("a peer that moves to the native route as its exporter starts anew takes the rest of the view first", async () => {
   const says = { attached: false, sequence: 2, position: 3 };
-  const { context } = await heldBy({ at: says }, () => {}, { poke: () => {} });
+  await using none = await tempFolder();
+  const setbacks = await SetbackNote.open(none.path);
+  const { context } = await heldBy({ at: says }, () => {}, { poke: () => {}, setbacks });
   await expect(applyStep(context, BACK)).rejects.toThrow("austin takes what is left of its old route first");
   const { config } = await server.jsm.consumers.info(VIEW, CONSUMER);
   expect(heldAt(config)).toBeNull();
@@ -440,11 +442,15 @@ test("a peer that moves to the native route as its exporter starts anew takes th
 for (const [what, says, noted] of [
   ["has more of the view", { sequence: 3, position: 5 }, false],
   ["has more by another stream", { sequence: 2, position: 7 }, false],
-  ["was not asked yet since the copy was found", { sequence: 2, position: 3 }, true],
+  ["was not asked yet since the copy was found", { sequence: 2, position: 3 }, "to austin"],
+  ["has a view of which it is not known what it holds, more", { sequence: 2, position: 3 }, "left"],
 ] as const) {
   test(`a peer that ${what} than an older copy takes no more of its view`, async () => {
-    const setbacks = await SetbackNote.open(folder.path);
-    if (noted) await setbacks.addAll([{ stream: VIEW, last: 2 }]);
+    await using notes = await tempFolder();
+    const setbacks = await SetbackNote.open(notes.path);
+    if (noted === "to austin") await setbacks.addAll([{ stream: VIEW, last: 2 }]);
+    // No policy fills it any more.
+    if (noted === "left") await setbacks.add([{ stream: VIEW, last: 2 }], berlin([{ tenant: "acme" }]));
     const at = { attached: false, ...says };
     const { context } = await heldBy({ at }, () => {}, { poke: () => {}, setbacks });
     await applyStep(context, BACK);
@@ -453,28 +459,42 @@ for (const [what, says, noted] of [
   });
 }
 
-test("a peer that has more than the copy by its stream of before goes back also when the route moves back to that at once", async () => {
-  const { jsm, js } = server;
-  for (let n = 0; n < 9; n++) await js.publish("berlin.acme.x");
-  const peer: Record<string, PeerPosition> = {
-    [OUT]: { attached: false, sequence: 8, position: 8 },
-    [VIEW]: { attached: false, sequence: 0, position: 8 },
-  };
-  const asked: RewindAsk[] = [];
-  const { context } = await contextOf(
-    { at: peer[OUT]! },
-    (ask) => {
-      asked.push(ask);
-      peer[OUT] = { attached: false, sequence: ask.after, position: ask.after };
-    },
-    { poke: () => {}, peerPosition: async (_peer: string, _tenant: string, stream: string) => peer[stream] },
-  );
-  // The copy had six of the source: the move that was made on it left this.
-  await noteHeld(context, VIEW, CONSUMER, { last: 4, source: 6, after: 4 });
-  await applyStep(context, { ...BACK, drain: false });
-  const { config } = await jsm.consumers.info(OUT, CONSUMER);
-  expect([config.opt_start_seq, heldAt(config)]).toEqual([7, { last: 6, source: 6, after: 6 }]);
-  const back = { ...route, export: { ...plan, stream: OUT } };
-  await expect(placeRoute(context, back)).rejects.toThrow("austin goes back to 6 of out_acme");
-  expect(asked).toMatchObject([{ stream: OUT, has: 8, after: 6 }]);
-});
+for (const [what, ahead, held] of [
+  [
+    "goes back also when the route moves back to that at once",
+    true,
+    { last: 6, source: 6, after: 6, ahead: true },
+  ],
+  ["goes on after what it has where that is no copy", false, null],
+] as const) {
+  test(`a peer that has more by its stream of before ${what}`, async () => {
+    const { jsm, js } = server;
+    for (let n = 0; n < 9; n++) await js.publish("berlin.acme.x");
+    await acknowledgeFour();
+    const peer: Record<string, PeerPosition> = {
+      [OUT]: { attached: false, sequence: 8, position: 8 },
+      [VIEW]: { attached: false, sequence: 0, position: 8 },
+    };
+    const asked: RewindAsk[] = [];
+    const { context } = await contextOf(
+      { at: peer[OUT]! },
+      (ask) => {
+        asked.push(ask);
+        peer[OUT] = { attached: false, sequence: ask.after, position: ask.after };
+      },
+      {
+        poke: () => {},
+        peerPosition: async (_peer: string, _tenant: string, stream: string) => peer[stream],
+      },
+    );
+    // The copy had six of the source: the move that was made on it left this.
+    await noteHeld(context, VIEW, CONSUMER, { last: 4, source: 6, after: 4, ahead });
+    await applyStep(context, { ...BACK, drain: false });
+    const { config } = await jsm.consumers.info(OUT, CONSUMER);
+    expect([config.opt_start_seq, heldAt(config)]).toEqual([7, held]);
+    const back = { ...route, export: { ...plan, stream: OUT } };
+    if (held === null) return;
+    await expect(placeRoute(context, back)).rejects.toThrow("austin goes back to 6 of out_acme");
+    expect(asked).toMatchObject([{ stream: OUT, has: 8, after: 6 }]);
+  });
+}

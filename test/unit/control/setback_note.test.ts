@@ -1,6 +1,6 @@
 /** Which routes are known as those of an older copy, and for how long. */
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { SetbackNote } from "../../../src/control/rollback/setback_note.ts";
+import { LEFT, SetbackNote } from "../../../src/control/rollback/setback_note.ts";
 import type { ExportPolicy, ImportPolicy } from "../../../src/model/schema/policy.ts";
 import { type TempFolder, tempFolder } from "../../support/temp_folder.ts";
 import { berlin } from "./fake_server.ts";
@@ -36,6 +36,17 @@ async function toTokyo(note: SetbackNote): Promise<Record<string, number | null>
   return read(note);
 }
 const NONE = { out: null, in: null, view: null, source: null };
+
+test("a view that no policy fills any more is noted until one does again", async () => {
+  const note = await SetbackNote.open(folder.path);
+  await note.add(copies(10, VIEW, "out_acme"), acme([OWN]));
+  const left = () => note.lastOf(VIEW, LEFT);
+  expect([left(), note.lastOf("out_acme", LEFT)]).toEqual([10, null]);
+  await note.keep(acme([OWN]));
+  expect(left()).toBe(10);
+  await note.keep(acme([VIEWED]));
+  expect(left()).toBeNull();
+});
 
 test("a route is noted with the streams that it reads, and with no others", async () => {
   const note = await SetbackNote.open(folder.path);
