@@ -45,7 +45,11 @@ test("who takes over beside an external server begins with the state of the site
   const server = spawn(binary, ["-c", main], { stdio: "ignore" });
   try {
     const a = await waitFor(() => start("a"), { what: "member a to start" });
-    await cp(join(root.path, "data-a", "keys"), join(root.path, "data-b", "keys"), { recursive: true });
+    // Again where a file goes meanwhile with which a sidecar looks whether it may write.
+    const keys = (data: string) => join(root.path, data, "keys");
+    await waitFor(() => cp(keys("data-a"), keys("data-b"), { recursive: true }).then(() => true), {
+      what: "the keys",
+    });
     await using b = await start("b");
     expect(() => b.control).toThrow("does not lead");
 

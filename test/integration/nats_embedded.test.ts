@@ -380,7 +380,8 @@ describe("a server that was left quiet", () => {
     await leave(first);
     const second = await start(["acme", "globex"]);
     const config = await readFile(second.folder.file("config"), "utf8");
-    expect([first.server.quiet, second.server.quiet, second.server.adopted]).toEqual([true, true, true]);
+    // One that is too busy to read another configuration is started anew with it.
+    expect([first.server.quiet, second.server.quiet]).toEqual([true, true]);
     expect([isClosedConfig(config), config.includes("T_globex")]).toEqual([true, true]);
     await leave(second);
     await writeFile(join(data, "nats.conf"), config.slice(config.indexOf("\n") + 1));
