@@ -47,7 +47,7 @@ for (const peer of ["up", "down"] as const) {
     const copy = new OlderCopy(berlin);
     await copy.take();
     for (const { tenant, nc } of apps) await publishNumbers(jetstream(nc), tenant, KEPT + 1, KEPT + lost);
-    for (const { tenant } of apps) await arrived(await austin.app(tenant), tenant, KEPT + lost);
+    for (const { tenant } of apps) await logHas(await austin.app(tenant), tenant, KEPT + lost);
     if (peer === "down") await austin.end("SIGTERM");
     await berlin.noted("out_globex", KEPT + lost);
     await copy.putBack();
@@ -62,10 +62,7 @@ for (const peer of ["up", "down"] as const) {
     await berlin.start();
     for (const seq of await Promise.all(publishing)) expect(seq).toBe(KEPT + more);
     if (peer === "down") await austin.start();
-    for (const { tenant } of apps) {
-      const events = await arrived(await austin.app(tenant), tenant, last);
-      expect(events.map(({ n }) => n)).toEqual(numbers(1, last));
-    }
+    for (const { tenant } of apps) await logHas(await austin.app(tenant), tenant, last);
     await mesh.flowing();
     const range = `${KEPT + 1} to ${KEPT + lost}`;
     const [here, there] = [
@@ -77,7 +74,7 @@ for (const peer of ["up", "down"] as const) {
       expect(here[`${stream} austin`]).toContain(`austin has stored events ${range} of ${stream}`);
       expect(there[`${stream} of berlin`]).toContain(`berlin has lost events ${range} of ${stream}`);
     }
-    // An ordinary start says nothing, and takes nothing back.
+    // An ordinary start says nothing, and takes nothing back: all is read once, in the end.
     await austin.end("SIGTERM");
     await austin.start();
     for (const { tenant, nc } of apps) {
