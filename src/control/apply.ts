@@ -12,7 +12,7 @@ import { layoutMetadata } from "./layout.ts";
 import type { LetGoOptions } from "./let_go.ts";
 import type { MovedLeader } from "./linked_leaders.ts";
 import { VIEW_AFTER } from "./observe.ts";
-import { positionAt, sequenceAt } from "./position.ts";
+import { beginOfView, positionAt, sequenceAt } from "./position.ts";
 import type { AgainAsk } from "./rollback/again.ts";
 import type { HoldNote } from "./rollback/hold_note.ts";
 import { type PeerAhead, placeRoute } from "./rollback/place.ts";
@@ -236,7 +236,7 @@ async function createView(
 /** Where the worker of a view goes on: after the last event of the view, or after where the view begins. */
 async function viewAfter(mesh: JetStreamManager, plan: ExportPlan): Promise<number> {
   const { config, state } = await mesh.streams.info(plan.stream);
-  const begin = Number(config.metadata?.[VIEW_AFTER] ?? 0);
+  const begin = beginOfView(config);
   if (state.last_seq === 0) return begin;
   return Math.max(begin, await positionAt(mesh, plan.stream, plan.source, state.last_seq));
 }

@@ -2,7 +2,7 @@
  * Positions: the sequence of an event in the stream that it was published to. A view's events carry theirs, so a place
  * in any stream of the same events can be found in any other.
  */
-import type { JetStreamManager, StoredMsg } from "@nats-io/jetstream";
+import type { JetStreamManager, StoredMsg, StreamConfig } from "@nats-io/jetstream";
 import { erasedPosition, POLICY_HEADER, POSITION_HEADER, viewConsumer } from "../model/names.ts";
 import { unlessGone } from "../nats/jetstream_errors.ts";
 import { VIEW_AFTER, VIEW_VERSION, VIEW_VERSION_AFTER, VIEW_VERSION_POSITION } from "./observe.ts";
@@ -17,7 +17,7 @@ export async function positionAt(
 ): Promise<number> {
   if (stream === source) return sequence;
   const { config, state } = await mesh.streams.info(stream);
-  const begin = Number(config.metadata?.[VIEW_AFTER] ?? 0);
+  const begin = beginOfView(config);
   const erased = erasedPosition(config.metadata);
   const least = erased !== null && erased.sequence <= sequence ? erased.position : 0;
   if (sequence < (config.first_seq || 1) || state.messages === 0) return Math.max(begin, least);
@@ -110,9 +110,8 @@ export async function sequenceAt(mesh: JetStreamManager, stream: string, time: D
 }
 
 /** The position after which a view begins; 0 for a stream that is none. */
-export async function viewBegin(mesh: JetStreamManager, stream: string): Promise<number> {
-  const { config } = await mesh.streams.info(stream);
-  return Number(config.metadata?.[VIEW_AFTER] ?? 0);
+export function beginOfView({ metadata }: StreamConfig): number {
+  return Number(metadata?.[VIEW_AFTER] ?? 0);
 }
 
 /**

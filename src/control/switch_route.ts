@@ -4,7 +4,7 @@ import { unlessGone } from "../nats/jetstream_errors.ts";
 import type { ApplyContext } from "./apply.ts";
 import { addAnew, addConsumer, resumeConsumer } from "./apply_consumers.ts";
 import { pauseConsumer } from "./hold_consumer.ts";
-import { positionAt, sequenceAfter, sequenceOfVersion, viewBegin } from "./position.ts";
+import { beginOfView, positionAt, sequenceAfter, sequenceOfVersion } from "./position.ts";
 import { addHeld, type HeldAt, heldAt } from "./rollback/held.ts";
 import { placeRoute } from "./rollback/place.ts";
 import { LEFT, type RouteEnd, routeEnds } from "./rollback/setback_note.ts";
@@ -58,17 +58,21 @@ export async function switchRoute(context: ApplyContext, step: SwitchRoute): Pro
   }
   const after = Math.max(behind, decided);
   // Looked at before the peer is asked: without a consumer it gets no more.
-  const { last_seq: end } = (await mesh.streams.info(plan.stream)).state;
+  const {
+    config,
+    state: { last_seq: end },
+  } = await mesh.streams.info(plan.stream);
   const next = await ask(plan.stream);
   const noted = setbacks.lastOf(plan.stream, `to ${name}`);
   const last = noted ?? after;
-  if (held !== null && (peer.position ?? 0) > held.source && next.sequence <= Math.max(last, after)) {
+  const ahead = held !== null && (peer.position ?? 0) > held.source;
+  if (ahead && next.sequence <= Math.max(last, after)) {
     // Otherwise it is told when the peer goes back.
     const [first, final] = [held.source + 1, peer.position ?? 0];
     const found = { tenant, peer: name, stream: from.source, first, last: final, positions: null };
     context.peerAhead({ ...found, after: position });
   }
-  const begins = await viewBegin(mesh, plan.stream);
+  const begins = beginOfView(config);
   if (position < begins) {
     // The view was made by what the peer had acknowledged, when nobody could ask it.
     context.peerLacks({ tenant, peer: name, stream: plan.stream, first: position + 1, last: begins });
@@ -78,7 +82,6 @@ export async function switchRoute(context: ApplyContext, step: SwitchRoute): Pro
   // A peer that made this move before may have more of the new stream than there is.
   const isCopy = held !== null || noted !== null || next.sequence > end;
   if (isCopy) {
-    const ahead = held !== null && (peer.position ?? 0) > held.source;
     await addHeld(context, plan.stream, step.spec, after, {
       last,
       source: held?.source ?? position,
