@@ -62,6 +62,9 @@ export class Apps implements AsyncDisposable {
       servers: ring.addresses[site].listen,
       name: `${role} of ${tenant} at ${site}`,
       authenticator: ring.users[tenant].authenticator,
+      // A server that reads its configuration just now ends what has not logged in yet.
+      timeout: 5_000,
+      waitOnFirstConnect: true,
       maxReconnectAttempts: -1,
       reconnectTimeWait: 250,
     });

@@ -10,6 +10,7 @@ import { hash } from "bcryptjs";
 import type { TenantUser } from "../../src/model/schema/user.ts";
 import { createSigningKey } from "../../src/nats/keys.ts";
 import { readRunningProcess } from "../../src/nats/processes.ts";
+import { letIn } from "../support/let_in.ts";
 import { type MeshSite, startMesh } from "../support/mesh.ts";
 import { waitFor } from "../support/wait_for.ts";
 
@@ -64,9 +65,10 @@ async function secretsHandedOut(site: MeshSite): Promise<Secret[]> {
   });
   const server = site.file.server?.listen ?? "";
   const login = { user: "acme.simple", pass: password };
-  const nc = await waitFor(() => connect({ servers: server, ...login, reconnect: false }), {
-    what: "the user with a password to be let in",
-  });
+  const nc = await letIn(
+    { servers: server, ...login, reconnect: false },
+    { what: "the user with a password to be let in" },
+  );
   await nc.close();
   await expect(
     connect({ servers: server, ...login, pass: `${password}x`, reconnect: false }),

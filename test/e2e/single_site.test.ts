@@ -5,8 +5,9 @@ import { connect as connectTo } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
-import { connect, nkeyAuthenticator } from "@nats-io/transport-node";
+import { nkeyAuthenticator } from "@nats-io/transport-node";
 import { freePorts } from "../../src/nats/addresses.ts";
+import { letIn } from "../support/let_in.ts";
 import { tempFolder } from "../support/temp_folder.ts";
 import { waitFor } from "../support/wait_for.ts";
 import { Program, processesIn, run } from "./program.ts";
@@ -58,7 +59,7 @@ describe("bun run sidecar", () => {
 
     const seed = new TextEncoder().encode((await readFile(join(cwd, "acme-app.nk"), "utf8")).trim());
     expect(added.stdout).not.toContain(new TextDecoder().decode(seed));
-    const nc = await connect({ servers: listen ?? "", authenticator: nkeyAuthenticator(seed) });
+    const nc = await letIn({ servers: listen ?? "", authenticator: nkeyAuthenticator(seed) });
     try {
       const ack = await jetstream(nc).publish("acme.hello", "world");
       expect(ack).toMatchObject({ stream: "out_acme", seq: 1, duplicate: false });

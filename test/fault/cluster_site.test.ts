@@ -10,6 +10,7 @@ import { createSigningKey, type SigningKey } from "../../src/nats/keys.ts";
 import { type ClusteredMesh, clusteredMesh } from "../support/clustered_mesh.ts";
 import { invite, join } from "../support/invited.ts";
 import { faults, Load } from "../support/ledger.ts";
+import { letIn } from "../support/let_in.ts";
 import type { MeshSite } from "../support/mesh.ts";
 import { readLog } from "../support/read_log.ts";
 import { waitFor } from "../support/wait_for.ts";
@@ -33,13 +34,16 @@ let loads: Record<Tenant, Load>;
 let apps: Record<Tenant, NatsConnection>;
 
 async function open(servers: readonly string[], key: SigningKey): Promise<NatsConnection> {
-  return await connect({
-    servers: [...servers],
-    authenticator: nkeyAuthenticator(() => key.seed()),
-    maxReconnectAttempts: -1,
-    reconnectTimeWait: 100,
-    ignoreAuthErrorAbort: true,
-  });
+  return await letIn(
+    {
+      servers: [...servers],
+      authenticator: nkeyAuthenticator(() => key.seed()),
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: 100,
+      ignoreAuthErrorAbort: true,
+    },
+    { ...WAIT, what: `${servers} to let a user in` },
+  );
 }
 
 interface Link {
@@ -170,7 +174,7 @@ describe("a site of three servers with a sidecar beside each", () => {
     const { value } = await lead.json<{ value: object }>("/v1/tenants/acme");
     await change("/v1/tenants/acme", { ...value, users: [app, { name: "late", key: key.publicKey }] });
     for (const server of mesh.servers) {
-      const nc = await waitFor(() => open([server], key), { ...WAIT, what: `${server} to let the user in` });
+      const nc = await open([server], key);
       await nc.close();
     }
     await change("/v1/tenants/acme", { ...value, users: [app] });

@@ -4,12 +4,12 @@ import { spawn } from "node:child_process";
 import { cp, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
-import { connect } from "@nats-io/transport-node";
 import { freePorts } from "../../src/nats/addresses.ts";
 import { findServer } from "../../src/nats/find.ts";
 import { createSigningKey } from "../../src/nats/keys.ts";
 import { createLog } from "../../src/observe/log.ts";
 import { startSidecar } from "../../src/sidecar.ts";
+import { letIn } from "../support/let_in.ts";
 import { tempFolder } from "../support/temp_folder.ts";
 import { waitFor } from "../support/wait_for.ts";
 
@@ -66,7 +66,7 @@ test("who takes over beside an external server begins with the state of the site
     expect(await readFile(ours, "utf8")).toContain(app.publicKey);
 
     // An account that a reload drops and another one adds again takes nothing more before a restart of the server.
-    const nc = await connect({ servers: url, authenticator: app.authenticator });
+    const nc = await letIn({ servers: url, authenticator: app.authenticator });
     expect((await jetstream(nc).publish("acme.hello", "x")).stream).toBe("out_acme");
     const jsm = await jetstreamManager(nc, { checkAPI: false });
     await waitFor(async () => (await jsm.streams.info("acme")).state.messages === 1, {

@@ -3,8 +3,8 @@ import { expect, test } from "bun:test";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { jetstreamManager } from "@nats-io/jetstream";
-import { connect } from "@nats-io/transport-node";
 import { loadSigningKey } from "../../src/nats/keys.ts";
+import { letIn } from "../support/let_in.ts";
 import { startPair } from "../support/mesh.ts";
 import { waitFor } from "../support/wait_for.ts";
 
@@ -19,7 +19,7 @@ test("a sidecar whose state is gone does not start with the policies of long ago
   const removed = await berlin.api("DELETE", `${path}?wait=true`, undefined, { "if-match": etag });
   expect(removed.status).toBe(204);
   const key = await loadSigningKey(join(berlin.dataFolder, "keys", "mesh.nk"));
-  const nc = await connect({
+  const nc = await letIn({
     servers: berlin.file.server?.listen ?? "",
     authenticator: key.authenticator,
   });

@@ -3,9 +3,10 @@ import { expect, test } from "bun:test";
 import { chmod, readFile, writeFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import process from "node:process";
-import { connect, headers, nkeyAuthenticator } from "@nats-io/transport-node";
+import { headers, nkeyAuthenticator } from "@nats-io/transport-node";
 import { parseSiteFile } from "../../src/model/site_file.ts";
 import { type Sidecar, startSidecar } from "../../src/sidecar.ts";
+import { letIn } from "../support/let_in.ts";
 import { tempFolder } from "../support/temp_folder.ts";
 import { waitFor } from "../support/wait_for.ts";
 
@@ -83,7 +84,7 @@ test("examples/compose/up links the three sites and shares a tenant, and changes
     (await readFile(join(folder.path, "berlin/leafmesh-data/acme-app.nk"), "utf8")).trim(),
   );
   const app = async (name: string) => {
-    const connection = await connect({
+    const connection = await letIn({
       servers: sites.get(name)?.listen ?? "",
       authenticator: nkeyAuthenticator(seed),
     });

@@ -1,9 +1,9 @@
 /** Tenants, peers, exports and imports that come and go while the mesh runs. */
 import { expect, test } from "bun:test";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
-import { connect } from "@nats-io/transport-node";
 import { createSigningKey } from "../../src/nats/keys.ts";
 import { Load } from "../support/ledger.ts";
+import { letIn } from "../support/let_in.ts";
 import { startMesh, startPair } from "../support/mesh.ts";
 import { readLog } from "../support/read_log.ts";
 import { waitFor } from "../support/wait_for.ts";
@@ -33,13 +33,8 @@ test("a tenant added at run time publishes, crosses and reads back, and drops no
   });
   await austin.put("/v1/tenants/initech/imports/berlin", { subjects: ["initech.>"] });
   const open = (site: typeof berlin) =>
-    waitFor(
-      () =>
-        connect({
-          servers: site.file.server?.listen ?? "",
-          authenticator: app.authenticator,
-          reconnect: false,
-        }),
+    letIn(
+      { servers: site.file.server?.listen ?? "", authenticator: app.authenticator, reconnect: false },
       { what: "the new user to be let in" },
     );
   const [here, there] = [await open(berlin), await open(austin)];

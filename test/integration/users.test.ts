@@ -8,6 +8,7 @@ import { userConsumer, userInbox } from "../../src/model/names.ts";
 import type { TenantSettings, TenantUser } from "../../src/model/schema/tenant.ts";
 import { freePorts } from "../../src/nats/addresses.ts";
 import { createSigningKey, type SigningKey } from "../../src/nats/keys.ts";
+import { letIn } from "../support/let_in.ts";
 import { type Mesh, type MeshSite, startMesh } from "../support/mesh.ts";
 import { MqttClient } from "../support/mqtt.ts";
 import { waitFor } from "../support/wait_for.ts";
@@ -193,7 +194,7 @@ describe("roles", () => {
 describe("passwords", () => {
   test("log a client in over NATS and over WebSocket, and a wrong one does not", async () => {
     const by = { user: "acme.plain", pass: PASSWORD };
-    const nc = await connect({ servers: site.file.server?.listen ?? "", ...by });
+    const nc = await letIn({ servers: site.file.server?.listen ?? "", ...by });
     open.push(() => nc.close());
     expect((await jetstream(nc).publish("acme.plain", "x")).stream).toBe("out_acme");
     const ws = await wsconnect({ servers: `ws://${websocket}`, ...by });

@@ -8,8 +8,9 @@
 import { writeFileSync } from "node:fs";
 import process from "node:process";
 import { createInterface } from "node:readline";
-import { connect, createInbox, headers, type NatsConnection } from "@nats-io/transport-node";
+import { createInbox, headers, type NatsConnection } from "@nats-io/transport-node";
 import { signingKeyOf } from "../../src/nats/keys.ts";
+import { letIn } from "./let_in.ts";
 import type { LoadOrders } from "./load_processes.ts";
 
 const TICK_MS = 5;
@@ -19,26 +20,18 @@ const ACK_MS = 60_000;
 const AGAIN_MS = 5;
 /** An event that nobody has acknowledged for so long is published again. */
 const UNHEARD_MS = 5_000;
-const LOGIN_TRIES = 10;
+const LOGIN_DEADLINE_MS = 120_000;
 
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const orders = JSON.parse((await lines.next()).value ?? "") as LoadOrders;
 const seed = new TextEncoder().encode(orders.seed);
 const nc = await login();
 
-/** On a machine that is very busy a login can run into the server's deadline. */
 async function login(): Promise<NatsConnection> {
-  for (let tries = 0; ; tries++) {
-    try {
-      return await connect({
-        servers: orders.servers,
-        authenticator: signingKeyOf(seed).authenticator,
-        reconnect: false,
-      });
-    } catch (error) {
-      if (tries >= LOGIN_TRIES) throw error;
-    }
-  }
+  return await letIn(
+    { servers: orders.servers, authenticator: signingKeyOf(seed).authenticator, reconnect: false },
+    { deadlineMs: LOGIN_DEADLINE_MS },
+  );
 }
 
 let positions = new Float64Array(1 << 20);

@@ -5,7 +5,7 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import process from "node:process";
 import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from "@nats-io/jetstream";
-import { connect, type NatsConnection } from "@nats-io/transport-node";
+import type { NatsConnection } from "@nats-io/transport-node";
 import { stringify } from "yaml";
 import type { LinkReport } from "../../src/control/link_api.ts";
 import type { LinkMode } from "../../src/model/links.ts";
@@ -17,6 +17,7 @@ import { createSigningKey, loadSigningKey, loadSiteKeys, type SigningKey } from 
 import { SitePki } from "../../src/nats/pki/site_pki.ts";
 import { built, PROJECT, SIDECAR } from "./built.ts";
 import { endProcess } from "./end_process.ts";
+import { letIn } from "./let_in.ts";
 import { dialUrl } from "./sites.ts";
 import { type TempFolder, tempFolder } from "./temp_folder.ts";
 import { waitFor } from "./wait_for.ts";
@@ -215,20 +216,16 @@ export class MeshSite {
   /** A client as an app of the tenant. */
   async app(tenant: string): Promise<NatsConnection> {
     const key = this.appKey(tenant);
-    const open = () =>
-      connect({
+    const nc = await letIn(
+      {
         servers: this.file.server?.listen ?? "",
         authenticator: key.authenticator,
         maxReconnectAttempts: -1,
         reconnectTimeWait: 100,
         ignoreAuthErrorAbort: true,
-      });
-    // A server that is very busy lets a login run into its deadline, or reads who may log in just then.
-    const nc = await waitFor(open, {
-      what: `an app of ${tenant} to be let in`,
-      deadlineMs: 10_000,
-      pollMs: 200,
-    });
+      },
+      { what: `an app of ${tenant} to be let in` },
+    );
     this.#clients.push(nc);
     return nc;
   }
@@ -242,7 +239,7 @@ export class MeshSite {
     } & AsyncDisposable
   > {
     const key = await loadSigningKey(join(this.dataFolder, "keys", "mesh.nk"));
-    const nc = await connect({
+    const nc = await letIn({
       servers: this.file.server?.listen ?? "",
       authenticator: key.authenticator,
     });

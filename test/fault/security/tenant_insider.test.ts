@@ -4,7 +4,7 @@
  */
 import { afterEach, describe, expect } from "bun:test";
 import { type ConsumerConfig, jetstream, jetstreamManager, type StreamConfig } from "@nats-io/jetstream";
-import { connect, headers, type NatsConnection } from "@nats-io/transport-node";
+import { headers, type NatsConnection } from "@nats-io/transport-node";
 import {
   flowControlSubject,
   LOG_API_PREFIX,
@@ -16,6 +16,7 @@ import {
 import type { SiteFile } from "../../../src/model/schema/site.ts";
 import type { TenantUser } from "../../../src/model/schema/user.ts";
 import { createSigningKey } from "../../../src/nats/keys.ts";
+import { letIn } from "../../support/let_in.ts";
 import { readAll } from "../../support/read_all.ts";
 import { waitFor } from "../../support/wait_for.ts";
 import { type Attacker, besiege, publishes } from "./attempt.ts";
@@ -56,7 +57,7 @@ const AHEAD = '{"seq":1000000}';
 const BODIES = [AHEAD, '{"seq":1}', ""];
 
 async function as(a: Attacker, name: string): Promise<NatsConnection> {
-  const nc = await connect({
+  const nc = await letIn({
     servers: a.world.at("berlin").site.file.server?.listen ?? "",
     authenticator: keyOf(name).authenticator,
     ...(name === "reader" || name === "pub" ? { inboxPrefix: `_INBOX_.${name}` } : {}),

@@ -1,8 +1,8 @@
 /** Peers that are revoked and taken back, and users that come and are revoked. */
-import { connect } from "@nats-io/transport-node";
 import type { Peer } from "../../../src/model/schema/site.ts";
 import type { TenantSettings } from "../../../src/model/schema/tenant.ts";
 import { createSigningKey } from "../../../src/nats/keys.ts";
+import { letIn } from "../let_in.ts";
 import { waitFor } from "../wait_for.ts";
 import { ask } from "./ask.ts";
 import { between, type Fault, pause } from "./fault.ts";
@@ -52,15 +52,14 @@ const USER_REVOKED: Fault = {
     const users = settings.users ?? [];
     await put(`let ${name} in`, [...users, { name, key: key.publicKey, role: "subscriber" }]);
     note(`${site}: user ${name} of ${tenant} is let in`);
-    const nc = await waitFor(
-      () =>
-        connect({
-          servers: world.site(site).file.server?.listen ?? "",
-          authenticator: key.authenticator,
-          inboxPrefix: `_INBOX_.${name}`,
-          reconnect: false,
-        }),
-      { what: `${name} to connect at ${site}`, deadlineMs: WITHIN_MS, pollMs: 200 },
+    const nc = await letIn(
+      {
+        servers: world.site(site).file.server?.listen ?? "",
+        authenticator: key.authenticator,
+        inboxPrefix: `_INBOX_.${name}`,
+        reconnect: false,
+      },
+      { what: `${name} to connect at ${site}`, deadlineMs: WITHIN_MS },
     );
     nc.subscribe(`${tenant}.>`);
     await pause(between(random, 0, 2000));
