@@ -13,20 +13,34 @@ export interface ProcessRef {
 
 /** Start time of a running process; `null` when there is none, or only a zombie. */
 export async function startTime(pid: number): Promise<string | null> {
-  const own = await readFile("/proc/self/stat", "utf8").catch(() => null);
-  if (own === null) {
-    const ps = promisify(execFile)("ps", ["-o", "lstart=", "-p", String(pid)], {
-      env: { ...process.env, LC_ALL: "C" },
-    });
-    return await ps.then(
-      ({ stdout }) => stdout.trim().replace(/\s+/g, " ") || null,
-      () => null,
-    );
-  }
+  const fields = await statOf(pid);
+  if (fields === "unknown") return await askPs(pid, "lstart");
+  return fields === null || fields[0] === "Z" ? null : (fields[19] ?? null);
+}
+
+/** Whether a running process is stopped: by SIGSTOP, at a terminal, or by a debugger. */
+export async function isHalted({ pid }: ProcessRef): Promise<boolean> {
+  const fields = await statOf(pid);
+  const state = fields === "unknown" ? await askPs(pid, "state") : fields?.[0];
+  return /^[Tt]/.test(state ?? "");
+}
+
+/** The fields of Linux's `/proc/<pid>/stat` after the command, from the state on; `null`: no such process. Elsewhere `unknown`. */
+async function statOf(pid: number): Promise<string[] | null | "unknown"> {
   const text = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => null);
   // The command's name stands in parentheses and may hold anything; the fields after it are plain.
-  const fields = text?.slice(text.lastIndexOf(")") + 2).split(" ");
-  return fields === undefined || fields[0] === "Z" ? null : (fields[19] ?? null);
+  if (text !== null) return text.slice(text.lastIndexOf(")") + 2).split(" ");
+  return (await readFile("/proc/self/stat", "utf8").catch(() => null)) === null ? "unknown" : null;
+}
+
+async function askPs(pid: number, field: "lstart" | "state"): Promise<string | null> {
+  const ps = promisify(execFile)("ps", ["-o", `${field}=`, "-p", String(pid)], {
+    env: { ...process.env, LC_ALL: "C" },
+  });
+  return await ps.then(
+    ({ stdout }) => stdout.trim().replace(/\s+/g, " ") || null,
+    () => null,
+  );
 }
 
 /** Whether the process that is meant still runs. */
@@ -63,7 +77,7 @@ export async function writeProcessFile(
 /** Sends a signal if the process that is meant still runs; returns whether it did. */
 export async function signalProcess(
   ref: ProcessRef,
-  signal: "SIGTERM" | "SIGKILL" | "SIGUSR1",
+  signal: "SIGTERM" | "SIGKILL" | "SIGQUIT" | "SIGUSR1",
 ): Promise<boolean> {
   if (!(await isRunning(ref))) return false;
   try {

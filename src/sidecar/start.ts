@@ -13,7 +13,9 @@ import { errorText, LeafmeshError } from "../model/errors.ts";
 import type { KeyKind } from "../model/keys.ts";
 import { linkMode } from "../model/links.ts";
 import type { SiteFile } from "../model/schema/site.ts";
+import { parseDurationMs } from "../model/units.ts";
 import { hostMark } from "../nats/host_mark.ts";
+import { watchHungServer } from "../nats/hung_server.ts";
 import { stopKeeper, tellKeeperToEnd } from "../nats/keeper.ts";
 import { publicKeys, type SiteKeys } from "../nats/keys.ts";
 import type { SitePki } from "../nats/pki/site_pki.ts";
@@ -33,6 +35,8 @@ import { memberMetrics } from "./member_metrics.ts";
 import { Phases } from "./phases.ts";
 import { type OpenViews, openViews } from "./spread/open.ts";
 import { VERSION } from "./version.ts";
+
+const DEFAULT_HUNG_AFTER = "60s";
 
 export type { SidecarOptions } from "./foundation.ts";
 export { VERSION } from "./version.ts";
@@ -120,6 +124,19 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   };
   const { nc } = entrance;
   stack.defer(() => nc.close());
+  const hungAfter = settings.hungAfter ?? DEFAULT_HUNG_AFTER;
+  if (settings.mode !== "external" && hungAfter !== "never") {
+    stack.use(
+      watchHungServer({
+        site,
+        address: entrance.address,
+        sys: keys.sys,
+        folder,
+        afterMs: parseDurationMs(hungAfter) ?? 0,
+        log: (level, message) => log(level, "nats", message),
+      }),
+    );
+  }
   let views: OpenViews | null = null;
   const workers = new ViewWorkers({
     connection: { site, server: entrance.address, seed: keys.mesh.seed() },

@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { LinkReport } from "../../src/control/link_api.ts";
-import { freePorts } from "../../src/nats/addresses.ts";
+import { freePorts } from "../support/free_ports.ts";
 import { tempFolder } from "../support/temp_folder.ts";
 import { waitFor } from "../support/wait_for.ts";
 import { Program, run } from "./program.ts";

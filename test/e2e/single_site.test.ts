@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { nkeyAuthenticator } from "@nats-io/transport-node";
-import { freePorts } from "../../src/nats/addresses.ts";
+import { freePorts } from "../support/free_ports.ts";
 import { letIn } from "../support/let_in.ts";
 import { tempFolder } from "../support/temp_folder.ts";
 import { waitFor } from "../support/wait_for.ts";

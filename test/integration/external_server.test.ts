@@ -6,11 +6,11 @@ import { join } from "node:path";
 import { jetstream } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 import type { LeafmeshError } from "../../src/model/errors.ts";
-import { freePorts } from "../../src/nats/addresses.ts";
 import { findServer } from "../../src/nats/find.ts";
 import { createSigningKey } from "../../src/nats/keys.ts";
 import { createLog } from "../../src/observe/log.ts";
 import { startSidecar } from "../../src/sidecar.ts";
+import { freePorts } from "../support/free_ports.ts";
 import { tempFolder } from "../support/temp_folder.ts";
 import { waitFor } from "../support/wait_for.ts";
 

@@ -17,8 +17,8 @@ import { desiredTenant } from "../../src/model/desired.ts";
 import type { Decision, MeshEvent } from "../../src/model/event.ts";
 import { outStream, storedSubject, tenantSubjects, viewStream } from "../../src/model/names.ts";
 import { nanos } from "../../src/model/units.ts";
-import { freePorts } from "../../src/nats/addresses.ts";
 import { findServer } from "../../src/nats/find.ts";
+import { freePorts } from "../support/free_ports.ts";
 
 export const SITE = "tokyo";
 export const TENANT = "acme";

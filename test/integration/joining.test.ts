@@ -1,7 +1,7 @@
 /** Two sites become peers by one token, over real servers; and the ways in which a token is refused. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import type { InvitationReport, RevokeReport } from "../../src/control/join_api.ts";
-import { freePorts } from "../../src/nats/addresses.ts";
+import { freePorts } from "../support/free_ports.ts";
 import { invite, join, linked, peersOf, post, refused, startStrangers } from "../support/invited.ts";
 import type { Mesh, MeshSite } from "../support/mesh.ts";
 import { waitFor } from "../support/wait_for.ts";

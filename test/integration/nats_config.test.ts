@@ -4,7 +4,6 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type DesiredState, desiredTenant } from "../../src/model/desired.ts";
 import { LeafmeshError } from "../../src/model/errors.ts";
-import { freePorts } from "../../src/nats/addresses.ts";
 import { checkConfig } from "../../src/nats/check.ts";
 import {
   type ConfigInput,
@@ -16,6 +15,7 @@ import { ControlConnection } from "../../src/nats/control_connection.ts";
 import { verifyFragment } from "../../src/nats/external.ts";
 import { findServer } from "../../src/nats/find.ts";
 import { createSigningKey, publicKeys } from "../../src/nats/keys.ts";
+import { freePorts } from "../support/free_ports.ts";
 import { TestServer } from "../support/server.ts";
 import { tempFolder } from "../support/temp_folder.ts";
 

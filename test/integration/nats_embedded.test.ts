@@ -11,7 +11,7 @@ import { jetstreamManager } from "@nats-io/jetstream";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { desiredTenant } from "../../src/model/desired.ts";
 import { LeafmeshError } from "../../src/model/errors.ts";
-import { formatAddress, freePorts, parseAddress } from "../../src/nats/addresses.ts";
+import { formatAddress, parseAddress } from "../../src/nats/addresses.ts";
 import { isClosedConfig } from "../../src/nats/config.ts";
 import { connectionOptions } from "../../src/nats/control_connection.ts";
 import { DataFolder } from "../../src/nats/data_folder.ts";
@@ -19,6 +19,7 @@ import { loadSiteKeys } from "../../src/nats/keys.ts";
 import { readRunningProcess, startTime } from "../../src/nats/processes.ts";
 import type { ServerEvent } from "../../src/nats/server_events.ts";
 import { startEmbedded, type TestEmbedded } from "../support/embedded.ts";
+import { freePorts } from "../support/free_ports.ts";
 import { type TempFolder, tempFolder } from "../support/temp_folder.ts";
 import { waitFor } from "../support/wait_for.ts";
 

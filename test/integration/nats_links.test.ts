@@ -11,8 +11,8 @@ import {
   rpcSubject,
   siteApiReset,
 } from "../../src/model/names.ts";
-import { freePorts } from "../../src/nats/addresses.ts";
 import { createSigningKey } from "../../src/nats/keys.ts";
+import { freePorts } from "../support/free_ports.ts";
 import { makeExport, makeTenantStreams } from "../support/native_routes.ts";
 import { RawLeaf } from "../support/raw_leaf.ts";
 import { startSites, type TestSite, type TestSites } from "../support/sites.ts";

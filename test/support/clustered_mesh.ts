@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { stringify } from "yaml";
 import type { Peer, SiteFile } from "../../src/model/schema/site.ts";
 import type { TenantDocument } from "../../src/model/schema/tenant.ts";
-import { freePorts } from "../../src/nats/addresses.ts";
 import { createSigningKey, loadSiteKeys, type SigningKey } from "../../src/nats/keys.ts";
 import { SitePki } from "../../src/nats/pki/site_pki.ts";
+import { freePorts } from "./free_ports.ts";
 import { MeshSite } from "./mesh.ts";
 import { tempFolder } from "./temp_folder.ts";
 

@@ -5,9 +5,9 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import { stringify } from "yaml";
-import { freePorts } from "../../src/nats/addresses.ts";
 import { built, SIDECAR } from "./built.ts";
 import { endProcess } from "./end_process.ts";
+import { freePorts } from "./free_ports.ts";
 import { type MeshSite, PATH, type SidecarEntry } from "./mesh.ts";
 import { waitFor } from "./wait_for.ts";
 

@@ -11,7 +11,7 @@ import { clusteredState, type DesiredState, desiredTenant } from "../../src/mode
 import { type LinkMode, linkedState } from "../../src/model/links.ts";
 import { linkAccount, tenantApiPrefix } from "../../src/model/names.ts";
 import type { TenantDocument } from "../../src/model/schema/tenant.ts";
-import { freePorts, type ServerAddresses } from "../../src/nats/addresses.ts";
+import type { ServerAddresses } from "../../src/nats/addresses.ts";
 import { renderConfig, renderLeafCredential } from "../../src/nats/config.ts";
 import {
   type ClusterInput,
@@ -22,6 +22,7 @@ import { type LinkTls, trustFiles } from "../../src/nats/config_links.ts";
 import { ControlConnection, connectionOptions } from "../../src/nats/control_connection.ts";
 import { createSigningKey, publicKeys, type SigningKey, type SiteKeys } from "../../src/nats/keys.ts";
 import { SitePki } from "../../src/nats/pki/site_pki.ts";
+import { freePorts } from "./free_ports.ts";
 import { TestServer } from "./server.ts";
 import { type TempFolder, tempFolder } from "./temp_folder.ts";
 import { waitFor } from "./wait_for.ts";

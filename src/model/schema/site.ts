@@ -129,6 +129,13 @@ export const ServerSettings = z
       description:
         "How long an embedded server outlives a sidecar that died, so that native routes flow on; default 60s",
     }),
+    hungAfter: z
+      .union([z.literal("never"), duration({ minMs: 10_000 })])
+      .optional()
+      .meta({
+        description:
+          "How long an embedded server that runs may answer nothing before it is ended and started again; default 60s",
+      }),
     cluster: ClusterSettings.optional().meta({
       description: "This server is one of several of the site, each with a sidecar of its own",
     }),
@@ -166,13 +173,17 @@ export const ServerSettings = z
       if (server.mode === "external") report(field, `'${field}' goes with mode: embedded`);
     }
     const external = server.mode === "external";
-    const only = (field: "config" | "url" | "binary" | "linger" | "encryption" | "cluster", mode: string) => {
+    const only = (
+      field: "config" | "url" | "binary" | "linger" | "hungAfter" | "encryption" | "cluster",
+      mode: string,
+    ) => {
       if (server[field] !== undefined) {
         context.addIssue({ code: "custom", path: [field], message: `'${field}' goes with mode: ${mode}` });
       }
     };
     if (external) {
       only("linger", "embedded");
+      only("hungAfter", "embedded");
       only("encryption", "embedded");
       only("cluster", "embedded");
       if (server.url === undefined) {

@@ -13,8 +13,8 @@ import {
 } from "../../../src/model/names.ts";
 import type { SiteFile } from "../../../src/model/schema/site.ts";
 import type { TenantUser } from "../../../src/model/schema/user.ts";
-import { freePorts } from "../../../src/nats/addresses.ts";
 import { createSigningKey } from "../../../src/nats/keys.ts";
+import { freePorts } from "../../support/free_ports.ts";
 import { MqttClient } from "../../support/mqtt.ts";
 import type { RawClient } from "../../support/raw_client.ts";
 import { type Attacker, besiege, publishes } from "./attempt.ts";

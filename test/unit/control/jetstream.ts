@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
-import { freePorts } from "../../../src/nats/addresses.ts";
+import { freePorts } from "../../support/free_ports.ts";
 import { TestServer } from "../../support/server.ts";
 import { tempFolder } from "../../support/temp_folder.ts";
 

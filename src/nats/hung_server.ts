@@ -1,0 +1,140 @@
+/**
+ * Watches for an embedded server that runs and answers nothing any more. Seen with nats-server 2.15.1: a stream that takes its source up in
+ * the moment in which a configuration is read anew fails with its lock held, and all that asks for that stream waits for good
+ * (`addShadowSub`, whose account has no subjects just then). Such a server is ended, and its keeper starts it again.
+ */
+import { connect, errors, type NatsConnection } from "@nats-io/transport-node";
+import { connectionOptions } from "./control_connection.ts";
+import type { DataFolder } from "./data_folder.ts";
+import type { SigningKey } from "./keys.ts";
+import { isHalted, isRunning, type ProcessRef, readRunningProcess, signalProcess } from "./processes.ts";
+import { SystemApi } from "./system_api.ts";
+import { sleep, until } from "./wait.ts";
+
+const EVERY_MS = 5_000;
+/** A process that says where it stands ends within this, also with a hundred thousand goroutines. */
+const QUIT_DEADLINE_MS = 10_000;
+
+export interface HungServerOptions {
+  readonly folder: Pick<DataFolder, "file">;
+  /** Resolves once the server answers that it looked at all its streams; rejects where no answer comes in time. */
+  readonly ask: () => Promise<unknown>;
+  /** How long it may be silent, milliseconds of the times that were waited for answers. */
+  readonly afterMs: number;
+  /** Between two questions, milliseconds; default 5 s. */
+  readonly everyMs?: number;
+  readonly log: (level: "info" | "warn" | "error", message: string) => void;
+}
+
+/** Watches until it is disposed of. Several sidecars may watch one server. */
+export class HungServerWatch implements AsyncDisposable {
+  readonly #options: HungServerOptions;
+  readonly #ended = new AbortController();
+  readonly #running: Promise<void>;
+  /** The process that was asked last, and whether it has answered: one that starts may take long. */
+  #asked: { readonly server: ProcessRef; readonly answered: boolean } | null = null;
+  #silentMs = 0;
+
+  constructor(options: HungServerOptions) {
+    this.#options = options;
+    this.#running = this.#run();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#ended.abort();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#ended;
+    const { everyMs = EVERY_MS } = this.#options;
+    while (!signal.aborted) {
+      // What cannot be read now is looked at again.
+      await this.#look(everyMs, signal).catch(() => undefined);
+      await sleep(everyMs, signal);
+    }
+  }
+
+  async #look(everyMs: number, signal: AbortSignal): Promise<void> {
+    const server = await readRunningProcess(this.#options.folder.file("serverPid"));
+    if (
+      server === null ||
+      this.#asked === null ||
+      this.#asked.server.pid !== server.pid ||
+      this.#asked.server.started !== server.started
+    ) {
+      this.#asked = server === null ? null : { server, answered: false };
+      this.#silentMs = 0;
+    }
+    if (this.#asked === null) return;
+    const began = performance.now();
+    const gone = new Promise<false>((resolve) =>
+      signal.addEventListener("abort", () => resolve(false), { once: true }),
+    );
+    const answers = this.#options.ask().then(
+      () => true,
+      () => false,
+    );
+    if (await Promise.race([answers, gone])) {
+      this.#asked = { ...this.#asked, answered: true };
+      this.#silentMs = 0;
+      return;
+    }
+    if (signal.aborted) return;
+    // Whoever has stopped the process lets it go on. And where this process stood still itself, it has not waited for answers.
+    if (await isHalted(this.#asked.server)) this.#silentMs = 0;
+    else this.#silentMs += Math.min(performance.now() - began, 2 * EVERY_MS) + everyMs;
+    if (this.#asked.answered && this.#silentMs >= this.#options.afterMs) await this.#end(this.#asked.server);
+  }
+
+  async #end(server: ProcessRef): Promise<void> {
+    const { folder, log } = this.#options;
+    const said = `nats-server (process ${server.pid}) runs and has not answered for ${Math.round(this.#silentMs / 1000)} s`;
+    this.#silentMs = 0;
+    if (!(await signalProcess(server, "SIGQUIT"))) return;
+    log(
+      "error",
+      `${said}: it is ended, and started again by its keeper. Where it stood is in ${folder.file("serverOutput")}.1`,
+    );
+    if (!(await until(async () => !(await isRunning(server)), QUIT_DEADLINE_MS, 100)))
+      await signalProcess(server, "SIGKILL");
+  }
+}
+
+/** Watches with a connection of its own in the system account. */
+export function watchHungServer(
+  options: Omit<HungServerOptions, "ask"> & {
+    readonly site: string;
+    /** `host:port`. */
+    readonly address: string;
+    readonly sys: SigningKey;
+  },
+): AsyncDisposable {
+  const { site, address, sys, ...rest } = options;
+  let opening: Promise<NatsConnection> | null = null;
+  const open = () => connect(connectionOptions(site, address, sys, { name: `leafmesh ${site} watch` }));
+  const ask = async () => {
+    opening ??= open();
+    const connection = await opening.catch((error: unknown) => {
+      opening = null;
+      throw error;
+    });
+    if (connection.isClosed()) opening = null;
+    else await new SystemApi(connection).health();
+  };
+  const watch = new HungServerWatch({ ...rest, ask: () => ask().catch(exceptSilence) });
+  return {
+    [Symbol.asyncDispose]: async () => {
+      await watch[Symbol.asyncDispose]();
+      // A server that hangs is not waited for.
+      void opening?.then((connection) => connection.close()).catch(() => undefined);
+    },
+  };
+}
+
+/** A server that says something, whatever it is, is there. */
+function exceptSilence(thrown: unknown): void {
+  for (let error = thrown; error instanceof Error; error = error.cause) {
+    if (error instanceof errors.TimeoutError || error instanceof errors.ConnectionError) throw thrown;
+  }
+}
