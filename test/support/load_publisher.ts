@@ -16,7 +16,8 @@ import type { LoadOrders } from "./load_processes.ts";
 const TICK_MS = 5;
 /** No publisher runs further ahead of the stream. */
 const IN_FLIGHT = 4_000;
-const ACK_MS = 60_000;
+/** A server that hangs is started again after a minute. */
+const ACK_MS = 120_000;
 const AGAIN_MS = 5;
 /** An event that nobody has acknowledged for so long is published again. */
 const UNHEARD_MS = 5_000;
@@ -29,7 +30,13 @@ const nc = await login();
 
 async function login(): Promise<NatsConnection> {
   return await letIn(
-    { servers: orders.servers, authenticator: signingKeyOf(seed).authenticator, reconnect: false },
+    {
+      servers: orders.servers,
+      authenticator: signingKeyOf(seed).authenticator,
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: 100,
+      ignoreAuthErrorAbort: true,
+    },
     { deadlineMs: LOGIN_DEADLINE_MS },
   );
 }
