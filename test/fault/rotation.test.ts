@@ -12,6 +12,7 @@ import { LoadProcesses } from "../support/load_processes.ts";
 import { type Mesh, type MeshSite, startMesh } from "../support/mesh.ts";
 import { pendingIn, readLog } from "../support/read_log.ts";
 import { waitFor } from "../support/wait_for.ts";
+import { whereStored } from "../support/where_stored.ts";
 
 /** Events a second of both publishers together. */
 const RATE = Number(process.env.LEAFMESH_LOAD_RATE ?? "5000");
@@ -122,7 +123,14 @@ async function arrived(
     throw new Error(`${found} are there. ${shown.join("\n")}`, { cause: error });
   }
   const events = await readLog(nc, "acme", pattern);
-  expect(faults(events, acked)).toMatchObject({ repeated: [], reordered: 0 });
+  const { repeated, reordered } = faults(events, acked);
+  const [first = -1, last = first] = [repeated.at(0), repeated.at(-1)];
+  if (repeated.length + reordered > 0) {
+    const where = await whereStored(mesh, [first - 1, first, last, last + 1]);
+    throw new Error(
+      `${repeated.length} events twice, ${first} to ${last}, ${reordered} out of order:\n${where}`,
+    );
+  }
   expect(events.length).toBe(acked.size);
   expect(events.filter(({ n }) => !acked.has(n))).toEqual([]);
 }
