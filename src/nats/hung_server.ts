@@ -27,22 +27,21 @@ export interface HungServerOptions {
 }
 
 /** Watches until it is disposed of. Several sidecars may watch one server. */
-export class HungServerWatch implements AsyncDisposable {
+export class HungServerWatch implements Disposable {
   readonly #options: HungServerOptions;
   readonly #ended = new AbortController();
-  readonly #running: Promise<void>;
   /** The process that was asked last, and whether it has answered: one that starts may take long. */
   #asked: { readonly server: ProcessRef; readonly answered: boolean } | null = null;
   #silentMs = 0;
 
   constructor(options: HungServerOptions) {
     this.#options = options;
-    this.#running = this.#run();
+    void this.#run();
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** Ends no server from now on. An answer that is waited for is not. */
+  [Symbol.dispose](): void {
     this.#ended.abort();
-    await this.#running;
   }
 
   async #run(): Promise<void> {
@@ -68,23 +67,20 @@ export class HungServerWatch implements AsyncDisposable {
     }
     if (this.#asked === null) return;
     const began = performance.now();
-    const gone = new Promise<false>((resolve) =>
-      signal.addEventListener("abort", () => resolve(false), { once: true }),
-    );
-    const answers = this.#options.ask().then(
+    const answers = await this.#options.ask().then(
       () => true,
       () => false,
     );
-    if (await Promise.race([answers, gone])) {
+    if (answers) {
       this.#asked = { ...this.#asked, answered: true };
       this.#silentMs = 0;
       return;
     }
-    if (signal.aborted) return;
     // Whoever has stopped the process lets it go on. And where this process stood still itself, it has not waited for answers.
     if (await isHalted(this.#asked.server)) this.#silentMs = 0;
     else this.#silentMs += Math.min(performance.now() - began, 2 * EVERY_MS) + everyMs;
-    if (this.#asked.answered && this.#silentMs >= this.#options.afterMs) await this.#end(this.#asked.server);
+    if (signal.aborted || !this.#asked.answered || this.#silentMs < this.#options.afterMs) return;
+    await this.#end(this.#asked.server);
   }
 
   async #end(server: ProcessRef): Promise<void> {
@@ -109,7 +105,7 @@ export function watchHungServer(
     readonly address: string;
     readonly sys: SigningKey;
   },
-): AsyncDisposable {
+): Disposable {
   const { site, address, sys, ...rest } = options;
   let opening: Promise<NatsConnection> | null = null;
   const open = () => connect(connectionOptions(site, address, sys, { name: `leafmesh ${site} watch` }));
@@ -124,8 +120,8 @@ export function watchHungServer(
   };
   const watch = new HungServerWatch({ ...rest, ask: () => ask().catch(exceptSilence) });
   return {
-    [Symbol.asyncDispose]: async () => {
-      await watch[Symbol.asyncDispose]();
+    [Symbol.dispose]: () => {
+      watch[Symbol.dispose]();
       // A server that hangs is not waited for.
       void opening?.then((connection) => connection.close()).catch(() => undefined);
     },

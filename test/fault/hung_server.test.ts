@@ -61,7 +61,7 @@ test("a server that is silent is ended with the stacks of all its parts, started
     await waitFor(found, { what: "another server", deadlineMs: 60_000 });
   } finally {
     way.mode = { type: "pass" };
-    await watch[Symbol.asyncDispose]();
+    watch[Symbol.dispose]();
   }
   expect(said).toHaveLength(1);
   expect(said[0]).toContain(`process ${before?.pid}`);

@@ -53,7 +53,7 @@ async function watched(program: keyof typeof PROGRAMS) {
     ended,
     start,
     [Symbol.asyncDispose]: async () => {
-      await watch[Symbol.asyncDispose]();
+      watch[Symbol.dispose]();
       await folder[Symbol.asyncDispose]();
     },
   };
