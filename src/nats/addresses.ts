@@ -121,7 +121,8 @@ async function listenAnywhere(host: string): Promise<Server> {
   return await listen({ host, port: 0 });
 }
 
-async function isFree(address: string): Promise<boolean> {
+/** Whether a server could listen at an address. */
+export async function isFree(address: string): Promise<boolean> {
   return await listen(parseAddress(address)).then(
     async (server) => {
       await close(server);

@@ -8,6 +8,7 @@ import { LeafmeshError } from "../model/errors.ts";
 import { prepareFolder, readTextFile, removeFile } from "./files.ts";
 import {
   isRunning,
+  isSameProcess,
   ownProcess,
   type ProcessRef,
   readProcessFile,
@@ -101,13 +102,13 @@ export class DataFolder implements AsyncDisposable {
   async own(force = false): Promise<boolean> {
     if (force) return await writeProcessFile(this.file("ownerPid"), this.process, "replace");
     const holder = await lock(this.file("ownerPid"), this.process);
-    return holder === null || same(holder, this.process);
+    return holder === null || isSameProcess(holder, this.process);
   }
 
   /** Whether this process owns what the server reads. */
   async owns(): Promise<boolean> {
     const holder = await readProcessFile(this.file("ownerPid"));
-    return holder !== null && same(holder, this.process);
+    return holder !== null && isSameProcess(holder, this.process);
   }
 
   /** Gives up what {@link own} has taken. */
@@ -128,7 +129,7 @@ export class DataFolder implements AsyncDisposable {
   async unlock(): Promise<void> {
     await this.disown();
     const holder = await readProcessFile(this.#lock);
-    if (holder !== null && same(holder, this.process)) await removeFile(this.#lock);
+    if (holder !== null && isSameProcess(holder, this.process)) await removeFile(this.#lock);
   }
 }
 
@@ -166,12 +167,9 @@ async function takeAway(path: string, dead: ProcessRef | null): Promise<void> {
   );
   if (!moved) return;
   const found = await readProcessFile(aside);
-  if (found !== null && (dead === null || !same(found, dead))) await writeProcessFile(path, found, "keep");
+  if (found !== null && (dead === null || !isSameProcess(found, dead)))
+    await writeProcessFile(path, found, "keep");
   await removeFile(aside);
-}
-
-function same(left: ProcessRef, right: ProcessRef): boolean {
-  return left.pid === right.pid && left.started === right.started;
 }
 
 /** Text of one of the folder's files, or `null`. */

@@ -7,7 +7,14 @@ import { connect, errors, type NatsConnection } from "@nats-io/transport-node";
 import { connectionOptions } from "./control_connection.ts";
 import type { DataFolder } from "./data_folder.ts";
 import type { SigningKey } from "./keys.ts";
-import { isHalted, isRunning, type ProcessRef, readRunningProcess, signalProcess } from "./processes.ts";
+import {
+  isHalted,
+  isRunning,
+  isSameProcess,
+  type ProcessRef,
+  readRunningProcess,
+  signalProcess,
+} from "./processes.ts";
 import { SystemApi } from "./system_api.ts";
 import { sleep, until } from "./wait.ts";
 
@@ -56,12 +63,7 @@ export class HungServerWatch implements Disposable {
 
   async #look(everyMs: number, signal: AbortSignal): Promise<void> {
     const server = await readRunningProcess(this.#options.folder.file("serverPid"));
-    if (
-      server === null ||
-      this.#asked === null ||
-      this.#asked.server.pid !== server.pid ||
-      this.#asked.server.started !== server.started
-    ) {
+    if (server === null || this.#asked === null || !isSameProcess(this.#asked.server, server)) {
       this.#asked = server === null ? null : { server, answered: false };
       this.#silentMs = 0;
     }
@@ -107,23 +109,22 @@ export function watchHungServer(
   },
 ): Disposable {
   const { site, address, sys, ...rest } = options;
-  let opening: Promise<NatsConnection> | null = null;
-  const open = () => connect(connectionOptions(site, address, sys, { name: `leafmesh ${site} watch` }));
+  let connection: NatsConnection | null = null;
+  let ended = false;
   const ask = async () => {
-    opening ??= open();
-    const connection = await opening.catch((error: unknown) => {
-      opening = null;
-      throw error;
-    });
-    if (connection.isClosed()) opening = null;
-    else await new SystemApi(connection).health();
+    if (connection === null || connection.isClosed()) {
+      connection = await connect(connectionOptions(site, address, sys, { name: `leafmesh ${site} watch` }));
+      if (ended) await connection.close();
+    }
+    await new SystemApi(connection).health();
   };
   const watch = new HungServerWatch({ ...rest, ask: () => ask().catch(exceptSilence) });
   return {
     [Symbol.dispose]: () => {
       watch[Symbol.dispose]();
+      ended = true;
       // A server that hangs is not waited for.
-      void opening?.then((connection) => connection.close()).catch(() => undefined);
+      void connection?.close().catch(() => undefined);
     },
   };
 }

@@ -43,6 +43,11 @@ async function askPs(pid: number, field: "lstart" | "state"): Promise<string | n
   );
 }
 
+/** Whether both mean one process. */
+export function isSameProcess(left: ProcessRef, right: ProcessRef): boolean {
+  return left.pid === right.pid && left.started === right.started;
+}
+
 /** Whether the process that is meant still runs. */
 export async function isRunning(ref: ProcessRef): Promise<boolean> {
   return (await startTime(ref.pid)) === ref.started;

@@ -347,13 +347,12 @@ describe("quotas of a tenant", () => {
 
   /** One connection, once those of the test before are gone. */
   async function alone(): Promise<NatsConnection> {
-    return await waitFor(
-      () =>
-        connect({
-          servers: site.file.server?.listen ?? "",
-          authenticator: site.appKey("small").authenticator,
-          reconnect: false,
-        }),
+    return await letIn(
+      {
+        servers: site.file.server?.listen ?? "",
+        authenticator: site.appKey("small").authenticator,
+        reconnect: false,
+      },
       { what: "a connection", deadlineMs: 20_000 },
     );
   }

@@ -1,5 +1,5 @@
-import { createServer } from "node:net";
 import process from "node:process";
+import { formatAddress, isFree } from "../../src/nats/addresses.ts";
 
 /**
  * A port that is found free is taken seconds later, by a process that has to start first. So each worker of the test runner looks in
@@ -22,16 +22,8 @@ export async function freePorts(host: string, count: number): Promise<number[]> 
   for (let tries = 0; tries < PORTS_OF_WORKER && found.length < count; tries++) {
     const port = FIRST + worker * PORTS_OF_WORKER + next;
     next = (next + 1) % PORTS_OF_WORKER;
-    if (await isFree(host, port)) found.push(port);
+    if (await isFree(formatAddress({ host, port }))) found.push(port);
   }
   if (found.length < count) throw new Error(`${count} free ports of ${host} wanted, ${found.length} found`);
   return found;
-}
-
-async function isFree(host: string, port: number): Promise<boolean> {
-  return await new Promise((resolve) => {
-    const server = createServer();
-    server.once("error", () => resolve(false));
-    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(true)));
-  });
 }

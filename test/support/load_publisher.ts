@@ -8,7 +8,7 @@
 import { writeFileSync } from "node:fs";
 import process from "node:process";
 import { createInterface } from "node:readline";
-import { createInbox, headers, type NatsConnection } from "@nats-io/transport-node";
+import { createInbox, headers } from "@nats-io/transport-node";
 import { signingKeyOf } from "../../src/nats/keys.ts";
 import { letIn } from "./let_in.ts";
 import type { LoadOrders } from "./load_processes.ts";
@@ -26,20 +26,16 @@ const LOGIN_DEADLINE_MS = 120_000;
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const orders = JSON.parse((await lines.next()).value ?? "") as LoadOrders;
 const seed = new TextEncoder().encode(orders.seed);
-const nc = await login();
-
-async function login(): Promise<NatsConnection> {
-  return await letIn(
-    {
-      servers: orders.servers,
-      authenticator: signingKeyOf(seed).authenticator,
-      maxReconnectAttempts: -1,
-      reconnectTimeWait: 100,
-      ignoreAuthErrorAbort: true,
-    },
-    { deadlineMs: LOGIN_DEADLINE_MS },
-  );
-}
+const nc = await letIn(
+  {
+    servers: orders.servers,
+    authenticator: signingKeyOf(seed).authenticator,
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: 100,
+    ignoreAuthErrorAbort: true,
+  },
+  { deadlineMs: LOGIN_DEADLINE_MS },
+);
 
 let positions = new Float64Array(1 << 20);
 let sent = 0;
