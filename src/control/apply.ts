@@ -105,6 +105,8 @@ export interface ApplyContext {
   readonly poke: (peer: string) => void;
   /** Sources that were taken out. */
   readonly waits: SourceWaits;
+  /** Whether the server itself listens to a subject of MESH, at any server of the site. */
+  readonly listens: (subject: string) => Promise<boolean>;
   /** Has a server that waits to ask for a source again ask at once. */
   readonly wakeSource: (deliverSubject: string) => void;
 }

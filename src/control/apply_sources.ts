@@ -5,12 +5,13 @@ import { LOG_API_PREFIX, logStream, parseStreamName, remoteStreams } from "../mo
 import type { ResetTo } from "../nats/consumer_reset.ts";
 import type { ApplyContext } from "./apply.ts";
 import type { StreamAccount } from "./assets.ts";
-import { sourceKey } from "./differences.ts";
+import { deliveredBy, sourceKey } from "./differences.ts";
 import { heardWithin, isPeerConsumer, sourceReports } from "./observe.ts";
 import type { RouteEnd } from "./rollback/setback_note.ts";
 import type { SilentSource } from "./silent_sources.ts";
 import { goesOnInCopy, isSameStream, type Taken, takenOf } from "./source_position.ts";
 import { detachedMetadata, detachedSources } from "./source_repair.ts";
+import type { SourcesOf } from "./source_waits.ts";
 import type { Step } from "./step.ts";
 import type { StuckConsumer } from "./stuck_consumers.ts";
 import { Waiting } from "./waiting.ts";
@@ -32,7 +33,7 @@ export interface Missed {
 /** An attached source was heard within this. */
 const HEARD_MS = 1200;
 
-/** Updates the fields that we own and leaves the others as they are. @throws {Waiting} as {@link SourceWaits.requireFree} */
+/** Updates the fields that we own and leaves the others as they are. @throws {Waiting} where sources are put in, as {@link requireAlone} */
 export async function updateStream(
   context: ApplyContext,
   { account, spec }: Extract<Step, { type: "update-stream" }>,
@@ -51,7 +52,7 @@ async function updateFields(
   const { config } = info;
   const of = { account, stream: spec.name };
   const [before, after] = [config.sources ?? [], spec.sources ?? config.sources ?? []];
-  context.waits.requireFree(of, without(after, before));
+  await requireAlone(context, of, without(after, before));
   const metadata = spec.metadata === undefined ? config.metadata : { ...config.metadata, ...spec.metadata };
   await manager.streams.update(spec.name, {
     ...config,
@@ -62,6 +63,25 @@ async function updateFields(
     of,
     without(before, after).filter((source) => !isAttached(info, source)),
   );
+}
+
+/**
+ * Throws unless sources may be put in now: what the server has left behind of one would hear, and might store, what it gets.
+ * @throws {Waiting}
+ */
+async function requireAlone(
+  { waits, listens }: Pick<ApplyContext, "waits" | "listens">,
+  of: SourcesOf,
+  sources: readonly StreamSource[],
+): Promise<void> {
+  waits.requireFree(of, sources);
+  for (const source of sources) {
+    const subject = deliveredBy(source);
+    if (subject === null || !(await listens(subject))) continue;
+    throw new Waiting(
+      `the server listens to what ${source.name} gives, while it is not in ${of.stream}: the server must start anew`,
+    );
+  }
 }
 
 /** Whether a source hears of its origin, which it does every second: then its server asks for nothing. */
@@ -84,8 +104,8 @@ export async function attachSource(context: ApplyContext, step: AttachSource): P
   const { mesh, setbacks, waits } = context;
   const { route, spec, source } = step;
   const tenant = route.tenant.name;
-  const requireFree = () => waits.requireFree({ account: { type: "mesh" }, stream: spec.name }, [source]);
-  requireFree();
+  const of = { account: { type: "mesh" }, stream: spec.name } as const;
+  waits.requireFree(of, [source]);
   const places = remoteStreams(tenant).map((stream) => ({ manager: mesh, stream }));
   const asks = [{ origin: route.origin, tenant, stream: source.name }];
   const taken = await takenOf(places, asks);
@@ -95,7 +115,7 @@ export async function attachSource(context: ApplyContext, step: AttachSource): P
   const { config } = await mesh.streams.info(spec.name);
   const { duplicate_window = config.duplicate_window } = spec;
   // What was free before the peer was asked may not be by now.
-  requireFree();
+  await requireAlone(context, of, [source]);
   const sources = [...(config.sources ?? []), source];
   await mesh.streams.update(spec.name, withSources({ ...config, duplicate_window }, sources));
   // It may have been in the other one.
@@ -146,9 +166,8 @@ export async function reattachSource(
   if (by === "anew") return await takeOut(context, step);
   const { config } = await (await jsm(context, account)).streams.info(stream);
   for (const one of config.sources ?? []) {
-    const { consumer } = one as StreamSource & { consumer?: { deliver_subject: string } };
-    if (one.name === source && one.external?.api === api && consumer !== undefined)
-      context.wakeSource(consumer.deliver_subject);
+    const subject = deliveredBy(one);
+    if (one.name === source && one.external?.api === api && subject !== null) context.wakeSource(subject);
   }
 }
 

@@ -35,10 +35,19 @@ function sameStreamField(field: string, wanted: unknown, observed: unknown): boo
   }
 }
 
+type ConsumedSource = StreamSource & {
+  readonly consumer?: { readonly name: string; readonly deliver_subject: string };
+};
+
+/** What a source listens to; `null` where it has no consumer of its own. */
+export function deliveredBy(source: StreamSource): string | null {
+  return (source as ConsumedSource).consumer?.deliver_subject ?? null;
+}
+
 /** Identity of a source: stream, site, consumer and transforms. */
 export function sourceKey(source: StreamSource): string {
   const transforms = (source.subject_transforms ?? []).map((one) => `${one.src}>${one.dest}`).join(",");
-  const { consumer } = source as StreamSource & { consumer?: { name: string; deliver_subject: string } };
+  const { consumer } = source as ConsumedSource;
   return [
     source.name,
     source.external?.api ?? "",

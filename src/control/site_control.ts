@@ -31,7 +31,7 @@ import { offersTo } from "./offers.ts";
 import { Peering } from "./peering.ts";
 import { PolicyTrials } from "./policy_trials.ts";
 import { Readiness } from "./readiness.ts";
-import { type Reconciler, reportPlan } from "./reconcile.ts";
+import { type Planned, type Reconciler, reportPlan } from "./reconcile.ts";
 import { type ReplayApi, Replays } from "./replay_api.ts";
 import { ReplaySources } from "./replay_source.ts";
 import { notRotating } from "./rotation/not_rotating.ts";
@@ -292,11 +292,7 @@ export class SiteControl implements Control, AsyncDisposable {
     return made;
   }
 
-  /**
-   * Restarts a server that could not write, and has what is sourced go on after what is stored. Where that fails, nothing flows until
-   * it is done again.
-   * @throws LeafmeshError `server_failed`
-   */
+  /** See {@link SiteRecovery.restartServer}. */
   async restartServer(restart: () => Promise<void>, options?: RestartOptions): Promise<void> {
     await this.#recovery.restartServer(restart, options);
     this.changed();
@@ -324,6 +320,11 @@ export class SiteControl implements Control, AsyncDisposable {
 
   get alarms(): Alarms {
     return this.#options.alarms;
+  }
+
+  /** The last plan; `null`: there is none yet. */
+  get planned(): Planned | null {
+    return this.#reconciler.last;
   }
 
   /** What alarms follow from. */

@@ -1,8 +1,9 @@
 /** The reconciler of a site with all that its passes look at and act through. */
 import type { DesiredState } from "../model/desired.ts";
 import { errorText } from "../model/errors.ts";
-import { LOG_CONSUMER, linkAccount, siteApiPrefix, siteApiReset } from "../model/names.ts";
+import { LOG_CONSUMER, linkAccount, MESH_ACCOUNT, siteApiPrefix, siteApiReset } from "../model/names.ts";
 import { resetConsumer } from "../nats/consumer_reset.ts";
+import { listenersOf } from "../nats/listeners.ts";
 import type { PeerKnowledge, Peers } from "./agreement.ts";
 import type { StepReport } from "./api.ts";
 import type { Attachments } from "./attachments.ts";
@@ -101,6 +102,8 @@ export function siteReconciler(parts: SiteReconcilerParts): Reconciler {
       poke: (peer) => peering.poke(peer),
       waits: parts.waits,
       streamTurns: parts.streamTurns,
+      listens: async (subject) =>
+        [...(await listenersOf(system, MESH_ACCOUNT, subject)).values()].some((ids) => ids.length > 0),
       wakeSource: (deliverSubject) => nc.publish(deliverSubject, "", { headers: idleHeartbeat() }),
     },
     onPlan: (planned) => news.tell(desired().peers, planned),

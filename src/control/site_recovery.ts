@@ -62,7 +62,7 @@ export class SiteRecovery {
   }
 
   /**
-   * Restarts a server that could not write, and has what is sourced go on after what is stored. Where that fails, nothing flows until
+   * Restarts a server, for example one that could not write, and has what is sourced go on after what is stored. Where that fails, nothing flows until
    * it is done again.
    * @throws LeafmeshError `server_failed`
    */

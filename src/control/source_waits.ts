@@ -2,7 +2,7 @@
  * When a source that was taken out may be put in again. nats-server waits five seconds for the answer to what it asks for when a source
  * attaches, also when the source is taken out meanwhile. Put in again at once, there are two such waits; where both are answered, or
  * the first ends while the second lasts, a subscription is left that nobody ends: the consumer delivers to nobody for as long
- * as the server runs, and the source never attaches again.
+ * as the server runs, and the source never attaches again: {@link LeftListeners} finds it.
  * Source: nats-server 2.15.1 `server/stream.go`, trySetupSourceConsumer, which looks a source up by its name when it is answered.
  */
 import type { StreamSource } from "@nats-io/jetstream";
@@ -10,8 +10,8 @@ import type { StreamAccount } from "./assets.ts";
 import { sourceKey } from "./differences.ts";
 import { Waiting } from "./waiting.ts";
 
-/** The server's wait, srcDurableConsumerWaitTime, with what it takes to begin. */
-const SERVER_WAITS_MS = 5600;
+/** The server's wait of five seconds, srcDurableConsumerWaitTime, and what it may take on a busy machine to begin and to end. */
+const SERVER_WAITS_MS = 8000;
 /** What is put in so soon after a server has started is answered before the wait from its start ends. */
 const EARLY_MS = 3500;
 

@@ -41,6 +41,12 @@ export const ALARMS = {
     means: "The link stands, but a route has not moved for a while",
     todo: "see 'leafmesh links' for why, here and at the peer",
   },
+  "listener-left": {
+    severity: "critical",
+    means:
+      "nats-server still listens where a source of a stream did before: the route may stand still, or events be stored twice",
+    todo: "an embedded server is restarted by itself; restart an external one, and of a cluster the server that the alarm names",
+  },
   "log-not-moving": {
     severity: "critical",
     means: "Events that have arrived wait for a tenant's log, which takes none: its apps do not get them",

@@ -55,6 +55,8 @@ export class StoreWatch implements AsyncDisposable {
   #failing = 0;
   /** JetStream was off: where a reload revives it, the server still goes on as if it had stored what it was given meanwhile. */
   #wasOff = false;
+  /** Why somebody else wants a restart. */
+  #wanted = "";
   /** The last restart failed: there may be no server that could be asked, or one through which nothing may flow yet. */
   #down = false;
 
@@ -66,6 +68,11 @@ export class StoreWatch implements AsyncDisposable {
   /** As it was a moment ago; `null` before the first look. */
   get report(): StoreReport | null {
     return this.#report;
+  }
+
+  /** Has the server restarted at the next look, for another reason than its disk. */
+  restart(why: string): void {
+    this.#wanted = why;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -112,11 +119,14 @@ export class StoreWatch implements AsyncDisposable {
       this.#pauseMs = FIRST_RESTART_PAUSE_MS;
       this.#restartAt = Math.min(this.#restartAt, now + FIRST_RESTART_PAUSE_MS);
     }
-    if (!stopped || now < this.#restartAt || signal.aborted) return;
+    const wanted = this.#wanted;
+    if ((!stopped && wanted === "") || now < this.#restartAt || signal.aborted) return;
     if (!hasRoom(space)) return;
     this.#restartAt = now + this.#pauseMs;
     this.#pauseMs = Math.min(this.#pauseMs * 2, LONGEST_RESTART_PAUSE_MS);
-    this.#options.log("warn", `The disk has ${bytesText(freeBytes)} free: nats-server is restarted`);
+    const why = stopped ? `The disk has ${bytesText(freeBytes)} free` : wanted;
+    this.#options.log("warn", `${why}: nats-server is restarted`);
+    this.#wanted = "";
     this.#down = true;
     await this.#options.restart(signal);
     this.#down = false;

@@ -3,6 +3,7 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import { z } from "zod";
 import { errorText, LeafmeshError } from "../model/errors.ts";
 import { linkAccount, tenantOfAccount } from "../model/names.ts";
+import { parseGoDurationMs } from "./go_duration.ts";
 import { redactSeeds } from "./server_log.ts";
 
 const REQUEST_DEADLINE_MS = 5_000;
@@ -164,6 +165,11 @@ export class SystemApi {
     return this.#connection.info?.server_id ?? "";
   }
 
+  /** The name that the connected server has. */
+  get serverName(): string {
+    return this.#connection.info?.server_name ?? "";
+  }
+
   /** The server's own account of itself. */
   async varz(): Promise<ServerInfo> {
     return Varz.parse(await this.request("VARZ"));
@@ -207,7 +213,12 @@ export class SystemApi {
 
   /** Ids of all servers of the site that this one is connected to, itself first. */
   async servers(): Promise<readonly string[]> {
-    return [this.serverId, ...(await this.otherServers()).map(({ id }) => id)];
+    return (await this.namedServers()).map(({ id }) => id);
+  }
+
+  /** The servers of the site that this one is connected to, itself first. */
+  async namedServers(): Promise<readonly { readonly id: string; readonly name: string }[]> {
+    return [{ id: this.serverId, name: this.serverName }, ...(await this.otherServers())];
   }
 
   /** The other servers of the site that this one is connected to. */
@@ -223,10 +234,8 @@ export class SystemApi {
    * connection there; `null`: it does not answer.
    */
   async serverLinks(): Promise<ReadonlyMap<string, ReadonlySet<string> | null>> {
-    const own = { id: this.serverId, name: this.#connection.info?.server_name ?? "" };
-    const servers = [own, ...(await this.otherServers())];
     const links = await Promise.all(
-      servers.map(async ({ id, name }): Promise<[string, ReadonlySet<string> | null]> => {
+      (await this.namedServers()).map(async ({ id, name }): Promise<[string, ReadonlySet<string> | null]> => {
         try {
           const { leafs } = Leafz.parse(await this.request("LEAFZ", {}, id));
           return [name, new Set((leafs ?? []).map(({ account }) => account))];
@@ -377,24 +386,4 @@ function up(peer: string, leaf: z.infer<typeof Leaf>): LeafStatus {
     outBytes: leaf.out_bytes,
     compression: leaf.compression ?? null,
   };
-}
-
-const GO_UNITS_MS: Readonly<Record<string, number>> = {
-  h: 3_600_000,
-  m: 60_000,
-  s: 1000,
-  ms: 1,
-  µs: 1e-3,
-  us: 1e-3,
-  ns: 1e-6,
-};
-
-/** Milliseconds of a duration as Go prints it (`1m2.5s`, `312.5µs`); `null` when it is none. */
-export function parseGoDurationMs(text: string | undefined): number | null {
-  if (text === undefined || !/^([\d.]+(h|ms|m|s|µs|us|ns))+$/.test(text)) return null;
-  let total = 0;
-  for (const [, amount, unit] of text.matchAll(/([\d.]+)(h|ms|m|s|µs|us|ns)/g)) {
-    total += Number(amount) * (GO_UNITS_MS[unit ?? ""] ?? Number.NaN);
-  }
-  return Number.isFinite(total) ? total : null;
 }

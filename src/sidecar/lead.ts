@@ -9,6 +9,7 @@ import { Audit } from "../control/audit/audit.ts";
 import { checkState, requireAllowed } from "../control/check_state.ts";
 import { Erasures } from "../control/erasure/erasures.ts";
 import { migrateLayout } from "../control/layout.ts";
+import { LeftListeners, sourceSubjects } from "../control/left_listeners.ts";
 import { guardConnection, requireTerm, type Term } from "../control/members/guard.ts";
 import type { Members } from "../control/members/members.ts";
 import { OtherServers } from "../control/other_servers.ts";
@@ -23,10 +24,11 @@ import { scanEvents } from "../flow/event_scan.ts";
 import { RedriveJobs } from "../flow/redrive_jobs.ts";
 import { ReplayJobs } from "../flow/replay_jobs.ts";
 import { linkMode } from "../model/links.ts";
-import { STATE_BUCKET, tenantApiPrefix } from "../model/names.ts";
+import { MESH_ACCOUNT, STATE_BUCKET, tenantApiPrefix } from "../model/names.ts";
 import { alarmLimits } from "../model/schema/alarms.ts";
 import { parseBytes, parseDurationMs } from "../model/units.ts";
 import { publicKeys } from "../nats/keys.ts";
+import { listenersOf } from "../nats/listeners.ts";
 import { SiteKeyFiles } from "../nats/site_key_files.ts";
 import type { StoreWatch } from "../nats/store_watch.ts";
 import { sharedTenantKey, TenantKeys } from "../nats/tenant_keys.ts";
@@ -324,7 +326,18 @@ export async function leadSite({
           { startedAt: performance.now(), signal },
         ),
   );
-  if (store !== null) stack.use(store);
+  const ownServer = store;
+  if (ownServer !== null) stack.use(ownServer);
+  stack.use(
+    new LeftListeners({
+      system,
+      listeners: (subject) => listenersOf(system, MESH_ACCOUNT, subject),
+      subjects: () => sourceSubjects(control.planned),
+      restart: ownServer === null ? null : (why) => ownServer.restart(why),
+      alarms,
+      log: (level, message) => log(level, "control", message),
+    }),
+  );
   const served = {
     log: (message: string) => log("warn", "control", message),
     ...(signal === undefined ? {} : { signal }),

@@ -74,7 +74,8 @@ test("a source that is put in again leaves its stream as it was, and its consume
   const asked = await start(nc, mesh);
   const before = (await mesh.streams.info("in_acme")).config;
   const waits = new SourceWaits(() => performance.now());
-  const context = { mesh, waits, streamTurns: new NamedTurns() } as unknown as ApplyContext;
+  const listens = async () => false;
+  const context = { mesh, waits, listens, streamTurns: new NamedTurns() } as unknown as ApplyContext;
   const takeOut = async () => await applyStep(context, { ...SILENT, source: "out_acme", by: "anew" });
   const putIn = async () =>
     await applyStep(context, {

@@ -25,7 +25,7 @@ describe("a source that is put in", () => {
     const { all, isFree } = waits(false);
     expect(isFree("a")).toBe(true);
     all.takenOut(OF, [source("a")]);
-    expect([isFree("a"), isFree("b"), isFree("a", 5000), isFree("a", 1000)]).toEqual([
+    expect([isFree("a"), isFree("b"), isFree("a", 7000), isFree("a", 1500)]).toEqual([
       false,
       true,
       false,
@@ -36,14 +36,14 @@ describe("a source that is put in", () => {
   test("of a server that started a moment ago is free for a while", () => {
     const { all, isFree } = waits(false);
     all.takenOut(OF, [source("a")], 1000);
-    expect([isFree("a"), isFree("a", 4000), isFree("a", 2000)]).toEqual([true, false, true]);
+    expect([isFree("a"), isFree("a", 4000), isFree("a", 4500)]).toEqual([true, false, true]);
   });
 
   test("at a server that was there before may have been taken out by who is gone", () => {
     const { all, isFree } = waits(true);
     expect(isFree("a")).toBe(false);
     all.takenOut(OF, [source("b")]);
-    expect([isFree("a", 5000), isFree("a", 1000)]).toEqual([false, true]);
+    expect([isFree("a", 7000), isFree("a", 1500)]).toEqual([false, true]);
     all.takenOut(OF, [source("a")]);
     expect(isFree("a")).toBe(false);
   });

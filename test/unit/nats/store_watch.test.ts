@@ -201,3 +201,22 @@ test("its end waits for a restart that is under way, which is told to give up, a
   expect([ended, world.restarts]).toEqual([true, 1]);
   expect(world.said.join("\n")).not.toContain("gave up");
 });
+
+test("a server is restarted once for another reason, and again until that was done", async () => {
+  await using world = new World();
+  await world.is("ok");
+  let fails = 1;
+  world.restart = async () => {
+    if (fails-- > 0) throw new Error("it does not start");
+  };
+  world.now = 10_000;
+  world.watch.restart("somebody listens");
+  await waitFor(() => world.restarts === 1, { pollMs: 1 });
+  expect(world.said).toContain("warn: somebody listens: nats-server is restarted");
+  await world.is("stopped");
+  world.now = 20_000;
+  await waitFor(() => world.restarts === 2, { pollMs: 1 });
+  await world.is("ok");
+  await world.look(3);
+  expect(world.restarts).toBe(2);
+});

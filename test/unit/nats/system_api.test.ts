@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { formatAddress, localAddress, parseAddress } from "../../../src/nats/addresses.ts";
-import { parseGoDurationMs, retiredTenants } from "../../../src/nats/system_api.ts";
+import { parseGoDurationMs } from "../../../src/nats/go_duration.ts";
+import { retiredTenants } from "../../../src/nats/system_api.ts";
 
 describe("parseGoDurationMs()", () => {
   test("reads what Go prints, and nothing else", () => {
