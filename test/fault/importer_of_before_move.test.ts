@@ -2,11 +2,20 @@
 import { expect, test } from "bun:test";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { MeshSite } from "../support/mesh.ts";
 import { alarmsOf, logHas, numbers, OlderCopy } from "../support/older_copy.ts";
 import { readLog } from "../support/read_log.ts";
 import { changeKinds, publishBoth, startTwoKinds, TWO_KINDS, wantKinds } from "../support/two_kinds.ts";
 
 const PART = 300;
+
+/** As where a site died before it noted that its streams had more. */
+async function setNoted(site: MeshSite, streams: Readonly<Record<string, number>>): Promise<void> {
+  const path = join(site.dataFolder, "positions.json");
+  const noted = JSON.parse(await readFile(path, "utf8")) as { streams: Record<string, { last: number }> };
+  for (const [stream, last] of Object.entries(streams)) noted.streams[stream]!.last = last;
+  await writeFile(path, JSON.stringify(noted));
+}
 
 test("an importer that is rolled back to before its routes moved gets again what they have, and names what they have not", async () => {
   const { mesh, berlin, austin } = await startTwoKinds();
@@ -44,6 +53,35 @@ test("an importer that is rolled back to before its routes moved gets again what
   expect(Object.keys(alarms).toSorted()).toEqual(["in_acme", "in_globex", "view_acme_out of berlin"]);
 }, 120_000);
 
+test("an importer that died before it noted what a stream got since its route moved gets that again, where another stream shows the older copy", async () => {
+  const { mesh, berlin, austin } = await startTwoKinds();
+  await using _ = mesh;
+  const has = async (tenant: string, expected: readonly number[]) => {
+    const nc = await austin.app(tenant);
+    await logHas(nc, tenant, expected.length);
+    const events = await readLog(nc, tenant, `berlin.${tenant}.orders.>`);
+    expect(events.map(({ n }) => n)).toEqual([...expected]);
+  };
+  await changeKinds(mesh, { acme: "native" });
+  await publishBoth(berlin, 1, PART);
+  for (const tenant of TWO_KINDS) await has(tenant, numbers(1, PART));
+  const copy = new OlderCopy(austin);
+  await copy.take();
+  await changeKinds(mesh, { acme: "view" });
+  await publishBoth(berlin, PART + 1, 2 * PART);
+  for (const tenant of TWO_KINDS) {
+    await has(tenant, numbers(1, 2 * PART));
+    await austin.noted(`in_${tenant}`, 2 * PART);
+  }
+  await copy.putBack();
+  await setNoted(austin, { in_acme: PART });
+  await austin.start();
+  await publishBoth(berlin, 2 * PART + 1, 2 * PART + 10);
+  for (const tenant of TWO_KINDS) await has(tenant, numbers(1, 2 * PART + 10));
+  const alarms = await alarmsOf(austin, "importer-rolled-back");
+  expect(Object.keys(alarms)).toEqual(["in_globex"]);
+}, 120_000);
+
 test("an importer whose older copy nobody has noticed gets what it lacks from a native route that its route moves to, and its exporter names what a view does not have", async () => {
   const { mesh, berlin, austin } = await startTwoKinds();
   await using _ = mesh;
@@ -60,11 +98,7 @@ test("an importer whose older copy nobody has noticed gets what it lacks from a 
   await publishBoth(berlin, PART + 1, 2 * PART);
   for (const tenant of TWO_KINDS) await has(tenant, numbers(1, 2 * PART));
   await copy.putBack();
-  // As where it died before it noted that it had more.
-  const notes = join(austin.dataFolder, "positions.json");
-  const noted = JSON.parse(await readFile(notes, "utf8")) as { streams: Record<string, { last: number }> };
-  for (const tenant of TWO_KINDS) noted.streams[`in_${tenant}`]!.last = PART;
-  await writeFile(notes, JSON.stringify(noted));
+  await setNoted(austin, { in_acme: PART, in_globex: PART });
   await wantKinds(mesh, { acme: "native", globex: "view" });
   await austin.start();
   await mesh.flowing();

@@ -122,10 +122,10 @@ export class Rollbacks implements AsyncDisposable {
     }
     const now = await positionsNow(mesh, this.#options.now());
     const found = setbacks(this.#noted, now).filter((one) => isWanted(one, state));
-    await this.setbacks.add(
-      found.flatMap(({ type, stream, first }) => (type === "made-anew" ? [] : [{ stream, last: first - 1 }])),
-      state,
-    );
+    // A store is put back as a whole: another stream may have got, and given, what was not noted yet.
+    const older = found.some(({ type }) => type === "rolled-back");
+    const copies = older ? Object.entries(now.streams).map(([stream, { last }]) => ({ stream, last })) : [];
+    await this.setbacks.add(copies, state);
     for (const one of found) {
       if (one.type === "made-anew") this.#gone.set(one.stream, one.last);
       this.#sayOwn(one);
