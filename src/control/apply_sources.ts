@@ -5,7 +5,7 @@ import { LOG_API_PREFIX, logStream, parseStreamName, remoteStreams } from "../mo
 import type { ResetTo } from "../nats/consumer_reset.ts";
 import type { ApplyContext } from "./apply.ts";
 import type { StreamAccount } from "./assets.ts";
-import { deliveredBy, sourceKey } from "./differences.ts";
+import { deliveredBy, sourceKey, streamDifferences } from "./differences.ts";
 import { heardWithin, isPeerConsumer, sourceReports } from "./observe.ts";
 import type { RouteEnd } from "./rollback/setback_note.ts";
 import type { SilentSource } from "./silent_sources.ts";
@@ -33,7 +33,7 @@ export interface Missed {
 /** An attached source was heard within this. */
 const HEARD_MS = 1200;
 
-/** Updates the fields that we own and leaves the others as they are. @throws {Waiting} where sources are put in, as {@link requireAlone} */
+/** Updates the fields that we own and leaves the others as they are. @throws {Waiting} where sources must not be put in yet: all else is done */
 export async function updateStream(
   context: ApplyContext,
   { account, spec }: Extract<Step, { type: "update-stream" }>,
@@ -52,36 +52,58 @@ async function updateFields(
   const { config } = info;
   const of = { account, stream: spec.name };
   const [before, after] = [config.sources ?? [], spec.sources ?? config.sources ?? []];
-  await requireAlone(context, of, without(after, before));
+  const blocked = await blockedOf(context, of, without(after, before));
   const metadata = spec.metadata === undefined ? config.metadata : { ...config.metadata, ...spec.metadata };
-  await manager.streams.update(spec.name, {
-    ...config,
-    ...spec,
-    ...(metadata === undefined ? {} : { metadata }),
-  });
+  const wanted = { ...config, ...spec, ...(metadata === undefined ? {} : { metadata }) };
+  if (blocked === null) await manager.streams.update(spec.name, wanted);
+  else {
+    // What is taken out, and all else that changes, does not wait for what cannot be put in.
+    const { subjects, duplicate_window } = config;
+    const sources = without(after, blocked.sources);
+    // A stream without sources has what the server gives it.
+    const own = sources.length === 0 ? { subjects, duplicate_window } : {};
+    const now = { ...wanted, ...own, sources };
+    if (streamDifferences(now, config).length > 0) await manager.streams.update(spec.name, now);
+  }
   context.waits.takenOut(
     of,
     without(before, after).filter((source) => !isAttached(info, source)),
   );
+  if (blocked !== null) throw new Waiting(blocked.why);
 }
 
-/**
- * Throws unless sources may be put in now: what the server has left behind of one would hear, and might store, what it gets.
- * @throws {Waiting}
- */
-async function requireAlone(
+/** Which sources must not be put in now, and why: somebody may listen for them. `null`: there is none. */
+async function blockedOf(
   { waits, listens }: Pick<ApplyContext, "waits" | "listens">,
   of: SourcesOf,
   sources: readonly StreamSource[],
-): Promise<void> {
-  waits.requireFree(of, sources);
+): Promise<{ readonly sources: readonly StreamSource[]; readonly why: string } | null> {
+  const blocked: StreamSource[] = [];
+  let why = "";
   for (const source of sources) {
-    const subject = deliveredBy(source);
-    if (subject === null || !(await listens(subject))) continue;
-    throw new Waiting(
-      `the server listens to what ${source.name} gives, while it is not in ${of.stream}: the server must start anew`,
-    );
+    const found = waits.why(of, source) ?? (await whyNotAlone(listens, of, source));
+    if (found === null) continue;
+    blocked.push(source);
+    why ||= found;
   }
+  return blocked.length === 0 ? null : { sources: blocked, why };
+}
+
+/** What the server has left behind of a source would hear, and might store, what the source gets. */
+async function whyNotAlone(
+  listens: ApplyContext["listens"],
+  { stream }: SourcesOf,
+  source: StreamSource,
+): Promise<string | null> {
+  const subject = deliveredBy(source);
+  if (subject === null || !(await listens(subject))) return null;
+  return `the server listens to what ${source.name} gives, while it is not in ${stream}: the server must start anew`;
+}
+
+/** Throws unless a source may be put in now. @throws {Waiting} */
+async function requireAlone(context: ApplyContext, of: SourcesOf, source: StreamSource): Promise<void> {
+  const blocked = await blockedOf(context, of, [source]);
+  if (blocked !== null) throw new Waiting(blocked.why);
 }
 
 /** Whether a source hears of its origin, which it does every second: then its server asks for nothing. */
@@ -105,7 +127,7 @@ export async function attachSource(context: ApplyContext, step: AttachSource): P
   const { route, spec, source } = step;
   const tenant = route.tenant.name;
   const of = { account: { type: "mesh" }, stream: spec.name } as const;
-  waits.requireFree(of, [source]);
+  waits.requireFree(of, source);
   const places = remoteStreams(tenant).map((stream) => ({ manager: mesh, stream }));
   const asks = [{ origin: route.origin, tenant, stream: source.name }];
   const taken = await takenOf(places, asks);
@@ -115,7 +137,7 @@ export async function attachSource(context: ApplyContext, step: AttachSource): P
   const { config } = await mesh.streams.info(spec.name);
   const { duplicate_window = config.duplicate_window } = spec;
   // What was free before the peer was asked may not be by now.
-  await requireAlone(context, of, [source]);
+  await requireAlone(context, of, source);
   const sources = [...(config.sources ?? []), source];
   await mesh.streams.update(spec.name, withSources({ ...config, duplicate_window }, sources));
   // It may have been in the other one.

@@ -3,16 +3,18 @@
  * a RESET of one source are answered (see {@link SourceWaits}), and stays for as long as the server runs. Whoever delivers to the
  * source is told that somebody listens, also when nobody stores anything, and refuses to let it attach: the route stands still. And what
  * the subscription hears may be stored a second time. Nothing but a restart of the server ends it.
+ *
+ * The logs of tenants are not looked at: a stream that an app has made in its account may listen to the same subject.
  * Source: nats-server 2.15.1 `server/stream.go`, trySetupSourceConsumer: what it subscribes with replaces what it had.
  */
-import type { StreamSource } from "@nats-io/jetstream";
+import type { StreamConfig } from "@nats-io/jetstream";
 import type { AlarmPort } from "../model/alarms.ts";
 import { errorText } from "../model/errors.ts";
 import { parseStreamName } from "../model/names.ts";
-import type { SystemApi } from "../nats/system_api.ts";
+import type { Listener } from "../nats/listeners.ts";
 import { sleep } from "../nats/wait.ts";
 import { deliveredBy } from "./differences.ts";
-import type { Planned } from "./reconcile.ts";
+import type { Plan } from "./plan.ts";
 
 const EVERY_MS = 10_000;
 /** Each is a question to the server, which goes through all subscriptions of the account. */
@@ -20,24 +22,26 @@ const MOST_AT_ONCE = 32;
 /** Between two restarts: one that does not help is no reason to go on with it. */
 const RESTART_PAUSE_MS = 600_000;
 
-/** A subject that a source listens to. */
+/** A subject that a source of MESH listens to. */
 export interface SourceSubject {
   readonly subject: string;
   /** Whether the source is in its stream: one that is not yet does not listen. */
   readonly attached: boolean;
   readonly tenant: string | undefined;
-  /** The stream that has the source, and what it sources from. */
+  readonly peer: string;
+  /** The stream that has the source, what it sources from, and whose that is. */
   readonly target: string;
 }
 
 export interface LeftListenersOptions {
-  readonly system: Pick<SystemApi, "serverName">;
-  /** Who listens to a subject of MESH, by the server's name. */
-  readonly listeners: (subject: string) => Promise<ReadonlyMap<string, readonly string[]>>;
-  /** What the sources of the site's streams listen to, or will. */
-  readonly subjects: () => readonly SourceSubject[];
-  /** Has the connected server restarted; `null`: it is not ours. */
-  readonly restart: ((why: string) => void) | null;
+  /** The name of the server that can be restarted. */
+  readonly server: () => string;
+  /** Who listens to a subject of MESH. */
+  readonly listeners: (subject: string) => Promise<readonly Listener[]>;
+  /** What the sources of the site's streams listen to now, or will. */
+  readonly subjects: () => Promise<readonly SourceSubject[]>;
+  /** Has the server restarted; `null`: there is no reason any more. */
+  readonly restart: ((why: string | null) => void) | null;
   readonly alarms: AlarmPort;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
   /** Between two looks, milliseconds; default 10 s. */
@@ -46,10 +50,10 @@ export interface LeftListenersOptions {
   readonly now?: () => number;
 }
 
-/** Who listened to a subject at one server when they were too many, and whether one of them did so before: it was left behind. */
+/** Who listened to a subject when they were too many, and those of them who did so before: one of these was left behind. */
 interface TooMany {
   readonly ids: ReadonlySet<string>;
-  readonly left: boolean;
+  readonly left: readonly Listener[];
 }
 
 /** Looks until it is disposed of. */
@@ -58,8 +62,8 @@ export class LeftListeners implements AsyncDisposable {
   readonly #now: () => number;
   readonly #ended = new AbortController();
   readonly #running: Promise<void>;
-  /** By subject, then by the server's name. */
-  readonly #tooMany = new Map<string, ReadonlyMap<string, TooMany>>();
+  /** By subject. */
+  readonly #tooMany = new Map<string, TooMany>();
   /** Targets of the alarms that are raised, by subject. */
   readonly #raised = new Map<string, string>();
   #restartAt = Number.NEGATIVE_INFINITY;
@@ -96,40 +100,48 @@ export class LeftListeners implements AsyncDisposable {
 
   /** Looks at the next subjects in turn. */
   async #look(signal: AbortSignal): Promise<void> {
-    const all = this.#options.subjects();
+    const all = await this.#options.subjects();
     this.#forget(new Set(all.map(({ subject }) => subject)));
     const from = this.#next < all.length ? this.#next : 0;
     this.#next = from + MOST_AT_ONCE;
     for (const one of all.slice(from, this.#next)) {
-      const left = await this.#leftAt(one);
       if (signal.aborted) return;
+      const listeners = await this.#options.listeners(one.subject);
+      if (signal.aborted) return;
+      const left = this.#leftOf(one, listeners);
       if (left.length === 0) this.#over(one.subject);
       else this.#found(one, left);
     }
   }
 
-  /** Names of the servers where somebody listens to a subject besides the source. */
-  async #leftAt({ subject, attached }: SourceSubject): Promise<readonly string[]> {
+  /** Those who listen to a subject now and did so before, where they were more than there are sources, both times. */
+  #leftOf({ subject, attached }: SourceSubject, listeners: readonly Listener[]): readonly Listener[] {
     const before = this.#tooMany.get(subject);
-    const now = new Map<string, TooMany>();
-    for (const [server, listeners] of await this.#options.listeners(subject)) {
-      const ids = new Set(listeners);
-      const last = before?.get(server);
-      const stays = last !== undefined && !last.ids.isDisjointFrom(ids);
-      if (ids.size > (attached ? 1 : 0)) now.set(server, { ids, left: stays });
-      // A source that has no answer yet listens from time to time.
-      else if (stays) now.set(server, last);
+    const staying = listeners.filter(({ id }) => before?.ids.has(id) === true);
+    if (listeners.length > (attached ? 1 : 0)) {
+      this.#tooMany.set(subject, { ids: new Set(listeners.map(({ id }) => id)), left: staying });
+      return staying;
     }
-    this.#tooMany.set(subject, now);
-    return [...now].filter(([, { left }]) => left).map(([server]) => server);
+    // A source that has no answer yet listens from time to time.
+    if (before !== undefined && staying.length > 0) return before.left;
+    this.#tooMany.delete(subject);
+    return [];
   }
 
-  #found({ subject, target, tenant }: SourceSubject, left: readonly string[]): void {
-    const { system, restart, alarms } = this.#options;
-    const why = `somebody besides the source listens to ${subject}, which ${target} comes by, at ${left.join(", ")}`;
+  #found({ subject, target, tenant, peer }: SourceSubject, left: readonly Listener[]): void {
+    const { server, restart, alarms } = this.#options;
+    const servers = [...new Set(left.map((one) => one.server))];
+    const why = `somebody besides the source listens to ${subject}, which ${target} comes by, at ${servers.join(", ")}`;
     this.#raised.set(subject, target);
-    alarms.raise("listener-left", { target, ...(tenant === undefined ? {} : { tenant }), detail: why });
-    if (restart === null || !left.includes(system.serverName) || this.#now() < this.#restartAt) return;
+    alarms.raise("listener-left", {
+      target,
+      peer,
+      ...(tenant === undefined ? {} : { tenant }),
+      detail: why,
+    });
+    // Of several servers, one has the source.
+    const isHere = servers.length === 1 && servers[0] === server();
+    if (restart === null || !isHere || this.#now() < this.#restartAt) return;
     this.#restartAt = this.#now() + RESTART_PAUSE_MS;
     restart(why);
   }
@@ -139,6 +151,7 @@ export class LeftListeners implements AsyncDisposable {
     if (target === undefined) return;
     this.#raised.delete(subject);
     this.#options.alarms.clear("listener-left", target);
+    if (this.#raised.size === 0) this.#options.restart?.(null);
   }
 
   /** Drops what is no subject of a source any more. */
@@ -151,28 +164,34 @@ export class LeftListeners implements AsyncDisposable {
   }
 }
 
-/** What the sources of the site's streams listen to: those of peers, those of logs, and those that a plan is about to put in. */
-export function sourceSubjects(planned: Pick<Planned, "observed" | "plan"> | null): SourceSubject[] {
-  if (planned === null) return [];
-  const { observed, plan } = planned;
-  const { mesh, logs } = observed;
-  const configs = [...mesh.values()].map(({ info }) => info.config);
-  for (const info of logs.values()) if (info !== null) configs.push(info.config);
-  const there = configs.flatMap(({ name, sources = [], mirror }) =>
-    (mirror === undefined ? sources : [...sources, mirror]).flatMap((source) =>
-      subjectOf(name, source, true),
-    ),
-  );
-  const known = new Set(there.map(({ subject }) => subject));
-  const out = plan.steps.flatMap((step) =>
-    step.type === "attach-source" ? subjectOf(step.spec.name, step.source, false) : [],
-  );
-  return [...there, ...out.filter(({ subject }) => !known.has(subject))];
+/**
+ * What the sources of streams of MESH listen to, and those that a plan is about to put in.
+ * @param configs of the streams as they are now
+ */
+export function sourceSubjects(
+  configs: readonly StreamConfig[],
+  steps: Pick<Plan, "steps">["steps"],
+): readonly SourceSubject[] {
+  const found = new Map<string, SourceSubject>();
+  for (const config of configs) addSubjects(found, config, true);
+  for (const step of steps) {
+    const isOfMesh = step.type === "update-stream" && step.account.type === "mesh";
+    if (isOfMesh || step.type === "attach-source") addSubjects(found, step.spec, false);
+  }
+  return [...found.values()];
 }
 
-function subjectOf(stream: string, source: StreamSource, attached: boolean): SourceSubject[] {
-  const subject = deliveredBy(source);
-  if (subject === null) return [];
-  const tenant = parseStreamName(source.name)?.tenant;
-  return [{ subject, attached, tenant, target: `${stream}/${source.name}` }];
+/** Adds those that are not there yet. */
+function addSubjects(
+  found: Map<string, SourceSubject>,
+  { name, sources = [], mirror }: Partial<StreamConfig> & Pick<StreamConfig, "name">,
+  attached: boolean,
+): void {
+  for (const source of mirror === undefined ? sources : [...sources, mirror]) {
+    const subject = deliveredBy(source);
+    if (subject === null || found.has(subject)) continue;
+    const [, peer = ""] = subject.split(".");
+    const tenant = parseStreamName(source.name)?.tenant;
+    found.set(subject, { subject, attached, tenant, peer, target: `${name}/${source.name} of ${peer}` });
+  }
 }

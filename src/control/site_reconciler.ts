@@ -102,8 +102,7 @@ export function siteReconciler(parts: SiteReconcilerParts): Reconciler {
       poke: (peer) => peering.poke(peer),
       waits: parts.waits,
       streamTurns: parts.streamTurns,
-      listens: async (subject) =>
-        [...(await listenersOf(system, MESH_ACCOUNT, subject)).values()].some((ids) => ids.length > 0),
+      listens: async (subject) => (await listenersOf(system, MESH_ACCOUNT, subject)).length > 0,
       wakeSource: (deliverSubject) => nc.publish(deliverSubject, "", { headers: idleHeartbeat() }),
     },
     onPlan: (planned) => news.tell(desired().peers, planned),

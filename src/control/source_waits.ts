@@ -46,17 +46,19 @@ export class SourceWaits {
     for (const source of sources) this.#waits.set(keyOf(of, source), { from, until: now + SERVER_WAITS_MS });
   }
 
-  /** Throws unless sources may be put in now. @throws {Waiting} */
-  requireFree(of: SourcesOf, sources: readonly StreamSource[]): void {
+  /** Throws unless a source may be put in now. @throws {Waiting} */
+  requireFree(of: SourcesOf, source: StreamSource): void {
+    const why = this.why(of, source);
+    if (why !== null) throw new Waiting(why);
+  }
+
+  /** Why a source must not be put in now; `null`: it may. */
+  why(of: SourcesOf, source: StreamSource): string | null {
     const now = this.#now();
-    for (const source of sources) {
-      const { from, until } = this.#waits.get(keyOf(of, source)) ?? { from: now, until: this.#othersUntil };
-      if (now < from || now >= until) continue;
-      const seconds = Math.ceil((until - now) / 1000);
-      throw new Waiting(
-        `${source.name} was taken out of ${of.stream}, or may have been, and the server may still wait for its consumer: in ${seconds} s`,
-      );
-    }
+    const { from, until } = this.#waits.get(keyOf(of, source)) ?? { from: now, until: this.#othersUntil };
+    if (now < from || now >= until) return null;
+    const seconds = Math.ceil((until - now) / 1000);
+    return `${source.name} was taken out of ${of.stream}, or may have been, and the server may still wait for its consumer: in ${seconds} s`;
   }
 }
 

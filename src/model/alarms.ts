@@ -45,7 +45,7 @@ export const ALARMS = {
     severity: "critical",
     means:
       "nats-server still listens where a source of a stream did before: the route may stand still, or events be stored twice",
-    todo: "an embedded server is restarted by itself; restart an external one, and of a cluster the server that the alarm names",
+    todo: "an embedded server is restarted by itself; restart an external one, and of a cluster the server that the alarm names, see docs/runbook.md",
   },
   "log-not-moving": {
     severity: "critical",

@@ -26,7 +26,7 @@ export interface HungServerOptions {
   readonly folder: Pick<DataFolder, "file">;
   /** Resolves once the server answers that it looked at all its streams; rejects where no answer comes in time. */
   readonly ask: () => Promise<unknown>;
-  /** How long it may be silent, milliseconds of the times that were waited for answers. */
+  /** How long it may be silent, milliseconds, as far as this process has waited. */
   readonly afterMs: number;
   /** Between two questions, milliseconds; default 5 s. */
   readonly everyMs?: number;
@@ -80,7 +80,11 @@ export class HungServerWatch implements Disposable {
     }
     // Whoever has stopped the process lets it go on. And where this process stood still itself, it has not waited for answers.
     if (await isHalted(this.#asked.server)) this.#silentMs = 0;
-    else this.#silentMs += Math.min(performance.now() - began, 2 * EVERY_MS) + everyMs;
+    else {
+      // The pause before this question belongs to the silence where the one before was not answered either.
+      const pausedMs = this.#silentMs === 0 ? 0 : everyMs;
+      this.#silentMs += pausedMs + Math.min(performance.now() - began, 2 * EVERY_MS);
+    }
     if (signal.aborted || !this.#asked.answered || this.#silentMs < this.#options.afterMs) return;
     await this.#end(this.#asked.server);
   }

@@ -6,24 +6,37 @@ import type { SystemApi } from "./system_api.ts";
 const MOST = 64;
 
 const Subsz = z.object({
-  subscriptions_list: z.array(z.object({ subject: z.string(), sid: z.string(), cid: z.number() })).nullish(),
+  subscriptions_list: z
+    .array(
+      z.object({ account: z.string().default(""), subject: z.string(), sid: z.string(), cid: z.number() }),
+    )
+    .nullish(),
 });
 const Connz = z.object({ connections: z.array(z.unknown()).nullish() });
 
+/** A subscription of a server itself. */
+export interface Listener {
+  /** The server's name. */
+  readonly server: string;
+  /** Another one after the server has started anew. */
+  readonly id: string;
+}
+
 /**
- * What of the site's servers themselves listens to a literal subject in an account, by the server's name: the ids of the subscriptions.
- * Neither clients nor other servers are among them, nor who listens with a wildcard.
+ * What of the site's servers themselves listens to a literal subject in an account. Neither clients nor other servers are among
+ * them, nor who listens from another account, which imports it, nor with a wildcard.
  * @throws {LeafmeshError} `server_failed` where the connected server does not answer; another one that does not is left out
  */
 export async function listenersOf(
   system: Pick<SystemApi, "serverId" | "namedServers" | "request">,
   account: string,
   subject: string,
-): Promise<ReadonlyMap<string, readonly string[]>> {
-  const found = new Map<string, readonly string[]>();
+): Promise<readonly Listener[]> {
+  const found: Listener[] = [];
   for (const { id, name } of await system.namedServers()) {
     try {
-      found.set(name, await listenersAt(system, id, { account, subject }));
+      for (const one of await listenersAt(system, id, { account, subject }))
+        found.push({ server: name, id: `${id}/${one}` });
     } catch (error) {
       if (id === system.serverId) throw error;
     }
@@ -34,11 +47,13 @@ export async function listenersOf(
 async function listenersAt(
   system: Pick<SystemApi, "request">,
   server: string,
-  { account, subject }: { readonly account: string; readonly subject: string },
+  of: { readonly account: string; readonly subject: string },
 ): Promise<readonly string[]> {
-  const query = { account, subscriptions: true, test: subject, limit: MOST };
+  const query = { account: of.account, subscriptions: true, test: of.subject, limit: MOST };
   const { subscriptions_list } = Subsz.parse(await system.request("SUBSZ", query, server));
-  const listeners = (subscriptions_list ?? []).filter((one) => one.subject === subject);
+  const listeners = (subscriptions_list ?? []).filter(
+    ({ account, subject }) => account === of.account && subject === of.subject,
+  );
   const clients = new Set<number>();
   for (const cid of new Set(listeners.map((one) => one.cid))) {
     const { connections } = Connz.parse(await system.request("CONNZ", { cid }, server));

@@ -56,7 +56,7 @@ export class StoreWatch implements AsyncDisposable {
   /** JetStream was off: where a reload revives it, the server still goes on as if it had stored what it was given meanwhile. */
   #wasOff = false;
   /** Why somebody else wants a restart. */
-  #wanted = "";
+  #wanted: string | null = null;
   /** The last restart failed: there may be no server that could be asked, or one through which nothing may flow yet. */
   #down = false;
 
@@ -70,8 +70,8 @@ export class StoreWatch implements AsyncDisposable {
     return this.#report;
   }
 
-  /** Has the server restarted at the next look, for another reason than its disk. */
-  restart(why: string): void {
+  /** Has the server restarted at the next look, for another reason than its disk; `null`: not any more. */
+  restart(why: string | null): void {
     this.#wanted = why;
   }
 
@@ -120,13 +120,13 @@ export class StoreWatch implements AsyncDisposable {
       this.#restartAt = Math.min(this.#restartAt, now + FIRST_RESTART_PAUSE_MS);
     }
     const wanted = this.#wanted;
-    if ((!stopped && wanted === "") || now < this.#restartAt || signal.aborted) return;
+    if ((!stopped && wanted === null) || now < this.#restartAt || signal.aborted) return;
     if (!hasRoom(space)) return;
     this.#restartAt = now + this.#pauseMs;
     this.#pauseMs = Math.min(this.#pauseMs * 2, LONGEST_RESTART_PAUSE_MS);
     const why = stopped ? `The disk has ${bytesText(freeBytes)} free` : wanted;
     this.#options.log("warn", `${why}: nats-server is restarted`);
-    this.#wanted = "";
+    this.#wanted = null;
     this.#down = true;
     await this.#options.restart(signal);
     this.#down = false;

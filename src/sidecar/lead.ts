@@ -1,5 +1,5 @@
 /** The sidecar that leads: control plane, state, audit trail and API of the site, for as long as it leads. */
-import { jetstream, jetstreamManager } from "@nats-io/jetstream";
+import { jetstream, jetstreamManager, type StreamConfig } from "@nats-io/jetstream";
 import { createApi } from "../../routes/mod.ts";
 import { Authenticator } from "../control/access/authenticator.ts";
 import type { BootstrapToken } from "../control/access/bootstrap.ts";
@@ -330,9 +330,13 @@ export async function leadSite({
   if (ownServer !== null) stack.use(ownServer);
   stack.use(
     new LeftListeners({
-      system,
+      server: () => system.serverName,
       listeners: (subject) => listenersOf(system, MESH_ACCOUNT, subject),
-      subjects: () => sourceSubjects(control.planned),
+      subjects: async () => {
+        const configs: StreamConfig[] = [];
+        for await (const { config } of mesh.streams.list()) configs.push(config);
+        return sourceSubjects(configs, control.planned?.plan.steps ?? []);
+      },
       restart: ownServer === null ? null : (why) => ownServer.restart(why),
       alarms,
       log: (level, message) => log(level, "control", message),

@@ -5,8 +5,9 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 import process from "node:process";
+import { jetstreamManager } from "@nats-io/jetstream";
 import type { Alarm } from "../../src/model/alarms.ts";
-import { deliverSubject, outStream } from "../../src/model/names.ts";
+import { deliverSubject, logDeliverSubject, outStream } from "../../src/model/names.ts";
 import { ControlConnection } from "../../src/nats/control_connection.ts";
 import { DATA_FILES } from "../../src/nats/data_folder.ts";
 import { loadSiteKeys } from "../../src/nats/keys.ts";
@@ -32,7 +33,7 @@ async function listening(site: MeshSite) {
     clustered: false,
     onEvent: () => {},
   });
-  const ids = async () => [...(await listenersOf(control.system, "MESH", SUBJECT)).values()].flat();
+  const ids = async (subject = SUBJECT) => await listenersOf(control.system, "MESH", subject);
   return { ids, [Symbol.asyncDispose]: () => control[Symbol.asyncDispose]() };
 }
 
@@ -67,6 +68,12 @@ test("what a server left behind of a source is found, the server restarted, and 
   // The sidecar waits before it puts a source in again; here it stands still, and somebody else does not wait.
   await using there = await listening(austin);
   expect(await there.ids()).toHaveLength(1);
+  // What an app has listen in its tenant's account is no reason to restart a server that others use, too.
+  const app = await jetstreamManager(await austin.app("acme"));
+  const heard = logDeliverSubject("acme", "quiet_acme");
+  await app.streams.add({ name: "ear", subjects: [heard] });
+  expect(await there.ids(heard)).toEqual([]);
+  await app.streams.delete("ear");
   {
     await using admin = await austin.mesh();
     process.kill(austin.pid, "SIGSTOP");
@@ -80,13 +87,14 @@ test("what a server left behind of a source is found, the server restarted, and 
       };
       way.mode = { type: "delay", ms: 400 };
       await sleep(500);
-      await outAndIn();
-      await sleep(500);
-      await outAndIn();
-      await waitFor(async () => (await there.ids()).length > 1, {
-        what: "what is left behind",
-        deadlineMs: 20_000,
-      });
+      const leavesOneBehind = async () => {
+        await outAndIn();
+        await sleep(500);
+        await outAndIn();
+        await sleep(5000);
+        return (await there.ids()).length > 1;
+      };
+      await waitFor(leavesOneBehind, { what: "what is left behind", deadlineMs: 60_000 });
       way.mode = { type: "pass" };
       await admin.jsm.streams.update(config.name, without);
       expect(await there.ids()).toHaveLength(1);

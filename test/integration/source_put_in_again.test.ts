@@ -100,6 +100,42 @@ test("a source that is put in again leaves its stream as it was, and its consume
   await waitFor(async () => !(await bound()), { what: "nobody to take what the consumer delivers" });
 }, 60_000);
 
+test("a source beside which somebody still listens is not put in; what is taken out with it does not wait for that", async () => {
+  await using server = await TestServer.start();
+  const nc = await server.connect();
+  const mesh = await jetstreamManager(nc);
+  await start(nc, mesh);
+  const other = {
+    ...SOURCE,
+    name: "view_acme_out",
+    consumer: { name: "berlin", deliver_subject: `${DELIVER}.view` },
+  };
+  let listens = true;
+  const context = {
+    mesh,
+    waits: new SourceWaits(() => performance.now()),
+    listens: async (subject: string) => listens && subject === other.consumer.deliver_subject,
+    streamTurns: new NamedTurns(),
+  } as unknown as ApplyContext;
+  const info = async () => (await mesh.streams.info("in_acme")).config;
+  const spec = { ...(await info()), subjects: [], duplicate_window: 0, max_msgs: 1000, sources: [other] };
+  const replace = async () =>
+    await applyStep(context, {
+      type: "update-stream",
+      account: { type: "mesh" },
+      spec: spec as never,
+      changed: ["sources", "max_msgs"],
+    });
+  for (let times = 0; times < 2; times++) {
+    await expect(replace()).rejects.toThrow("the server listens to what view_acme_out gives");
+    expect([(await info()).sources ?? [], (await info()).max_msgs]).toEqual([[], 1000]);
+  }
+  listens = false;
+  await replace();
+  const { sources, subjects = [], duplicate_window = 0 } = await info();
+  expect([sources?.map(({ name }) => name), subjects, duplicate_window]).toEqual([["view_acme_out"], [], 0]);
+}, 60_000);
+
 test("a server that waits long before it asks again asks at once when it is woken", async () => {
   await using server = await TestServer.start();
   const nc = await server.connect();

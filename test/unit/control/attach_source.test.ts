@@ -47,13 +47,19 @@ async function attachTokyo(
   { identity, beginsAfter } = { identity: "", beginsAfter: 0 },
   missed: Missed[] = [],
   name = "elsewhere",
-  requireFree = () => {},
+  why: () => string | null = () => null,
 ): Promise<unknown[]> {
   const told: unknown[] = [];
   const context = {
     mesh: server.jsm,
     setbacks,
-    waits: { requireFree },
+    waits: {
+      why,
+      requireFree: () => {
+        const text = why();
+        if (text !== null) throw new Waiting(text);
+      },
+    },
     missed: (found: Missed) => missed.push(found),
     resetSource: async (_peer: string, _stream: string, to: unknown) => {
       told.push(to);
@@ -155,10 +161,8 @@ test("a source is not put in that may not be any more when its peer has answered
   const setbacks = await SetbackNote.open(folder.path);
   await setbacks.add(found(IN, 3), state);
   let asked = 0;
-  const requireFree = () => {
-    if (++asked > 1) throw new Waiting("in 2 s");
-  };
-  const attached = attachTokyo(setbacks, undefined, [], undefined, requireFree);
+  const why = () => (++asked > 1 ? "in 2 s" : null);
+  const attached = attachTokyo(setbacks, undefined, [], undefined, why);
   expect(await attached.catch(String)).toContain("in 2 s");
   expect((await server.jsm.streams.info(IN)).config.sources ?? []).toEqual([]);
   expect(setbacks.lastOf(IN, "from tokyo")).toBe(3);

@@ -1,9 +1,17 @@
 import { afterEach, describe, expect, test } from "bun:test";
-import { LeftListeners, type SourceSubject } from "../../../src/control/left_listeners.ts";
+import { LeftListeners, type SourceSubject, sourceSubjects } from "../../../src/control/left_listeners.ts";
 import { waitFor } from "../../support/wait_for.ts";
 
 const SUBJECT = "mesh.berlin.deliver.austin.out_acme";
-const TARGET = "in_acme/out_acme";
+const TARGET = "in_acme/out_acme of berlin";
+
+const source = (subject: string, target: string, attached: boolean): SourceSubject => ({
+  subject,
+  attached,
+  tenant: "acme",
+  peer: "berlin",
+  target,
+});
 
 /** A server, what listens there, and what came of it. One look after the other. */
 class Site {
@@ -15,25 +23,24 @@ class Site {
   readonly restarts: string[] = [];
   readonly asked: string[] = [];
   looks = 0;
+  withdrawn = 0;
   now = 0;
   sources: readonly SourceSubject[] | null = null;
   #watch: LeftListeners | null = null;
 
   watch({ ours = true } = {}): void {
     this.#watch = new LeftListeners({
-      system: { serverName: "austin" },
+      server: () => "austin",
       listeners: async (subject) => {
         this.asked.push(subject);
         const servers = this.found === null ? this.servers : { austin: this.found(this.asked.length) };
-        return new Map(Object.entries(servers));
+        return Object.entries(servers).flatMap(([server, ids]) => ids.map((id) => ({ server, id })));
       },
-      subjects: () => {
+      subjects: async () => {
         this.looks++;
-        return (
-          this.sources ?? [{ subject: SUBJECT, attached: this.attached, tenant: "acme", target: TARGET }]
-        );
+        return this.sources ?? [source(SUBJECT, TARGET, this.attached)];
       },
-      restart: ours ? (why) => void this.restarts.push(why) : null,
+      restart: ours ? (why) => void (why === null ? this.withdrawn++ : this.restarts.push(why)) : null,
       alarms: {
         raise: (name, { target, tenant }) => void this.alarms.add(`${name} ${target} ${tenant}`),
         clear: (name, target) => void this.alarms.delete(`${name} ${target} acme`),
@@ -77,7 +84,7 @@ describe("what a server left behind of a source", () => {
     expect(site.restarts).toHaveLength(2);
     site.servers = { austin: ["3/1"] };
     await site.look(3);
-    expect([site.restarts.length, [...site.alarms]]).toEqual([2, []]);
+    expect([site.restarts.length, site.withdrawn, [...site.alarms]]).toEqual([2, 1, []]);
   });
 
   test("is found where somebody listens and the source is out", async () => {
@@ -113,7 +120,8 @@ describe("what a server left behind of a source", () => {
     expect([site.restarts, [...site.alarms]]).toEqual([[], [`listener-left ${TARGET} acme`]]);
     await site.end();
     begin();
-    site.servers = { austin: ["7/1"], other: ["8/1", "8/2"] };
+    // Of two that listen at two servers, one has the source: which one, is not known here.
+    site.servers = { austin: ["7/1"], other: ["8/1"] };
     await site.look(3);
     expect([site.restarts, [...site.alarms]]).toEqual([[], [`listener-left ${TARGET} acme`]]);
     site.sources = [];
@@ -124,11 +132,43 @@ describe("what a server left behind of a source", () => {
   test("is looked for at all subjects in turn", async () => {
     site = new Site();
     const names = Array.from({ length: 70 }, (_, i) => `s${i}`);
-    site.sources = names.map((subject) => ({ subject, attached: true, tenant: "acme", target: subject }));
+    site.sources = names.map((subject) => source(subject, subject, true));
     site.watch();
     await site.look(6);
     expect(new Set(site.asked).size).toBe(70);
     const times = names.map((name) => site.asked.filter((one) => one === name).length);
     expect(Math.max(...times) - Math.min(...times)).toBeLessThanOrEqual(1);
+  });
+});
+
+describe("what sources listen to", () => {
+  const one = (name: string, peer: string) => ({
+    name,
+    consumer: { name: "austin", deliver_subject: `mesh.${peer}.deliver.austin.${name}` },
+  });
+  const config = (name: string, sources: readonly unknown[]) => ({ name, sources }) as never;
+
+  test("is that of the streams, and of what a plan puts in", () => {
+    const configs = [config("in_acme", [one("out_acme", "berlin"), { name: "plain" }])];
+    const steps = [
+      {
+        type: "update-stream",
+        account: { type: "mesh" },
+        spec: config("in_acme", [one("out_acme", "berlin"), one("view_acme_out", "berlin")]),
+        changed: ["sources"],
+      },
+      {
+        type: "update-stream",
+        account: { type: "tenant", tenant: "acme" },
+        spec: config("acme", [one("in_acme", "log")]),
+        changed: ["sources"],
+      },
+      { type: "attach-source", spec: config("quiet_acme", [one("out_acme", "tokyo")]) },
+    ] as never;
+    expect(sourceSubjects(configs, steps).map(({ target, attached }) => [target, attached])).toEqual([
+      ["in_acme/out_acme of berlin", true],
+      ["in_acme/view_acme_out of berlin", false],
+      ["quiet_acme/out_acme of tokyo", false],
+    ]);
   });
 });

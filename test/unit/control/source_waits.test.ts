@@ -11,7 +11,7 @@ function waits(adopted: boolean) {
   const isFree = (name: string, afterMs = 0) => {
     now += afterMs;
     try {
-      all.requireFree(OF, [source(name)]);
+      all.requireFree(OF, source(name));
       return true;
     } catch {
       return false;
