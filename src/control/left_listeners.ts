@@ -7,7 +7,7 @@
  * The logs of tenants are not looked at: a stream that an app has made in its account may listen to the same subject.
  * Source: nats-server 2.15.1 `server/stream.go`, trySetupSourceConsumer: what it subscribes with replaces what it had.
  */
-import type { StreamConfig } from "@nats-io/jetstream";
+import type { JetStreamManager, StreamConfig } from "@nats-io/jetstream";
 import type { AlarmPort } from "../model/alarms.ts";
 import { errorText } from "../model/errors.ts";
 import { parseStreamName } from "../model/names.ts";
@@ -162,6 +162,13 @@ export class LeftListeners implements AsyncDisposable {
       this.#over(subject);
     }
   }
+}
+
+/** The configurations of an account's streams. */
+export async function streamConfigs(manager: JetStreamManager): Promise<readonly StreamConfig[]> {
+  const configs: StreamConfig[] = [];
+  for await (const { config } of manager.streams.list()) configs.push(config);
+  return configs;
 }
 
 /**

@@ -67,6 +67,8 @@ export class OtherServers {
     await this.look();
     const failed = await Promise.all(
       this.#pending(text).map(async (server): Promise<string[]> => {
+        // What is not answered may be done all the same.
+        this.#confirmed.delete(server.id);
         try {
           await this.#ask(server.member, revision);
           this.#confirmed.set(server.id, text);

@@ -7,6 +7,7 @@ import { dialUrls, type Peer } from "../model/schema/site.ts";
 import { loginOf, type TenantUser } from "../model/schema/user.ts";
 import type { RenderedConfig } from "../nats/config_links.ts";
 import { retiredTenants, type SystemApi } from "../nats/system_api.ts";
+import { describeChanges } from "./describe_changes.ts";
 import type { OtherServers } from "./other_servers.ts";
 import type { PlanInput } from "./plan.ts";
 import type { Remembered } from "./remembered.ts";
@@ -41,6 +42,11 @@ export interface SiteServerOptions {
 export class SiteServer {
   readonly #options: SiteServerOptions;
   #inForce: Omit<SiteServerOptions["inForce"], "cut"> & { readonly config: RenderedConfig };
+  /**
+   * What was written since for the server to read, without its word that it has: it may be in force, and have let in who is not in what
+   * is in force as far as we know.
+   */
+  #doubtful: readonly Doubtful[] = [];
   /** Accounts whose leaf connections may be by what is trusted no more: a reload leaves them open. */
   readonly #cut: Set<string>;
   /**
@@ -72,15 +78,19 @@ export class SiteServer {
   changes(state: DesiredState): readonly string[] {
     const now = this.#options.now();
     const { text } = this.#render(state, this.#retired(state), now);
-    if (text === this.#inForce.config.text) {
+    const doubtful = this.#doubtful.at(-1);
+    if (text === this.#inForce.config.text && doubtful === undefined) {
       const servers = (this.#options.others?.pending(text) ?? []).map((member) => `server ${member}`);
       return [...servers, ...[...this.#cut].map((account) => `- connections of ${account}`)];
     }
-    const said = describeChanges(
-      currentUsers(this.#inForce.state, this.#inForce.at),
-      currentUsers(state, now),
+    const wanted = currentUsers(state, now);
+    const said = [this.#inForce, ...this.#doubtful].flatMap((one) =>
+      describeChanges(currentUsers(one.state, one.at), wanted),
     );
-    return said.length > 0 ? said : ["keys and certificates"];
+    if (said.length > 0) return [...new Set(said)];
+    return [
+      doubtful === undefined ? "keys and certificates" : "what the server did not say that it has read",
+    ];
   }
 
   /**
@@ -107,23 +117,16 @@ export class SiteServer {
    */
   async revoke(state: DesiredState): Promise<readonly string[]> {
     return await this.#serial(async () => {
-      const { system } = this.#options;
-      const before = this.#inForce;
       const at = this.#options.now();
-      const wanted = new Set(usersOf(currentUsers(state, at)).map(({ credential }) => credential));
-      const gone = usersOf(currentUsers(before.state, before.at)).filter(
-        ({ credential }) => !wanted.has(credential),
-      );
+      const { state: before } = this.#inForce;
+      const gone = this.#gone(state, at);
       if (gone.length === 0) return [];
-      const tenants = before.state.tenants.map((tenant) => ({
+      const out = new Set(gone.map(({ credential }) => credential));
+      const tenants = before.tenants.map((tenant) => ({
         ...tenant,
-        users: tenant.users.filter((user) => wanted.has(credentialOf(tenant.name, user))),
+        users: tenant.users.filter((user) => !out.has(credentialOf(tenant.name, user))),
       }));
-      const remaining = { ...before.state, tenants };
-      await this.#remember(remaining, before.retired);
-      const config = await this.#put(remaining, before.retired, at);
-      this.#inForce = { ...before, state: remaining, at, config };
-      for (const { tenant, login } of gone) await system.kickUser(tenantAccount(tenant), login);
+      await this.#bring({ ...before, tenants }, this.#retired(before), at);
       return gone.map(({ tenant, name }) => `${tenant}/${name}`);
     });
   }
@@ -131,31 +134,28 @@ export class SiteServer {
   /** Closes the door to a peer in what is in force, before all else that the state asks for, and ends its connection. */
   async cut(peer: string): Promise<void> {
     await this.#serial(async () => {
-      const before = this.#inForce;
-      const peers = before.state.peers.filter(({ name }) => name !== peer);
-      if (peers.length === before.state.peers.length) return;
-      const remaining = { ...before.state, peers };
-      await this.#remember(remaining, before.retired);
-      const config = await this.#put(remaining, before.retired, before.at);
-      this.#inForce = { ...before, state: remaining, config };
+      const { state, at } = this.#inForce;
+      const isIn = (one: DesiredState) => one.peers.some(({ name }) => name === peer);
+      if (![this.#inForce, ...this.#doubtful].some((one) => isIn(one.state))) return;
+      const peers = state.peers.filter(({ name }) => name !== peer);
+      await this.#bring({ ...state, peers }, this.#retired(state), at);
       await this.#options.system.kickLeaf(peer);
+      await this.#cutOff();
     });
   }
 
   /** Has the server dial a peer that it has stopped to dial. */
   async redial(peer: string): Promise<void> {
     await this.#serial(async () => {
-      const { state, retired, at } = this.#inForce;
+      const { state, at } = this.#inForce;
       this.#named(peer);
-      const config = await this.#put(state, retired, at);
-      this.#inForce = { ...this.#inForce, config };
+      await this.#bring(state, this.#retired(state), at);
     });
   }
 
   async #configure(state: DesiredState): Promise<void> {
     const { system } = this.#options;
     const at = this.#options.now();
-    const before = this.#inForce.state;
     const retired = [
       ...new Set([
         ...this.#retired(state),
@@ -166,21 +166,50 @@ export class SiteServer {
       ]),
     ].sort();
     const wanted = this.#render(state, retired, at);
-    if (wanted.text === this.#inForce.config.text) return await this.#cutOff();
+    const isThere = wanted.text === this.#inForce.config.text && this.#doubtful.length === 0;
+    if (!isThere) await this.#bring(state, retired, at);
+    await this.#cutOff();
+  }
+
+  /** Has the server read the configuration of a state, closes connections of users that are gone, and notes which links have to be cut. */
+  async #bring(state: DesiredState, retired: readonly string[], at: Date): Promise<void> {
+    const gone = this.#gone(state, at);
+    for (const before of [this.#inForce, ...this.#doubtful]) this.#noteCuts(before.state, state);
+    // Remembered first: a start between here and the reload renders at least what is in force then, and cuts what is left.
+    await this.#remember(state, retired);
+    this.#doubt(state, retired, at);
+    const config = await this.#put(state, retired, at);
+    await this.#options.verify(state);
+    for (const { tenant, login } of gone) await this.#options.system.kickUser(tenantAccount(tenant), login);
+    this.#inForce = { state, retired, at, config };
+    this.#doubtful = [];
+  }
+
+  /** Users that may be let in now, and are not by a state. */
+  #gone(state: DesiredState, at: Date): readonly ServerUser[] {
+    const wanted = new Set(usersOf(currentUsers(state, at)).map(({ credential }) => credential));
+    const had = [this.#inForce, ...this.#doubtful].flatMap((one) => usersOf(currentUsers(one.state, one.at)));
+    const gone = had.filter(({ credential }) => !wanted.has(credential));
+    return [...new Map(gone.map((user) => [user.credential, user])).values()];
+  }
+
+  /** The server may have read it from now on, also where it says nothing or refuses it: a reload is two. */
+  #doubt(state: DesiredState, retired: readonly string[], at: Date): void {
+    const { text } = this.#render(state, retired, at);
+    if (this.#doubtful.some((one) => one.text === text)) return;
+    this.#doubtful = [...this.#doubtful, { state, at, text }];
+  }
+
+  /** Accounts whose leaf connections may be by what one state trusts and the next does not. */
+  #noteCuts(before: DesiredState, after: DesiredState): void {
     for (const peer of before.peers) {
-      const now = state.peers.find((one) => one.name === peer.name);
+      const now = after.peers.find((one) => one.name === peer.name);
       if (now === undefined || isCut(peer, now)) this.#cut.add(linkAccount(peer.name));
     }
-    const open = new Set(state.invitations?.map(({ id }) => id));
+    const open = new Set(after.invitations?.map(({ id }) => id));
     for (const { id } of before.invitations ?? []) {
       if (!open.has(id)) this.#cut.add(joinAccount(id));
     }
-    // Remembered first: a start between here and the reload renders at least what is in force then, and cuts what is left.
-    await this.#remember(state, retired);
-    const config = await this.#put(state, retired, at);
-    await this.#options.verify(state);
-    this.#inForce = { state, retired, at, config };
-    await this.#cutOff();
   }
 
   /** Cuts what a reload has left open; what cannot be cut now is cut the next time. */
@@ -221,6 +250,7 @@ export class SiteServer {
       await write(config);
       await system.reload();
       this.#quiet = false;
+      this.#doubtful = [];
     });
   }
 
@@ -293,9 +323,17 @@ export class SiteServer {
 
   #retired(state: DesiredState): string[] {
     const wanted = new Set(state.tenants.map((tenant) => tenant.name));
-    const gone = this.#inForce.state.tenants.map((tenant) => tenant.name).filter((name) => !wanted.has(name));
+    const there = [this.#inForce, ...this.#doubtful].flatMap((one) => one.state.tenants);
+    const gone = there.map((tenant) => tenant.name).filter((name) => !wanted.has(name));
     return [...new Set([...this.#inForce.retired.filter((name) => !wanted.has(name)), ...gone])].sort();
   }
+}
+
+/** A state that was written for the server to read: whose users were let in then, and its configuration. */
+interface Doubtful {
+  readonly state: DesiredState;
+  readonly at: Date;
+  readonly text: string;
 }
 
 interface ServerUser {
@@ -332,39 +370,4 @@ function isCut(before: Peer, now: Peer): boolean {
     dialUrls(now).join() !== dialUrls(before).join() ||
     splitPem(before.ca ?? "").some((ca) => !trusted.includes(ca))
   );
-}
-
-/** Each account and link that is added, removed or changed. */
-function describeChanges(before: DesiredState, after: DesiredState): string[] {
-  return [
-    ...describeNamed("tenant", before.tenants, after.tenants, (tenant) => [
-      tenant.users,
-      tenant.limits,
-      tenant.imports,
-    ]),
-    ...describeNamed("peer", before.peers, after.peers, (peer) => peer),
-    ...describeNamed("invitation", invitationsOf(before), invitationsOf(after), (one) => one.key),
-  ];
-}
-
-function invitationsOf({ invitations = [] }: DesiredState) {
-  return invitations.map(({ id, key }) => ({ name: id, key }));
-}
-
-function describeNamed<T extends { readonly name: string }>(
-  what: string,
-  before: readonly T[],
-  after: readonly T[],
-  part: (one: T) => unknown,
-): string[] {
-  const said: string[] = [];
-  for (const one of after) {
-    const old = before.find((other) => other.name === one.name);
-    if (old === undefined) said.push(`+ ${what} ${one.name}`);
-    else if (JSON.stringify(part(old)) !== JSON.stringify(part(one))) said.push(`~ ${what} ${one.name}`);
-  }
-  for (const old of before) {
-    if (!after.some((one) => one.name === old.name)) said.push(`- ${what} ${old.name}`);
-  }
-  return said;
 }

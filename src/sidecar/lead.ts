@@ -1,5 +1,5 @@
 /** The sidecar that leads: control plane, state, audit trail and API of the site, for as long as it leads. */
-import { jetstream, jetstreamManager, type StreamConfig } from "@nats-io/jetstream";
+import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { createApi } from "../../routes/mod.ts";
 import { Authenticator } from "../control/access/authenticator.ts";
 import type { BootstrapToken } from "../control/access/bootstrap.ts";
@@ -9,7 +9,7 @@ import { Audit } from "../control/audit/audit.ts";
 import { checkState, requireAllowed } from "../control/check_state.ts";
 import { Erasures } from "../control/erasure/erasures.ts";
 import { migrateLayout } from "../control/layout.ts";
-import { LeftListeners, sourceSubjects } from "../control/left_listeners.ts";
+import { LeftListeners, sourceSubjects, streamConfigs } from "../control/left_listeners.ts";
 import { guardConnection, requireTerm, type Term } from "../control/members/guard.ts";
 import type { Members } from "../control/members/members.ts";
 import { OtherServers } from "../control/other_servers.ts";
@@ -326,18 +326,14 @@ export async function leadSite({
           { startedAt: performance.now(), signal },
         ),
   );
-  const ownServer = store;
-  if (ownServer !== null) stack.use(ownServer);
+  const watch = store;
+  if (watch !== null) stack.use(watch);
   stack.use(
     new LeftListeners({
       server: () => system.serverName,
       listeners: (subject) => listenersOf(system, MESH_ACCOUNT, subject),
-      subjects: async () => {
-        const configs: StreamConfig[] = [];
-        for await (const { config } of mesh.streams.list()) configs.push(config);
-        return sourceSubjects(configs, control.planned?.plan.steps ?? []);
-      },
-      restart: ownServer === null ? null : (why) => ownServer.restart(why),
+      subjects: async () => sourceSubjects(await streamConfigs(mesh), control.planned?.plan.steps ?? []),
+      restart: watch === null ? null : (why) => watch.restart(why),
       alarms,
       log: (level, message) => log(level, "control", message),
     }),

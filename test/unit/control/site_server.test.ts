@@ -16,16 +16,18 @@ class Rig {
   readonly kicked: string[] = [];
   remembered: Remembered | null = null;
   reloads: string[] = [];
-  failing: { reload?: LeafmeshError; kick?: boolean } = {};
+  /** `silent`: what is read is not answered. */
+  failing: { reload?: LeafmeshError; kick?: boolean; silent?: boolean } = {};
   readonly server: SiteServer;
 
   constructor(state: DesiredState, inForce: Remembered = { state, retired: [] }) {
     const system = {
       accounts: async () => [],
       reload: async () => {
-        const { reload } = this.failing;
+        const { reload, silent } = this.failing;
         if (reload !== undefined) throw reload;
         this.reloads.push(this.file);
+        if (silent === true) throw new LeafmeshError("server_failed", "does not answer RELOAD");
       },
       kickAccount: async (account: string) => {
         if (this.failing.kick === true) throw new LeafmeshError("server_failed", "does not answer LEAFZ");
@@ -33,7 +35,10 @@ class Rig {
         return 1;
       },
       kickLeaf: async () => 1,
-      kickUser: async () => 0,
+      kickUser: async (account: string, login: string) => {
+        this.kicked.push(`${account} ${login}`);
+        return 1;
+      },
     } as unknown as SiteServerOptions["system"];
     this.server = new SiteServer({
       system,
@@ -87,6 +92,49 @@ test("a server that does not answer a reload finds the new configuration when it
   await expect(rig.server.configure(without)).rejects.toThrow("refuses");
   expect(rig.file).toBe(JSON.stringify(before));
   expect(rig.kicked).toEqual([]);
+});
+
+const GUEST = { name: "guest", key: OTHER_KEY, role: "subscriber" } as const;
+const withGuest = berlin([{ tenant: "acme", users: [GUEST] }]);
+const withoutGuest = berlin([{ tenant: "acme" }]);
+
+test("a user that is in what the server has read without saying so is shut out when it is revoked", async () => {
+  const rig = new Rig(withoutGuest);
+  rig.failing.silent = true;
+  await expect(rig.server.configure(withGuest)).rejects.toThrow("does not answer");
+  await expect(rig.server.revoke(withoutGuest)).rejects.toThrow("does not answer");
+  rig.failing = {};
+  expect(await rig.server.revoke(withoutGuest)).toEqual(["acme/guest"]);
+  expect(rig.reloads.at(-1)).toBe(JSON.stringify(withoutGuest));
+  expect(rig.kicked).toEqual([`T_acme ${OTHER_KEY}`]);
+  expect(await rig.server.revoke(withoutGuest)).toEqual([]);
+  expect(rig.server.changes(withoutGuest)).toEqual([]);
+});
+
+test("what the server has read without saying so is replaced, and its links are cut, where the state is again what it was", async () => {
+  const rig = new Rig(before);
+  for (const fails of ["silent", "refused"] as const) {
+    rig.kicked.length = 0;
+    rig.failing =
+      fails === "silent"
+        ? { silent: true }
+        : { reload: new LeafmeshError("server_config_refused", "refused") };
+    for (let times = 0; times < 2; times++) await expect(rig.server.configure(rekeyed)).rejects.toThrow();
+    expect(rig.server.changes(before)).toEqual(["~ peer tokyo"]);
+    rig.failing = {};
+    await rig.server.configure(before);
+    expect([rig.reloads.at(-1), rig.kicked]).toEqual([JSON.stringify(before), [linkAccount("tokyo")]]);
+    expect(rig.server.changes(before)).toEqual([]);
+    const reloads = rig.reloads.length;
+    await rig.server.configure(before);
+    expect(rig.reloads).toHaveLength(reloads);
+  }
+  rig.failing.silent = true;
+  await expect(rig.server.configure(rekeyed)).rejects.toThrow();
+  rig.failing = {};
+  // A peer that may have come in by that alone is shut out, too.
+  await rig.server.cut("tokyo");
+  expect(JSON.parse(rig.file).peers.map(({ name }: { name: string }) => name)).not.toContain("tokyo");
 });
 
 test("a peer that the server does not take under the name that it had is dialled under another, and stays so", async () => {
