@@ -6,7 +6,8 @@
  *   bun run fault --list                         the faults there are
  *
  * The last line of the output is the report; with `--json` it is one line of JSON. Exit code 1 when a promise was broken.
- * `--disk`: as root, stores stand on memory disks of this size, so that they can be filled; default 2GiB where that is possible.
+ * `--disk`: as root, stores stand on memory disks of this size, so that they can be filled; default where that is possible:
+ * what a run of that length and rate may take, 2GiB or more.
  */
 import process from "node:process";
 import { fileURLToPath } from "node:url";
@@ -55,7 +56,11 @@ for (const name of only ?? []) {
     refuse(`--only '${name}' is no fault; there are: ${FAULTS.map((fault) => fault.name).join(", ")}`);
   }
 }
-const disk = values.disk ?? (mayMount() ? "2GiB" : "none");
+/** What a site has stored in a long run, of all that is offered: its own events, those of others, the log and a view of them. */
+const STORED_PER_EVENT = 800;
+const offered = Number(values.rate) * 60 * Number(values.minutes);
+const largest = Math.max(2, Math.ceil((offered * STORED_PER_EVENT) / 1024 ** 3) || 0);
+const disk = values.disk ?? (mayMount() ? `${largest}GiB` : "none");
 const diskBytes = disk === "none" ? null : parseBytes(disk);
 if (disk !== "none" && diskBytes === null)
   refuse(`--disk '${disk}' is no size (expected for example 2GiB, or none)`);
