@@ -140,7 +140,8 @@ export class SiteServer {
       const peers = state.peers.filter(({ name }) => name !== peer);
       await this.#bring({ ...state, peers }, this.#retired(state), at);
       await this.#options.system.kickLeaf(peer);
-      await this.#cutOff();
+      // What was remembered for the case that this fails may have it cut once more.
+      this.#cut.delete(linkAccount(peer));
     });
   }
 

@@ -11,7 +11,7 @@ import { sourceKey } from "./differences.ts";
 import { Waiting } from "./waiting.ts";
 
 /** The server's wait of five seconds, srcDurableConsumerWaitTime, and what it may take on a busy machine to begin and to end. */
-const SERVER_WAITS_MS = 8000;
+const SERVER_WAITS_MS = 7000;
 /** What is put in so soon after a server has started is answered before the wait from its start ends. */
 const EARLY_MS = 3500;
 

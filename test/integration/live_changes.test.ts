@@ -143,7 +143,7 @@ test("drift is repaired: a deleted consumer goes on where its peer is, a changed
     async () =>
       (await jsm.streams.info("out_acme")).config.max_age === config.max_age &&
       (await jsm.consumers.info("out_acme", "austin")).push_bound === true,
-    { deadlineMs: 10_000, what: "the repair" },
+    { deadlineMs: 30_000, what: "the repair" },
   );
   await load.stop();
   const events = await waitFor(

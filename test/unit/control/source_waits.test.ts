@@ -25,7 +25,7 @@ describe("a source that is put in", () => {
     const { all, isFree } = waits(false);
     expect(isFree("a")).toBe(true);
     all.takenOut(OF, [source("a")]);
-    expect([isFree("a"), isFree("b"), isFree("a", 7000), isFree("a", 1500)]).toEqual([
+    expect([isFree("a"), isFree("b"), isFree("a", 6500), isFree("a", 1000)]).toEqual([
       false,
       true,
       false,
@@ -43,7 +43,7 @@ describe("a source that is put in", () => {
     const { all, isFree } = waits(true);
     expect(isFree("a")).toBe(false);
     all.takenOut(OF, [source("b")]);
-    expect([isFree("a", 7000), isFree("a", 1500)]).toEqual([false, true]);
+    expect([isFree("a", 6500), isFree("a", 1000)]).toEqual([false, true]);
     all.takenOut(OF, [source("a")]);
     expect(isFree("a")).toBe(false);
   });
