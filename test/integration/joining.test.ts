@@ -120,8 +120,8 @@ test("revoke cuts the link at once, and the key comes back by force alone", asyn
   await linked(berlin, "tokyo");
   const report = await post<RevokeReport>(berlin, "/v1/peers/tokyo/revoke");
   expect(report).toMatchObject({ peer: "tokyo", cut: 1, gone: true, invitations: 1 });
-  // A tenth of a second, where nothing else keeps the machine busy.
-  expect(report.cutMs).toBeLessThan(5000);
+  // As required.
+  expect(report.cutMs).toBeLessThan(1000);
   const [link] = await berlin.links();
   expect(link).toMatchObject({ peer: "tokyo", connected: false, revoked: report.at });
   await waitFor(async () => (await tokyo.links()).every(({ connected }) => !connected), {
