@@ -89,13 +89,13 @@ async function blockedOf(
   return blocked.length === 0 ? null : { sources: blocked, why };
 }
 
-/** What the server has left behind of a source would hear, and might store, what the source gets. */
+/** What the server has left behind of a source would hear, and might store, what the source gets. Of a log's it cannot be told. */
 async function whyNotAlone(
   listens: ApplyContext["listens"],
-  { stream }: SourcesOf,
+  { account, stream }: SourcesOf,
   source: StreamSource,
 ): Promise<string | null> {
-  const subject = deliveredBy(source);
+  const subject = account.type === "mesh" ? deliveredBy(source) : null;
   if (subject === null || !(await listens(subject))) return null;
   return `the server listens to what ${source.name} gives, while it is not in ${stream}: the server must start anew`;
 }
