@@ -74,6 +74,11 @@ export class SiteServer {
     return { state, retired, at, cut: [...this.#cut] };
   }
 
+  /** All that may be in force. */
+  get #possible(): readonly { readonly state: DesiredState; readonly at: Date }[] {
+    return [this.#inForce, ...this.#doubtful];
+  }
+
   /** What differs between the configuration that `state` asks for and the one in force; empty: nothing. */
   changes(state: DesiredState): readonly string[] {
     const now = this.#options.now();
@@ -84,9 +89,7 @@ export class SiteServer {
       return [...servers, ...[...this.#cut].map((account) => `- connections of ${account}`)];
     }
     const wanted = currentUsers(state, now);
-    const said = [this.#inForce, ...this.#doubtful].flatMap((one) =>
-      describeChanges(currentUsers(one.state, one.at), wanted),
-    );
+    const said = this.#possible.flatMap((one) => describeChanges(currentUsers(one.state, one.at), wanted));
     if (said.length > 0) return [...new Set(said)];
     return [
       doubtful === undefined ? "keys and certificates" : "what the server did not say that it has read",
@@ -136,7 +139,7 @@ export class SiteServer {
     await this.#serial(async () => {
       const { state, at } = this.#inForce;
       const isIn = (one: DesiredState) => one.peers.some(({ name }) => name === peer);
-      if (![this.#inForce, ...this.#doubtful].some((one) => isIn(one.state))) return;
+      if (!this.#possible.some((one) => isIn(one.state))) return;
       const peers = state.peers.filter(({ name }) => name !== peer);
       await this.#bring({ ...state, peers }, this.#retired(state), at);
       await this.#options.system.kickLeaf(peer);
@@ -175,7 +178,7 @@ export class SiteServer {
   /** Has the server read the configuration of a state, closes connections of users that are gone, and notes which links have to be cut. */
   async #bring(state: DesiredState, retired: readonly string[], at: Date): Promise<void> {
     const gone = this.#gone(state, at);
-    for (const before of [this.#inForce, ...this.#doubtful]) this.#noteCuts(before.state, state);
+    for (const before of this.#possible) this.#noteCuts(before.state, state);
     // Remembered first: a start between here and the reload renders at least what is in force then, and cuts what is left.
     await this.#remember(state, retired);
     this.#doubt(state, retired, at);
@@ -189,7 +192,7 @@ export class SiteServer {
   /** Users that may be let in now, and are not by a state. */
   #gone(state: DesiredState, at: Date): readonly ServerUser[] {
     const wanted = new Set(usersOf(currentUsers(state, at)).map(({ credential }) => credential));
-    const had = [this.#inForce, ...this.#doubtful].flatMap((one) => usersOf(currentUsers(one.state, one.at)));
+    const had = this.#possible.flatMap((one) => usersOf(currentUsers(one.state, one.at)));
     const gone = had.filter(({ credential }) => !wanted.has(credential));
     return [...new Map(gone.map((user) => [user.credential, user])).values()];
   }
@@ -324,7 +327,7 @@ export class SiteServer {
 
   #retired(state: DesiredState): string[] {
     const wanted = new Set(state.tenants.map((tenant) => tenant.name));
-    const there = [this.#inForce, ...this.#doubtful].flatMap((one) => one.state.tenants);
+    const there = this.#possible.flatMap((one) => one.state.tenants);
     const gone = there.map((tenant) => tenant.name).filter((name) => !wanted.has(name));
     return [...new Set([...this.#inForce.retired.filter((name) => !wanted.has(name)), ...gone])].sort();
   }
