@@ -9,10 +9,9 @@
  */
 import type { JetStreamManager, StreamConfig } from "@nats-io/jetstream";
 import type { AlarmPort } from "../model/alarms.ts";
-import { errorText } from "../model/errors.ts";
 import { parseStreamName } from "../model/names.ts";
 import type { Listener } from "../nats/listeners.ts";
-import { sleep } from "../nats/wait.ts";
+import { repeat } from "../nats/wait.ts";
 import { deliveredBy } from "./differences.ts";
 import type { Plan } from "./plan.ts";
 
@@ -81,21 +80,13 @@ export class LeftListeners implements AsyncDisposable {
   }
 
   async #run(): Promise<void> {
-    const { signal } = this.#ended;
-    let failed = "";
-    while (!signal.aborted) {
-      try {
-        await this.#look(signal);
-        failed = "";
-      } catch (thrown) {
-        // A server that is away is asked again.
-        const text = errorText(thrown);
-        if (text !== failed && !signal.aborted)
-          this.#options.log("info", `Who listens where sources do cannot be told: ${text}`);
-        failed = text;
-      }
-      await sleep(this.#options.everyMs ?? EVERY_MS, signal);
-    }
+    const { log, everyMs = EVERY_MS } = this.#options;
+    // A server that is away is asked again.
+    await repeat((signal) => this.#look(signal), {
+      everyMs,
+      signal: this.#ended.signal,
+      failed: (text) => log("info", `Who listens where sources do cannot be told: ${text}`),
+    });
   }
 
   /** Looks at the next subjects in turn. */

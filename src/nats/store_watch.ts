@@ -4,11 +4,10 @@
  * was not stored was not acknowledged, so they send it again.
  */
 
-import { errorText } from "../model/errors.ts";
 import { bytesText } from "../model/units.ts";
 import { type DiskSpace, hasRoom, readDiskSpace } from "./disk_space.ts";
 import type { StoringStatus } from "./system_api.ts";
-import { sleep } from "./wait.ts";
+import { repeat } from "./wait.ts";
 
 const EVERY_MS = 1000;
 const FAILING_LOOKS = 3;
@@ -81,21 +80,12 @@ export class StoreWatch implements AsyncDisposable {
   }
 
   async #run(): Promise<void> {
-    const { signal } = this.#ended;
-    let failed = "";
-    while (!signal.aborted) {
-      try {
-        await this.#look(signal);
-        failed = "";
-      } catch (thrown) {
-        const text = errorText(thrown);
-        if (text !== failed && !signal.aborted) {
-          this.#options.log("error", `The store ${this.#options.path} cannot be looked after: ${text}`);
-        }
-        failed = text;
-      }
-      await sleep(this.#options.everyMs ?? EVERY_MS, signal);
-    }
+    const { path, log, everyMs = EVERY_MS } = this.#options;
+    await repeat((signal) => this.#look(signal), {
+      everyMs,
+      signal: this.#ended.signal,
+      failed: (text) => log("error", `The store ${path} cannot be looked after: ${text}`),
+    });
   }
 
   async #look(signal: AbortSignal): Promise<void> {

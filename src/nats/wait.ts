@@ -1,4 +1,5 @@
 /** Waiting: for time, and for a condition. */
+import { errorText } from "../model/errors.ts";
 
 /** Resolves after `ms`, or at once when `signal` aborts. */
 export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
@@ -26,4 +27,27 @@ export async function until(
     await sleep(pollMs);
   }
   return true;
+}
+
+/** Does something again and again until it is aborted. `failed` is told what it throws, once while that stays the same. */
+export async function repeat(
+  work: (signal: AbortSignal) => Promise<unknown>,
+  {
+    everyMs,
+    signal,
+    failed,
+  }: { readonly everyMs: number; readonly signal: AbortSignal; readonly failed: (text: string) => void },
+): Promise<void> {
+  let said = "";
+  while (!signal.aborted) {
+    try {
+      await work(signal);
+      said = "";
+    } catch (thrown) {
+      const text = errorText(thrown);
+      if (text !== said && !signal.aborted) failed(text);
+      said = text;
+    }
+    await sleep(everyMs, signal);
+  }
 }
