@@ -9,6 +9,14 @@ import { changeKinds, publishBoth, startTwoKinds, TWO_KINDS, wantKinds } from ".
 
 const PART = 300;
 
+/** Waits for as many events in a tenant's log, which must be these, in this order. */
+async function hasAll(site: MeshSite, tenant: string, expected: readonly number[]): Promise<void> {
+  const nc = await site.app(tenant);
+  await logHas(nc, tenant, expected.length);
+  const events = await readLog(nc, tenant, `berlin.${tenant}.orders.>`);
+  expect(events.map(({ n }) => n)).toEqual([...expected]);
+}
+
 /** As where a site died before it noted that its streams had more. */
 async function setNoted(site: MeshSite, streams: Readonly<Record<string, number>>): Promise<void> {
   const path = join(site.dataFolder, "positions.json");
@@ -21,12 +29,7 @@ test("an importer that is rolled back to before its routes moved gets again what
   const { mesh, berlin, austin } = await startTwoKinds();
   await using _ = mesh;
   const publish = (from: number, to: number) => publishBoth(berlin, from, to);
-  const has = async (tenant: string, expected: readonly number[]) => {
-    const nc = await austin.app(tenant);
-    await logHas(nc, tenant, expected.length);
-    const events = await readLog(nc, tenant, `berlin.${tenant}.orders.>`);
-    expect(events.map(({ n }) => n)).toEqual([...expected]);
-  };
+  const has = (tenant: string, expected: readonly number[]) => hasAll(austin, tenant, expected);
   const allArrived = async (last: number) => {
     for (const tenant of TWO_KINDS) await has(tenant, numbers(1, last));
   };
@@ -56,12 +59,7 @@ test("an importer that is rolled back to before its routes moved gets again what
 test("an importer that died before it noted what a stream got since its route moved gets that again, where another stream shows the older copy", async () => {
   const { mesh, berlin, austin } = await startTwoKinds();
   await using _ = mesh;
-  const has = async (tenant: string, expected: readonly number[]) => {
-    const nc = await austin.app(tenant);
-    await logHas(nc, tenant, expected.length);
-    const events = await readLog(nc, tenant, `berlin.${tenant}.orders.>`);
-    expect(events.map(({ n }) => n)).toEqual([...expected]);
-  };
+  const has = (tenant: string, expected: readonly number[]) => hasAll(austin, tenant, expected);
   await changeKinds(mesh, { acme: "native" });
   await publishBoth(berlin, 1, PART);
   for (const tenant of TWO_KINDS) await has(tenant, numbers(1, PART));
@@ -85,12 +83,7 @@ test("an importer that died before it noted what a stream got since its route mo
 test("an importer whose older copy nobody has noticed gets what it lacks from a native route that its route moves to, and its exporter names what a view does not have", async () => {
   const { mesh, berlin, austin } = await startTwoKinds();
   await using _ = mesh;
-  const has = async (tenant: string, expected: readonly number[]) => {
-    const nc = await austin.app(tenant);
-    await logHas(nc, tenant, expected.length);
-    const events = await readLog(nc, tenant, `berlin.${tenant}.orders.>`);
-    expect(events.map(({ n }) => n)).toEqual([...expected]);
-  };
+  const has = (tenant: string, expected: readonly number[]) => hasAll(austin, tenant, expected);
   await publishBoth(berlin, 1, PART);
   for (const tenant of TWO_KINDS) await has(tenant, numbers(1, PART));
   const copy = new OlderCopy(austin);

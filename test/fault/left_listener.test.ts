@@ -14,10 +14,10 @@ import { loadSiteKeys } from "../../src/nats/keys.ts";
 import { listenersOf } from "../../src/nats/listeners.ts";
 import { readRunningProcess } from "../../src/nats/processes.ts";
 import { sleep } from "../../src/nats/wait.ts";
+import { arrivesOnce } from "../support/arrives_once.ts";
 import { LinkProxy } from "../support/faults/link_proxy.ts";
-import { faults, Load } from "../support/ledger.ts";
+import { Load } from "../support/ledger.ts";
 import { type MeshSite, startPair } from "../support/mesh.ts";
-import { readLog } from "../support/read_log.ts";
 import { waitFor } from "../support/wait_for.ts";
 
 const SUBJECT = deliverSubject("berlin", "austin", outStream("acme"));
@@ -110,19 +110,7 @@ test("what a server left behind of a source is found, the server restarted, and 
   await waitFor(restarted, { what: "a restart", deadlineMs: 120_000 });
   await mesh.flowing();
   expect(await austin.log()).toContain(`somebody besides the source listens to ${SUBJECT}`);
-  const count = load.count;
-  await waitFor(() => load.count > count + 200, { what: "load after it", deadlineMs: 60_000 });
-  await load.stop();
-  const far = await austin.app("acme");
-  const events = await waitFor(
-    async () => {
-      const read = await readLog(far, "acme", "berlin.acme.v.>");
-      return read.length >= load.count ? read : null;
-    },
-    { what: `${load.count} events at the far site`, deadlineMs: 60_000 },
-  );
-  expect(events.length).toBe(load.count);
-  expect(faults(events, load.acked)).toMatchObject({ repeated: [], reordered: 0 });
+  await arrivesOnce(load, await austin.app("acme"), "berlin.acme.v.>");
   await waitFor(
     async () => {
       const { items } = await austin.json<{ items: readonly Alarm[] }>("/v1/alarms");
