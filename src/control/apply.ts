@@ -19,6 +19,7 @@ import { type PeerAhead, placeRoute } from "./rollback/place.ts";
 import type { RewindAsk } from "./rollback/rewind.ts";
 import type { SetbackNote } from "./rollback/setback_note.ts";
 import type { ExportPlan } from "./routes.ts";
+import type { SilentSource } from "./silent_sources.ts";
 import type { SourceWaits } from "./source_waits.ts";
 import type { OldRoute, Step } from "./step.ts";
 import type { StuckConsumer } from "./stuck_consumers.ts";
@@ -109,6 +110,8 @@ export interface ApplyContext {
   readonly listens: (subject: string) => Promise<boolean>;
   /** Has a server that waits to ask for a source again ask at once. */
   readonly wakeSource: (deliverSubject: string) => void;
+  /** The server has answered that it could not put a source in. */
+  readonly refusedSource: (source: Omit<SilentSource, "by">) => void;
 }
 
 /** Runs one step. @throws {Waiting} when it must wait for a peer; any other error is a failure. */

@@ -1,5 +1,11 @@
 /** Steps on the sources of streams: attached, taken out, attached again, and set going where they stand still. */
-import type { JetStreamManager, StreamConfig, StreamInfo, StreamSource } from "@nats-io/jetstream";
+import {
+  JetStreamApiError,
+  type JetStreamManager,
+  type StreamConfig,
+  type StreamInfo,
+  type StreamSource,
+} from "@nats-io/jetstream";
 import { errorText, LeafmeshError } from "../model/errors.ts";
 import { LOG_API_PREFIX, logStream, parseStreamName, remoteStreams } from "../model/names.ts";
 import type { ResetTo } from "../nats/consumer_reset.ts";
@@ -55,7 +61,8 @@ async function updateFields(
   const blocked = await blockedOf(context, of, without(after, before));
   const metadata = spec.metadata === undefined ? config.metadata : { ...config.metadata, ...spec.metadata };
   const wanted = { ...config, ...spec, ...(metadata === undefined ? {} : { metadata }) };
-  if (blocked === null) await manager.streams.update(spec.name, wanted);
+  if (blocked === null)
+    await puttingIn(context, of, without(after, before), () => manager.streams.update(spec.name, wanted));
   else {
     // What is taken out, and all else that changes, does not wait for what cannot be put in.
     const { subjects, duplicate_window } = config;
@@ -63,7 +70,8 @@ async function updateFields(
     // A stream without sources has what the server gives it.
     const own = sources.length === 0 ? { subjects, duplicate_window } : {};
     const now = { ...wanted, ...own, sources };
-    if (streamDifferences(now, config).length > 0) await manager.streams.update(spec.name, now);
+    if (streamDifferences(now, config).length > 0)
+      await puttingIn(context, of, without(sources, before), () => manager.streams.update(spec.name, now));
   }
   context.waits.takenOut(
     of,
@@ -106,6 +114,23 @@ async function requireAlone(context: ApplyContext, of: SourcesOf, source: Stream
   if (blocked !== null) throw new Waiting(blocked.why);
 }
 
+/** An update that puts sources in. What the server has refused it may show all the same: it has not noted it on its disk. */
+async function puttingIn(
+  { refusedSource }: Pick<ApplyContext, "refusedSource">,
+  { account, stream }: SourcesOf,
+  sources: readonly StreamSource[],
+  update: () => Promise<unknown>,
+): Promise<void> {
+  try {
+    await update();
+  } catch (error) {
+    if (error instanceof JetStreamApiError)
+      for (const { name, external } of sources)
+        if (external !== undefined) refusedSource({ account, stream, api: external.api, source: name });
+    throw error;
+  }
+}
+
 /** Whether a source hears of its origin, which it does every second: then its server asks for nothing. */
 function isAttached(info: StreamInfo, { name, external }: StreamSource): boolean {
   const report = sourceReports(info).find((one) => one.name === name && one.external?.api === external?.api);
@@ -139,7 +164,9 @@ export async function attachSource(context: ApplyContext, step: AttachSource): P
   // What was free before the peer was asked may not be by now.
   await requireAlone(context, of, source);
   const sources = [...(config.sources ?? []), source];
-  await mesh.streams.update(spec.name, withSources({ ...config, duplicate_window }, sources));
+  await puttingIn(context, of, [source], () =>
+    mesh.streams.update(spec.name, withSources({ ...config, duplicate_window }, sources)),
+  );
   // It may have been in the other one.
   for (const { stream } of places) await setbacks.placed(stream, from);
 }

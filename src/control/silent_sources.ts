@@ -1,8 +1,9 @@
 /**
  * Finds sources that should flow and are silent. When the request that attaches a source is lost (a link that is just
  * coming up), nats-server asks again only after 15 seconds, and later and later, unless it hears something of the consumer
- * meanwhile: so it is told something. Where that does not help, the source is taken out and put in again.
- * Source: nats-server `server/stream.go`, calculateRetryBackoff and startProbeSubscription.
+ * meanwhile: so it is told something. Where that does not help, the source is taken out and put in again: at once where the server
+ * has refused to put it in, as it does on a full disk, and shows it all the same: such a source never asks.
+ * Source: nats-server `server/stream.go`, calculateRetryBackoff, startProbeSubscription and updateWithAdvisory.
  */
 import type { StreamAccount } from "./assets.ts";
 import { heardWithin, type Observed, sourceReports } from "./observe.ts";
@@ -28,10 +29,17 @@ export interface SilentSource {
 
 export class SilentSources {
   readonly #retries: Retries;
+  /** Keys of those that the server has refused to put in. */
+  readonly #refused = new Set<string>();
 
   /** @param now milliseconds of a clock that never goes back. */
   constructor(now: () => number) {
     this.#retries = new Retries(now);
+  }
+
+  /** The server has answered that it could not put a source in. */
+  refused(source: Omit<SilentSource, "by">): void {
+    this.#refused.add(keyOf(source));
   }
 
   /**
@@ -49,15 +57,21 @@ export class SilentSources {
       for (const report of sourceReports(info)) {
         const api = report.external?.api;
         if (api === undefined || (account.type === "mesh" && !reachable(api))) continue;
-        if (heardWithin(report, silentMs)) continue;
-        const key = `${account.type === "mesh" ? "" : account.tenant} ${stream} ${api} ${report.name}`;
-        silent.push({ key, holdMs: silentMs, source: { account, stream, api, source: report.name } });
+        const source = { account, stream, api, source: report.name };
+        const key = keyOf(source);
+        if (heardWithin(report, silentMs)) this.#refused.delete(key);
+        else silent.push({ key, holdMs: silentMs, source });
       }
     }
-    return this.#retries
-      .due(silent)
-      .map(({ source, attempt }) => ({ ...source, by: attempt > WOKEN ? "anew" : "wake" }));
+    return this.#retries.due(silent).map(({ key, source, attempt }) => ({
+      ...source,
+      by: attempt > WOKEN || this.#refused.has(key) ? "anew" : "wake",
+    }));
   }
+}
+
+function keyOf({ account, stream, api, source }: Omit<SilentSource, "by">): string {
+  return `${account.type === "mesh" ? "" : account.tenant} ${stream} ${api} ${source}`;
 }
 
 /** The streams that have sources, where they are, and for how long their sources may be silent. */

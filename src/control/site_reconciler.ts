@@ -104,6 +104,7 @@ export function siteReconciler(parts: SiteReconcilerParts): Reconciler {
       streamTurns: parts.streamTurns,
       listens: async (subject) => (await listenersOf(system, MESH_ACCOUNT, subject)).length > 0,
       wakeSource: (deliverSubject) => nc.publish(deliverSubject, "", { headers: idleHeartbeat() }),
+      refusedSource: (source) => silent.refused(source),
     },
     onPlan: (planned) => news.tell(desired().peers, planned),
   });

@@ -67,6 +67,22 @@ describe("SilentSources", () => {
     ).toBe("23 wake");
   });
 
+  test("attaches a source again at once that the server has refused, until it is heard", () => {
+    let second = 0;
+    const silent = new SilentSources(() => second * 1000);
+    const at = (to: number, active: number) => {
+      const found: string[] = [];
+      for (; second <= to; second++)
+        for (const { by } of silent.find(streams(active), () => true)) found.push(`${second} ${by}`);
+      return found;
+    };
+    silent.refused({ account: MESH, stream: "in_acme", api: API, source: "out_acme" });
+    silent.refused({ account: MESH, stream: "in_acme", api: "mesh.paris.API", source: "out_acme" });
+    expect(at(14, NEVER)).toEqual(["3 anew", "7 anew"]);
+    expect(at(15, 0)).toEqual([]);
+    expect(at(25, NEVER)).toEqual(["19 wake", "23 wake"]);
+  });
+
   test("keeps sources of other streams and sites apart", () => {
     let now = 0;
     const silent = new SilentSources(() => now);
