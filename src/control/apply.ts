@@ -110,8 +110,8 @@ export interface ApplyContext {
   readonly listens: (subject: string) => Promise<boolean>;
   /** Has a server that waits to ask for a source again ask at once. */
   readonly wakeSource: (deliverSubject: string) => void;
-  /** The server has answered that it could not put a source in. */
-  readonly refusedSource: (source: Omit<SilentSource, "by">) => void;
+  /** The server has answered that it has put a source in, or could not. */
+  readonly putIn: (source: Omit<SilentSource, "by">, refused: boolean) => void;
 }
 
 /** Runs one step. @throws {Waiting} when it must wait for a peer; any other error is a failure. */

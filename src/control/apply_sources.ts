@@ -116,17 +116,21 @@ async function requireAlone(context: ApplyContext, of: SourcesOf, source: Stream
 
 /** An update that puts sources in. What the server has refused it may show all the same: it has not noted it on its disk. */
 async function puttingIn(
-  { refusedSource }: Pick<ApplyContext, "refusedSource">,
+  context: Pick<ApplyContext, "putIn">,
   { account, stream }: SourcesOf,
   sources: readonly StreamSource[],
   update: () => Promise<unknown>,
 ): Promise<void> {
+  const answered = (refused: boolean) => {
+    for (const { name, external } of sources)
+      if (external !== undefined)
+        context.putIn({ account, stream, api: external.api, source: name }, refused);
+  };
   try {
     await update();
+    answered(false);
   } catch (error) {
-    if (error instanceof JetStreamApiError)
-      for (const { name, external } of sources)
-        if (external !== undefined) refusedSource({ account, stream, api: external.api, source: name });
+    if (error instanceof JetStreamApiError) answered(true);
     throw error;
   }
 }

@@ -2,7 +2,7 @@
  * Finds sources that should flow and are silent. When the request that attaches a source is lost (a link that is just
  * coming up), nats-server asks again only after 15 seconds, and later and later, unless it hears something of the consumer
  * meanwhile: so it is told something. Where that does not help, the source is taken out and put in again: at once where the server
- * has refused to put it in, as it does on a full disk, and shows it all the same: such a source never asks.
+ * has refused to put it in, as it does on a full disk, and shows it all the same: such a source may never ask.
  * Source: nats-server `server/stream.go`, calculateRetryBackoff, startProbeSubscription and updateWithAdvisory.
  */
 import type { StreamAccount } from "./assets.ts";
@@ -29,17 +29,23 @@ export interface SilentSource {
 
 export class SilentSources {
   readonly #retries: Retries;
+  readonly #full: () => boolean;
   /** Keys of those that the server has refused to put in. */
   readonly #refused = new Set<string>();
 
-  /** @param now milliseconds of a clock that never goes back. */
-  constructor(now: () => number) {
+  /**
+   * @param now milliseconds of a clock that never goes back.
+   * @param full whether the disk of the store has no room: what is refused then is refused again. Default: it is not known
+   */
+  constructor(now: () => number, full: () => boolean = () => false) {
     this.#retries = new Retries(now);
+    this.#full = full;
   }
 
-  /** The server has answered that it could not put a source in. */
-  refused(source: Omit<SilentSource, "by">): void {
-    this.#refused.add(keyOf(source));
+  /** The server has answered that it has put a source in, or could not. */
+  putIn(source: Omit<SilentSource, "by">, refused: boolean): void {
+    if (refused) this.#refused.add(keyOf(source));
+    else this.#refused.delete(keyOf(source));
   }
 
   /**
@@ -60,7 +66,7 @@ export class SilentSources {
         const source = { account, stream, api, source: report.name };
         const key = keyOf(source);
         if (heardWithin(report, silentMs)) this.#refused.delete(key);
-        else silent.push({ key, holdMs: silentMs, source });
+        else if (!this.#refused.has(key) || !this.#full()) silent.push({ key, holdMs: silentMs, source });
       }
     }
     return this.#retries.due(silent).map(({ key, source, attempt }) => ({

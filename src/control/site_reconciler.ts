@@ -3,6 +3,7 @@ import type { DesiredState } from "../model/desired.ts";
 import { errorText } from "../model/errors.ts";
 import { LOG_CONSUMER, linkAccount, MESH_ACCOUNT, siteApiPrefix, siteApiReset } from "../model/names.ts";
 import { resetConsumer } from "../nats/consumer_reset.ts";
+import { hasRoom } from "../nats/disk_space.ts";
 import { listenersOf } from "../nats/listeners.ts";
 import type { PeerKnowledge, Peers } from "./agreement.ts";
 import type { StepReport } from "./api.ts";
@@ -47,7 +48,10 @@ export function siteReconciler(parts: SiteReconcilerParts): Reconciler {
   const linked = async (consumer: string) =>
     consumer === LOG_CONSUMER || (await system.leafAccounts()).includes(linkAccount(consumer));
   const clock = () => performance.now();
-  const silent = new SilentSources(clock);
+  const silent = new SilentSources(clock, () => {
+    const disk = options.watched?.().store ?? null;
+    return disk !== null && !hasRoom(disk);
+  });
   const stuck = new StuckConsumers(clock);
   const leaders = new LinkedLeaders(clock);
   const news = new OfferNews((peer) => peering.poke(peer));
@@ -104,7 +108,7 @@ export function siteReconciler(parts: SiteReconcilerParts): Reconciler {
       streamTurns: parts.streamTurns,
       listens: async (subject) => (await listenersOf(system, MESH_ACCOUNT, subject)).length > 0,
       wakeSource: (deliverSubject) => nc.publish(deliverSubject, "", { headers: idleHeartbeat() }),
-      refusedSource: (source) => silent.refused(source),
+      putIn: (source, refused) => silent.putIn(source, refused),
     },
     onPlan: (planned) => news.tell(desired().peers, planned),
   });

@@ -15,6 +15,7 @@ import { waitFor } from "../support/wait_for.ts";
 const DISK_BYTES = 128 * 1024 ** 2;
 const TIMEOUT_MS = 240_000;
 const WAITS = /the start waits until there is room/g;
+const AGAIN = /attach .* again: it is silent/g;
 const BEGUN = /has begun to lead/g;
 
 test(
@@ -138,6 +139,10 @@ async function stoppedTwice(): Promise<void> {
   process.kill(other, "SIGCONT");
   await says(/attach .* to in_acme, .*no space left on device/g, 1);
   await says(/attach .* to in_globex, .*no space left on device/g, 1);
+  // What the server shows of them may never ask. It is left alone as long as there is no room, and put in anew when there is.
+  await says(/store-low raised/g, 1);
+  await Bun.sleep(4000);
+  expect(await timesSaid(AGAIN)).toBe(0);
   await freed();
   await again;
   await flows();

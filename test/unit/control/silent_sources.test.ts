@@ -69,18 +69,34 @@ describe("SilentSources", () => {
 
   test("attaches a source again at once that the server has refused, until it is heard", () => {
     let second = 0;
-    const silent = new SilentSources(() => second * 1000);
+    let full = false;
+    const silent = new SilentSources(
+      () => second * 1000,
+      () => full,
+    );
     const at = (to: number, active: number) => {
       const found: string[] = [];
       for (; second <= to; second++)
         for (const { by } of silent.find(streams(active), () => true)) found.push(`${second} ${by}`);
       return found;
     };
-    silent.refused({ account: MESH, stream: "in_acme", api: API, source: "out_acme" });
-    silent.refused({ account: MESH, stream: "in_acme", api: "mesh.paris.API", source: "out_acme" });
+    const source = { account: MESH, stream: "in_acme", api: API, source: "out_acme" };
+    silent.putIn(source, true);
+    silent.putIn({ ...source, api: "mesh.paris.API" }, true);
     expect(at(14, NEVER)).toEqual(["3 anew", "7 anew"]);
     expect(at(15, 0)).toEqual([]);
     expect(at(25, NEVER)).toEqual(["19 wake", "23 wake"]);
+    silent.putIn(source, true);
+    expect(at(35, NEVER)).toEqual(["31 anew"]);
+    // One that the server has taken then is given the time that any other has.
+    silent.putIn(source, false);
+    expect(at(65, NEVER)).toEqual(["47 wake"]);
+    // What is refused on a full disk waits for room.
+    full = true;
+    silent.putIn(source, true);
+    expect(at(80, NEVER)).toEqual([]);
+    full = false;
+    expect(at(84, NEVER)).toEqual(["84 anew"]);
   });
 
   test("keeps sources of other streams and sites apart", () => {
