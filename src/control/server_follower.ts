@@ -38,10 +38,7 @@ export class ServerFollower implements AsyncDisposable {
   constructor(options: ServerFollowerOptions) {
     this.#options = options;
     const { site, member, nc } = options;
-    this.#expiry = new UserExpiry(
-      () => new Date(),
-      () => this.changed(),
-    );
+    this.#expiry = new UserExpiry(() => this.changed());
     this.#subscription = nc.subscribe(serverSubject(site, member), {
       callback: (error, message) => {
         if (error === null) void this.#answer(message);
@@ -76,7 +73,8 @@ export class ServerFollower implements AsyncDisposable {
     const { server, desired, log } = this.#options;
     try {
       const { state } = desired();
-      const gone = await server.revoke(state);
+      // What fails of it fails again with the rest, or is done with it.
+      const gone = await server.revoke(state).catch((): readonly string[] => []);
       for (const user of gone) log("info", `user ${user} is no longer let in; its connections are closed`);
       await server.configure(state);
       this.#said = "";

@@ -143,10 +143,7 @@ export class SiteControl implements Control, AsyncDisposable {
       requireSettled: () => this.#rotations?.requireSettled(),
       verified: (peer) => this.#links.isVerified(peer),
     });
-    this.#expiry = new UserExpiry(
-      () => new Date(),
-      () => void revokeUsers(options, this.#desired()),
-    );
+    this.#expiry = new UserExpiry(() => void revokeUsers(options, this.#desired()));
     this.#alarmWatch = new AlarmWatch({
       alarms: options.alarms,
       facts: () => this.#facts(),
@@ -395,6 +392,8 @@ export class SiteControl implements Control, AsyncDisposable {
 
   async #configure(): Promise<void> {
     const { state, revision } = this.state.desired();
+    // Where the server refuses the rest, they are shut out all the same.
+    await revokeUsers(this.#options, state);
     await this.#options.server.configure(state, revision);
   }
 }

@@ -1,16 +1,15 @@
 /** The site's nats-server as the reconciler sees it: which configuration is wanted, which is in force, who is linked. */
-import { splitPem } from "../model/certificate.ts";
 import { currentUsers, type DesiredState, quietState } from "../model/desired.ts";
 import { errorText, LeafmeshError } from "../model/errors.ts";
-import { joinAccount, linkAccount, tenantAccount } from "../model/names.ts";
-import { dialUrls, type Peer } from "../model/schema/site.ts";
-import { loginOf, type TenantUser } from "../model/schema/user.ts";
+import { linkAccount, tenantAccount } from "../model/names.ts";
+import { dialUrls } from "../model/schema/site.ts";
 import type { RenderedConfig } from "../nats/config_links.ts";
 import { retiredTenants, type SystemApi } from "../nats/system_api.ts";
 import { describeChanges } from "./describe_changes.ts";
 import type { OtherServers } from "./other_servers.ts";
 import type { PlanInput } from "./plan.ts";
 import type { Remembered } from "./remembered.ts";
+import { credentialOf, cutAccounts, goneUsers, type LetIn, type ServerUser, usersOf } from "./shut_out.ts";
 
 const LINK_PREFIX = linkAccount("");
 /** What a server says that has a remote of the same name still on its hands. Source: nats-server `server/reload.go`. */
@@ -19,6 +18,15 @@ const HELD_REMOTE = new RegExp(
 );
 /** So often a configuration is read with another name for what is dialled. */
 const MOST_NAMES = 8;
+
+/** What a server has in force, as far as is known. Not all of it outlives the sidecar: whoever adopts a server has it read anew. */
+export interface InForce extends Remembered {
+  readonly at: Date;
+  /** What was written since for the server to read, without its word that it has: it may be in force. */
+  readonly doubtful?: readonly Doubtful[];
+  /** What was written last to close a door, where it is doubtful. */
+  readonly narrowed?: Narrowed | null;
+}
 
 export interface SiteServerOptions {
   readonly system: SystemApi;
@@ -31,7 +39,7 @@ export interface SiteServerOptions {
   /** Keeps what the next start renders its first configuration from, and what it has to cut. */
   readonly remember: (remembered: Remembered) => Promise<void>;
   /** The state that the configuration now in force was rendered from, and when; with what is still to be cut. */
-  readonly inForce: Remembered & { readonly at: Date };
+  readonly inForce: InForce;
   readonly now: () => Date;
   /** Whether the server runs without what events cross, as {@link SiteServer.restartQuiet} leaves it. Default: it does not. */
   readonly quiet?: boolean;
@@ -41,12 +49,19 @@ export interface SiteServerOptions {
 
 export class SiteServer {
   readonly #options: SiteServerOptions;
-  #inForce: Omit<SiteServerOptions["inForce"], "cut"> & { readonly config: RenderedConfig };
+  #inForce: Narrowed & { readonly config: RenderedConfig };
   /**
    * What was written since for the server to read, without its word that it has: it may be in force, and have let in who is not in what
    * is in force as far as we know.
    */
-  #doubtful: readonly Doubtful[] = [];
+  #doubtful: readonly Doubtful[];
+  /**
+   * What was written last to close a door to somebody, and is not known to be in force: what stands next where the server reads, short of
+   * all that is asked for, opens it to nobody again.
+   */
+  #narrowed: Narrowed | null;
+  /** Users that were shut out, by credential, whose connections are still to be closed. */
+  readonly #out = new Map<string, ServerUser>();
   /** Accounts whose leaf connections may be by what is trusted no more: a reload leaves them open. */
   readonly #cut: Set<string>;
   /**
@@ -63,19 +78,33 @@ export class SiteServer {
   constructor(options: SiteServerOptions) {
     this.#options = options;
     this.#quiet = options.quiet ?? false;
-    const { state, retired, at, cut = [] } = options.inForce;
+    const { state, retired, at, cut = [], doubtful = [], narrowed = null } = options.inForce;
     this.#cut = new Set(cut);
+    this.#doubtful = doubtful;
+    this.#narrowed = narrowed;
     this.#inForce = { state, retired, at, config: this.#render(state, retired, at) };
   }
 
   /** What the configuration that is in force was rendered from. */
-  get inForce(): SiteServerOptions["inForce"] {
+  get inForce(): InForce {
     const { state, retired, at } = this.#inForce;
-    return { state, retired, at, cut: [...this.#cut] };
+    return {
+      state,
+      retired,
+      at,
+      cut: [...this.#cut],
+      doubtful: this.#doubtful,
+      narrowed: this.#narrowed,
+    };
+  }
+
+  /** What the next change starts from that is not all of what is asked for. */
+  get #base(): Narrowed {
+    return this.#narrowed ?? this.#inForce;
   }
 
   /** All that may be in force. */
-  get #possible(): readonly { readonly state: DesiredState; readonly at: Date }[] {
+  get #possible(): readonly LetIn[] {
     return [this.#inForce, ...this.#doubtful];
   }
 
@@ -86,7 +115,8 @@ export class SiteServer {
     const doubtful = this.#doubtful.at(-1);
     if (text === this.#inForce.config.text && doubtful === undefined) {
       const servers = (this.#options.others?.pending(text) ?? []).map((member) => `server ${member}`);
-      return [...servers, ...[...this.#cut].map((account) => `- connections of ${account}`)];
+      const users = [...this.#out.values()].map(({ tenant, name }) => `${tenant}/${name}`);
+      return [...servers, ...[...this.#cut, ...users].map((whose) => `- connections of ${whose}`)];
     }
     const wanted = currentUsers(state, now);
     const said = this.#possible.flatMap((one) => describeChanges(currentUsers(one.state, one.at), wanted));
@@ -121,15 +151,15 @@ export class SiteServer {
   async revoke(state: DesiredState): Promise<readonly string[]> {
     return await this.#serial(async () => {
       const at = this.#options.now();
-      const { state: before } = this.#inForce;
-      const gone = this.#gone(state, at);
+      const { state: before } = this.#base;
+      const gone = goneUsers(this.#possible, state, at);
       if (gone.length === 0) return [];
       const out = new Set(gone.map(({ credential }) => credential));
       const tenants = before.tenants.map((tenant) => ({
         ...tenant,
         users: tenant.users.filter((user) => !out.has(credentialOf(tenant.name, user))),
       }));
-      await this.#bring({ ...before, tenants }, this.#retired(before), at);
+      await this.#narrow({ ...before, tenants }, at);
       return gone.map(({ tenant, name }) => `${tenant}/${name}`);
     });
   }
@@ -137,11 +167,11 @@ export class SiteServer {
   /** Closes the door to a peer in what is in force, before all else that the state asks for, and ends its connection. */
   async cut(peer: string): Promise<void> {
     await this.#serial(async () => {
-      const { state, at } = this.#inForce;
+      const { state, at } = this.#base;
       const isIn = (one: DesiredState) => one.peers.some(({ name }) => name === peer);
       if (!this.#possible.some((one) => isIn(one.state))) return;
       const peers = state.peers.filter(({ name }) => name !== peer);
-      await this.#bring({ ...state, peers }, this.#retired(state), at);
+      await this.#narrow({ ...state, peers }, at);
       await this.#options.system.kickLeaf(peer);
       // What was remembered for the case that this fails may have it cut once more.
       this.#cut.delete(linkAccount(peer));
@@ -151,7 +181,7 @@ export class SiteServer {
   /** Has the server dial a peer that it has stopped to dial. */
   async redial(peer: string): Promise<void> {
     await this.#serial(async () => {
-      const { state, at } = this.#inForce;
+      const { state, at } = this.#base;
       this.#named(peer);
       await this.#bring(state, this.#retired(state), at);
     });
@@ -171,59 +201,71 @@ export class SiteServer {
     ].sort();
     const wanted = this.#render(state, retired, at);
     const isThere = wanted.text === this.#inForce.config.text && this.#doubtful.length === 0;
-    if (!isThere) await this.#bring(state, retired, at);
-    await this.#cutOff();
+    if (isThere) await this.#shutOut({ state, retired });
+    else await this.#bring(state, retired, at);
   }
 
-  /** Has the server read the configuration of a state, closes connections of users that are gone, and notes which links have to be cut. */
+  /** Brings a state into force that lets in fewer. What the server says nothing to holds all the same. */
+  async #narrow(state: DesiredState, at: Date): Promise<void> {
+    const retired = this.#retired(state);
+    try {
+      await this.#bring(state, retired, at);
+    } catch (error) {
+      const isKnown = this.#inForce.state === state;
+      if (!isKnown && !isRefusal(error)) this.#narrowed = { state, retired, at };
+      throw error;
+    }
+  }
+
+  /** Has the server read the configuration of a state, and ends the connections that it lets in no more. */
   async #bring(state: DesiredState, retired: readonly string[], at: Date): Promise<void> {
-    const gone = this.#gone(state, at);
-    for (const before of this.#possible) this.#noteCuts(before.state, state);
+    for (const user of goneUsers(this.#possible, state, at)) this.#out.set(user.credential, user);
+    for (const { credential } of usersOf(currentUsers(state, at))) this.#out.delete(credential);
+    for (const before of this.#possible) {
+      for (const account of cutAccounts(before.state, state)) this.#cut.add(account);
+    }
     // Remembered first: a start between here and the reload renders at least what is in force then, and cuts what is left.
     await this.#remember(state, retired);
     this.#doubt(state, retired, at);
     const config = await this.#put(state, retired, at);
+    // Those who are shut out do not stay for what else there is about the configuration.
+    const left = await this.#shutOut({ state, retired }).then(
+      () => null,
+      (error: unknown) => ({ error }),
+    );
     await this.#options.verify(state);
-    for (const { tenant, login } of gone) await this.#options.system.kickUser(tenantAccount(tenant), login);
-    this.#inForce = { state, retired, at, config };
-    this.#doubtful = [];
+    this.#known({ state, retired, at, config });
+    if (left !== null) throw left.error;
   }
 
-  /** Users that may be let in now, and are not by a state. */
-  #gone(state: DesiredState, at: Date): readonly ServerUser[] {
-    const wanted = new Set(usersOf(currentUsers(state, at)).map(({ credential }) => credential));
-    const had = this.#possible.flatMap((one) => usersOf(currentUsers(one.state, one.at)));
-    const gone = had.filter(({ credential }) => !wanted.has(credential));
-    return [...new Map(gone.map((user) => [user.credential, user])).values()];
+  /** The server has said what it has in force. */
+  #known(inForce: Narrowed & { readonly config: RenderedConfig }): void {
+    this.#inForce = inForce;
+    this.#doubtful = [];
+    this.#narrowed = null;
   }
 
   /** The server may have read it from now on, also where it says nothing or refuses it: a reload is two. */
   #doubt(state: DesiredState, retired: readonly string[], at: Date): void {
-    const { text } = this.#render(state, retired, at);
+    // Whatever names there are for what is dialled.
+    const { text } = this.#options.render(state, retired, at);
     if (this.#doubtful.some((one) => one.text === text)) return;
     this.#doubtful = [...this.#doubtful, { state, at, text }];
   }
 
-  /** Accounts whose leaf connections may be by what one state trusts and the next does not. */
-  #noteCuts(before: DesiredState, after: DesiredState): void {
-    for (const peer of before.peers) {
-      const now = after.peers.find((one) => one.name === peer.name);
-      if (now === undefined || isCut(peer, now)) this.#cut.add(linkAccount(peer.name));
+  /** Ends what a reload has left open; what cannot be ended now is ended the next time. */
+  async #shutOut({ state, retired }: Pick<Remembered, "state" | "retired">): Promise<void> {
+    const { system } = this.#options;
+    for (const [credential, { tenant, login }] of this.#out) {
+      await system.kickUser(tenantAccount(tenant), login);
+      this.#out.delete(credential);
     }
-    const open = new Set(after.invitations?.map(({ id }) => id));
-    for (const { id } of before.invitations ?? []) {
-      if (!open.has(id)) this.#cut.add(joinAccount(id));
-    }
-  }
-
-  /** Cuts what a reload has left open; what cannot be cut now is cut the next time. */
-  async #cutOff(): Promise<void> {
     if (this.#cut.size === 0) return;
     for (const account of this.#cut) {
-      await this.#options.system.kickAccount(account, "here");
+      await system.kickAccount(account, "here");
       this.#cut.delete(account);
     }
-    await this.#remember(this.#inForce.state, this.#inForce.retired);
+    await this.#remember(state, retired);
   }
 
   async #remember(state: DesiredState, retired: readonly string[]): Promise<void> {
@@ -243,18 +285,19 @@ export class SiteServer {
   ): Promise<void> {
     await this.#serial(async () => {
       const { write, system } = this.#options;
-      const { state, retired, at } = this.#inForce;
+      const { state, retired, at } = this.#base;
       await write(this.#quietOf(state, retired, at));
       this.#quiet = true;
       await restart();
       this.#redials.clear();
       const config = this.#render(state, retired, at);
-      this.#inForce = { ...this.#inForce, config };
+      const had = this.#inForce;
+      this.#inForce = { ...had, config: this.#render(had.state, had.retired, had.at) };
       await work(state);
       await write(config);
       await system.reload();
       this.#quiet = false;
-      this.#doubtful = [];
+      this.#known({ state, retired, at, config });
     });
   }
 
@@ -311,9 +354,11 @@ export class SiteServer {
       if (held !== undefined && mayRename) return held;
       // What the server refuses must not stay where it reads: its next start would fail. One that does not answer is another thing:
       // when it starts, it must not let in again who was just shut out.
-      if (error instanceof LeafmeshError && error.code === "server_config_refused") {
-        const { state, retired, at, config } = this.#inForce;
-        await this.#options.write(this.#quiet ? this.#quietOf(state, retired, at) : config);
+      if (isRefusal(error)) {
+        const { state, retired, at } = this.#base;
+        const open = this.#narrowed === null ? this.#inForce.config : this.#render(state, retired, at);
+        const before = this.#quiet ? this.#quietOf(state, retired, at) : open;
+        await this.#options.write(before);
       }
       throw error;
     }
@@ -334,44 +379,13 @@ export class SiteServer {
 }
 
 /** A state that was written for the server to read: whose users were let in then, and its configuration. */
-interface Doubtful {
-  readonly state: DesiredState;
-  readonly at: Date;
+interface Doubtful extends LetIn {
   readonly text: string;
 }
 
-interface ServerUser {
-  readonly tenant: string;
-  readonly name: string;
-  /** What tells the server who it is: another one under the same name is another user. */
-  readonly credential: string;
-  /** What the server calls a connection of it. */
-  readonly login: string;
-}
+/** A state that lets in fewer than the one before, with what its configuration is rendered from. */
+type Narrowed = Pick<InForce, "state" | "retired" | "at">;
 
-function usersOf({ tenants }: DesiredState): ServerUser[] {
-  return tenants.flatMap(({ name: tenant, users }) =>
-    users.map((user) => ({
-      tenant,
-      name: user.name,
-      credential: credentialOf(tenant, user),
-      login: loginOf(tenant, user),
-    })),
-  );
-}
-
-function credentialOf(tenant: string, user: TenantUser): string {
-  return `${loginOf(tenant, user)} ${user.passwordHash ?? ""}`;
-}
-
-/** Whether a link that stands may stand no longer: it may be by a key or a CA that is trusted no more. */
-function isCut(before: Peer, now: Peer): boolean {
-  const trusted = splitPem(now.ca ?? "");
-  // Who is dialled shows its CA's certificate, not its key.
-  const promoted = now.dial !== undefined && now.key === before.nextKey;
-  return (
-    (now.key !== before.key && !promoted) ||
-    dialUrls(now).join() !== dialUrls(before).join() ||
-    splitPem(before.ca ?? "").some((ca) => !trusted.includes(ca))
-  );
+function isRefusal(error: unknown): boolean {
+  return error instanceof LeafmeshError && error.code === "server_config_refused";
 }

@@ -14,7 +14,7 @@ export class UserExpiry implements Disposable {
   readonly #expired: () => void;
   #timer: ReturnType<typeof setTimeout> | null = null;
 
-  constructor(now: () => Date, expired: () => void) {
+  constructor(expired: () => void, now: () => Date = () => new Date()) {
     this.#now = now;
     this.#expired = expired;
   }
@@ -42,7 +42,7 @@ export class UserExpiry implements Disposable {
   }
 }
 
-/** Closes the connections of users that are gone now; where that fails, the next pass does it. Never throws. */
+/** Closes the connections of users that are gone now; where that fails, the next pass tries it again. Never throws. */
 export async function revokeUsers(
   { server, log }: Pick<SiteControlOptions, "server" | "log">,
   state: DesiredState,

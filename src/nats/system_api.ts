@@ -286,12 +286,18 @@ export class SystemApi {
   }
 
   /**
-   * Closes the connections of a user in an account that a reload has left open.
+   * Closes the connections of a user in an account that a reload has left open. Another server of the site that does not answer
+   * has its own sidecar to do so.
    *
    * @returns how many there were
    */
   async kickUser(account: string, login: string): Promise<number> {
-    const left = (await this.connections(account)).filter((one) => one.login === login);
+    const all: ClientConnection[] = [];
+    for (const server of await this.servers()) {
+      const there = this.#connections(account, server);
+      all.push(...(await (server === this.serverId ? there : there.catch(() => []))));
+    }
+    const left = all.filter((one) => one.login === login);
     // One that has gone by itself in between is no failure.
     for (const { id, server } of left) await this.request("KICK", { cid: id }, server).catch(() => undefined);
     return left.length;

@@ -30,7 +30,7 @@ export class FollowedServer implements AsyncDisposable {
   constructor(foundation: Foundation, prepared: PreparedServer) {
     this.#foundation = foundation;
     this.#prepared = prepared;
-    const { server, remembered, at } = prepared;
+    const { server, inForce } = prepared;
     this.#server = new SiteServer({
       system: server.connection.system,
       render: server.render,
@@ -38,16 +38,15 @@ export class FollowedServer implements AsyncDisposable {
       write: (config) => server.write(config, async () => {}),
       verify: server.verify,
       remember: (state) => rememberState(foundation.folder.path, state),
-      inForce: { ...remembered, at },
+      inForce,
       now: () => new Date(),
     });
     this.#running = this.#run();
   }
 
-  /** The server with what its configuration was rendered from last. */
+  /** The server with what it has in force, or may have. */
   get prepared(): PreparedServer {
-    const { at, ...remembered } = this.#server.inForce;
-    return { ...this.#prepared, remembered, at };
+    return { ...this.#prepared, inForce: this.#server.inForce };
   }
 
   /**

@@ -2,6 +2,7 @@
 import { join, resolve } from "node:path";
 import { requireAllowed } from "../control/check_state.ts";
 import { loadRemembered, type Remembered } from "../control/remembered.ts";
+import type { InForce } from "../control/site_server.ts";
 import { desiredOfFile } from "../control/state_documents.ts";
 import { closedState } from "../model/desired.ts";
 import { LeafmeshError } from "../model/errors.ts";
@@ -71,8 +72,7 @@ export interface PreparedServer {
   readonly pki: SitePki;
   /** What was remembered; `null`: this is the first start of the site. */
   readonly before: Remembered | null;
-  readonly remembered: Remembered;
-  readonly at: Date;
+  readonly inForce: InForce;
 }
 
 /**
@@ -125,8 +125,8 @@ export async function prepareServer(
     ...(signal === undefined ? {} : { signal }),
   });
   const closed = settings.cluster !== undefined && server.quiet;
-  const inForce = closed ? { ...remembered, state: closedState(remembered.state) } : remembered;
-  return { server, keys, pki, before, remembered: inForce, at };
+  const held = closed ? { ...remembered, state: closedState(remembered.state) } : remembered;
+  return { server, keys, pki, before, inForce: { ...held, at } };
 }
 
 /** @throws LeafmeshError `conflict`: nats-server would throw away the streams of a store that was made with other servers */

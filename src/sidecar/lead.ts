@@ -82,7 +82,7 @@ export async function leadSite({
   const { site } = file;
   const settings = file.server ?? {};
   const clustered = settings.cluster !== undefined;
-  const { server, keys, pki, before, remembered, at } = prepared;
+  const { server, keys, pki, before, inForce } = prepared;
   const connection = server.connection.guarded((one) => guardConnection(one, term));
   const { mesh: nc, system } = connection;
   const js = jetstream(nc);
@@ -155,7 +155,7 @@ export async function leadSite({
   if (before === null) {
     await rememberState(
       folder.path,
-      { ...remembered, state: stateOn(settings, remembered.state) },
+      { state: stateOn(settings, inForce.state), retired: inForce.retired },
       mayChange,
     );
   }
@@ -173,7 +173,7 @@ export async function leadSite({
     write: (config) => server.write(config, mayChange),
     verify: server.verify,
     remember: (state) => rememberState(folder.path, state, mayChange),
-    inForce: { ...remembered, at },
+    inForce,
     quiet: server.quiet && !clustered,
     ...(settings.cluster === undefined ? {} : { others: new OtherServers({ site, nc, system }) }),
     now: () => new Date(),

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import type { Remembered } from "../../../src/control/remembered.ts";
-import { SiteServer, type SiteServerOptions } from "../../../src/control/site_server.ts";
+import { type InForce, SiteServer, type SiteServerOptions } from "../../../src/control/site_server.ts";
 import { type DesiredState, quietState } from "../../../src/model/desired.ts";
 import { LeafmeshError } from "../../../src/model/errors.ts";
 import { linkAccount } from "../../../src/model/names.ts";
@@ -17,10 +17,10 @@ class Rig {
   remembered: Remembered | null = null;
   reloads: string[] = [];
   /** `silent`: what is read is not answered. */
-  failing: { reload?: LeafmeshError; kick?: boolean; silent?: boolean } = {};
+  failing: { reload?: LeafmeshError; kick?: boolean; silent?: boolean; verify?: boolean } = {};
   readonly server: SiteServer;
 
-  constructor(state: DesiredState, inForce: Remembered = { state, retired: [] }) {
+  constructor(state: DesiredState, inForce: Partial<InForce> = {}) {
     const system = {
       accounts: async () => [],
       reload: async () => {
@@ -36,6 +36,7 @@ class Rig {
       },
       kickLeaf: async () => 1,
       kickUser: async (account: string, login: string) => {
+        if (this.failing.kick === true) throw new LeafmeshError("server_failed", "does not answer CONNZ");
         this.kicked.push(`${account} ${login}`);
         return 1;
       },
@@ -46,11 +47,13 @@ class Rig {
       write: async ({ text }) => {
         this.file = text;
       },
-      verify: async () => {},
+      verify: async () => {
+        if (this.failing.verify === true) throw new LeafmeshError("server_fragment_missing", "sync differs");
+      },
       remember: async (remembered) => {
         this.remembered = remembered;
       },
-      inForce: { ...inForce, at: AT },
+      inForce: { state, retired: [], at: AT, ...inForce },
       now: () => AT,
     });
   }
@@ -71,7 +74,7 @@ test("a link that could not be cut after a reload is cut the next time, also by 
   expect(rig.server.changes(rekeyed)).toEqual([`- connections of ${linkAccount("tokyo")}`]);
   expect(rig.remembered?.cut).toEqual([linkAccount("tokyo")]);
 
-  const next = new Rig(rekeyed, rig.remembered ?? undefined);
+  const next = new Rig(rekeyed, rig.remembered ?? {});
   await next.server.configure(rekeyed);
   expect(next.kicked).toEqual([linkAccount("tokyo")]);
   expect(next.remembered?.cut).toBeUndefined();
@@ -111,14 +114,86 @@ test("a user that is in what the server has read without saying so is shut out w
   expect(rig.server.changes(withoutGuest)).toEqual([]);
 });
 
+const REFUSED = new LeafmeshError("server_config_refused", "refused");
+
+test("a user who was shut out without the server's word is not let in again by what is refused, cut, dialled or restarted then", async () => {
+  const both = { ...withGuest, peers: before.peers };
+  const shut = { ...withoutGuest, peers: before.peers };
+  const silenced = async () => {
+    const rig = new Rig(both);
+    rig.failing.silent = true;
+    await expect(rig.server.revoke(shut)).rejects.toThrow("does not answer");
+    rig.failing = {};
+    return rig;
+  };
+  const rig = await silenced();
+  rig.failing.reload = REFUSED;
+  await expect(rig.server.configure({ ...rekeyed, tenants: [] })).rejects.toThrow("refused");
+  expect(rig.file).toBe(JSON.stringify(shut));
+  // Another sidecar that goes on from here knows as much.
+  const next = new Rig(both, rig.server.inForce);
+  expect(next.server.changes(both)).not.toEqual([]);
+  next.failing.reload = REFUSED;
+  await expect(next.server.configure({ ...rekeyed, tenants: [] })).rejects.toThrow("refused");
+  expect(next.file).toBe(JSON.stringify(shut));
+  // It is tried again until the server has said so.
+  rig.failing = {};
+  expect(await rig.server.revoke(shut)).toEqual(["acme/guest"]);
+  expect(rig.kicked).toContain(`T_acme ${OTHER_KEY}`);
+  expect(rig.server.changes(shut)).toEqual([]);
+
+  const asks: ((server: SiteServer) => Promise<unknown>)[] = [
+    (server) => server.cut("tokyo"),
+    (server) => server.redial("tokyo"),
+    (server) =>
+      server.restartQuiet(
+        async () => {},
+        async () => {},
+      ),
+  ];
+  for (const ask of asks) {
+    const other = await silenced();
+    await ask(other.server);
+    expect(JSON.parse(other.file).tenants).toEqual(shut.tenants);
+    expect(other.server.inForce.state.tenants).toEqual(shut.tenants);
+  }
+});
+
+test("who is shut out does not stay for what else is wrong with the server's configuration", async () => {
+  const rig = new Rig({ ...withGuest, peers: before.peers });
+  rig.failing.verify = true;
+  await expect(rig.server.cut("tokyo")).rejects.toThrow("sync differs");
+  expect(rig.kicked).toEqual([linkAccount("tokyo")]);
+  await expect(rig.server.revoke({ ...withoutGuest, peers: before.peers })).rejects.toThrow("sync differs");
+  expect(rig.kicked).toContain(`T_acme ${OTHER_KEY}`);
+  expect(JSON.parse(rig.file).peers.map(({ name }: { name: string }) => name)).not.toContain("tokyo");
+});
+
+test("a user whose connections could not be closed is no longer let in, and they are closed the next time", async () => {
+  const rig = new Rig(withGuest);
+  rig.failing.kick = true;
+  await expect(rig.server.revoke(withoutGuest)).rejects.toThrow("CONNZ");
+  expect(rig.server.changes(withoutGuest)).toEqual(["- connections of acme/guest"]);
+  const reloads = rig.reloads.length;
+  rig.failing = {};
+  await rig.server.configure(withoutGuest);
+  expect([rig.kicked, rig.reloads.length]).toEqual([[`T_acme ${OTHER_KEY}`], reloads]);
+  expect(rig.server.changes(withoutGuest)).toEqual([]);
+  // One that is let in again stays.
+  rig.failing.kick = true;
+  await rig.server.configure(withGuest);
+  await expect(rig.server.revoke(withoutGuest)).rejects.toThrow("CONNZ");
+  rig.failing = {};
+  rig.kicked.length = 0;
+  await rig.server.configure(withGuest);
+  expect(rig.kicked).toEqual([]);
+});
+
 test("what the server has read without saying so is replaced, and its links are cut, where the state is again what it was", async () => {
   const rig = new Rig(before);
   for (const fails of ["silent", "refused"] as const) {
     rig.kicked.length = 0;
-    rig.failing =
-      fails === "silent"
-        ? { silent: true }
-        : { reload: new LeafmeshError("server_config_refused", "refused") };
+    rig.failing = fails === "silent" ? { silent: true } : { reload: REFUSED };
     for (let times = 0; times < 2; times++) await expect(rig.server.configure(rekeyed)).rejects.toThrow();
     expect(rig.server.changes(before)).toEqual(["~ peer tokyo"]);
     rig.failing = {};
