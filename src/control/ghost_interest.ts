@@ -5,15 +5,34 @@
  * that attaches has stopped listening before it asks for the RESET, so one that is refused because somebody listens is such a case, and
  * the link is made anew: its servers then count afresh.
  * Source: nats-server `server/client.go`, processSubsOnConfigReload and addShadowSub, and `server/leafnode.go`, updateSmap.
+ *
+ * And a link that closes while its server reads what is listened to over it leaves that in the account that is imported from, for as long
+ * as the server runs. So it is looked whether somebody listens while there is no link at all: nothing but a restart ends that.
+ * Source: nats-server 2.15.1 `server/leafnode.go`, processLeafSub: what addShadowSubscriptions adds, closeConnection has not seen.
  */
+import type { JetStreamManager } from "@nats-io/jetstream";
+import { linkAccount, parseStreamName } from "../model/names.ts";
+import type { SystemApi } from "../nats/system_api.ts";
+import { sleep } from "../nats/wait.ts";
+import type { LeftBehind } from "./left_listeners.ts";
+
 const FIRST_MS = 60_000;
 const MOST_MS = 3_600_000;
+/** A link that was cut comes back after a second; what its end takes back is taken back at once. */
+const LOOKS = 5;
+const LOOK_AGAIN_MS = 60;
 
 export interface GhostInterestOptions {
   /** Milliseconds of a clock that never goes back. */
   readonly now: () => number;
   /** Cuts the leaf connections of a peer, which is dialled again. */
   readonly relink: (peer: string) => Promise<unknown>;
+  /** Whether there is any link with a peer, at any server of the site. */
+  readonly linked: (peer: string) => Promise<boolean>;
+  /** Whether the server says that somebody listens to what a stream delivers to a peer. */
+  readonly bound: (stream: string, peer: string) => Promise<boolean>;
+  /** The server that says so: another id after it has started anew. `alone`: the site has no other one. */
+  readonly server: () => { readonly id: string; readonly name: string; readonly alone: boolean };
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
 }
 
@@ -23,6 +42,9 @@ export class GhostInterest {
   readonly #relinked = new Map<string, number>();
   /** By stream and peer: when its link was made anew for this stream, and how long it is not again. */
   readonly #refused = new Map<string, { readonly at: number; readonly waitMs: number }>();
+
+  /** By stream and peer: where somebody listened without a link, and at which server. */
+  readonly #left = new Map<string, LeftBehind & { readonly id: string }>();
 
   constructor(options: GhostInterestOptions) {
     this.#options = options;
@@ -47,10 +69,66 @@ export class GhostInterest {
       `${peer} listens to ${stream} no more, and its server still says that somebody does: its link is made anew`,
     );
     await relink(peer);
+    if (await this.#isLeft(stream, peer)) this.#found(stream, peer);
+  }
+
+  /** Where somebody listens to what goes to a peer, and nobody is there. */
+  get left(): readonly LeftBehind[] {
+    const { id } = this.#options.server();
+    for (const [key, one] of this.#left) if (one.id !== id) this.#left.delete(key);
+    return [...this.#left.values()];
+  }
+
+  /** Whether somebody listens while the link that was cut is not back. */
+  async #isLeft(stream: string, peer: string): Promise<boolean> {
+    const { linked, bound } = this.#options;
+    for (let looks = 0; looks < LOOKS; looks++) {
+      await sleep(LOOK_AGAIN_MS);
+      if (!(await bound(stream, peer)) || (await linked(peer))) return false;
+    }
+    return true;
+  }
+
+  #found(stream: string, peer: string): void {
+    const { id, name, alone } = this.#options.server();
+    const subject = `${stream} to ${peer}`;
+    const tenant = parseStreamName(stream)?.tenant;
+    const why = `somebody listens to ${subject} while there is no link with ${peer}`;
+    this.#left.set(`${stream} ${peer}`, {
+      id,
+      subject,
+      target: subject,
+      tenant,
+      peer,
+      why,
+      at: alone ? name : null,
+    });
   }
 
   /** A RESET of a peer was passed on: where its link was made anew for this stream, that has helped. */
   passed(stream: string, peer: string): void {
+    this.#left.delete(`${stream} ${peer}`);
     this.#refused.delete(`${stream} ${peer}`);
   }
+}
+
+/** Of a site's streams. @param clustered whether the site has several servers */
+export function ghostsOf({
+  system,
+  mesh,
+  clustered,
+  log,
+}: Pick<GhostInterestOptions, "log"> & {
+  readonly system: Pick<SystemApi, "kickLeaf" | "leafAccounts" | "serverId" | "serverName">;
+  readonly mesh: JetStreamManager;
+  readonly clustered: boolean;
+}): GhostInterest {
+  return new GhostInterest({
+    now: () => performance.now(),
+    relink: (peer) => system.kickLeaf(peer),
+    linked: async (peer) => (await system.leafAccounts()).includes(linkAccount(peer)),
+    bound: async (stream, peer) => (await mesh.consumers.info(stream, peer)).push_bound === true,
+    server: () => ({ id: system.serverId, name: system.serverName, alone: !clustered }),
+    log,
+  });
 }

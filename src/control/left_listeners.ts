@@ -32,6 +32,18 @@ export interface SourceSubject {
   readonly target: string;
 }
 
+/** What was left behind elsewhere, of which a look knows nothing. */
+export interface LeftBehind {
+  /** What tells it from others. */
+  readonly subject: string;
+  readonly target: string;
+  readonly tenant: string | undefined;
+  readonly peer: string;
+  readonly why: string;
+  /** The server's name; `null`: one of several. */
+  readonly at: string | null;
+}
+
 export interface LeftListenersOptions {
   /** The name of the server that can be restarted. */
   readonly server: () => string;
@@ -39,6 +51,8 @@ export interface LeftListenersOptions {
   readonly listeners: (subject: string) => Promise<readonly Listener[]>;
   /** What the sources of the site's streams listen to now, or will. */
   readonly subjects: () => Promise<readonly SourceSubject[]>;
+  /** What else was found and is still there; default: nothing. */
+  readonly others?: () => readonly LeftBehind[];
   /** Has the server restarted; `null`: there is no reason any more. */
   readonly restart: ((why: string | null) => void) | null;
   readonly alarms: AlarmPort;
@@ -65,6 +79,8 @@ export class LeftListeners implements AsyncDisposable {
   readonly #tooMany = new Map<string, TooMany>();
   /** Targets of the alarms that are raised, by subject. */
   readonly #raised = new Map<string, string>();
+  /** Subjects of what was found elsewhere. */
+  #others: readonly string[] = [];
   #restartAt = Number.NEGATIVE_INFINITY;
   #next = 0;
 
@@ -91,6 +107,11 @@ export class LeftListeners implements AsyncDisposable {
 
   /** Looks at the next subjects in turn. */
   async #look(signal: AbortSignal): Promise<void> {
+    const others = this.#options.others?.() ?? [];
+    for (const subject of this.#others)
+      if (!others.some((one) => one.subject === subject)) this.#over(subject);
+    this.#others = others.map(({ subject }) => subject);
+    for (const one of others) this.#found(one, one.why, one.at);
     const all = await this.#options.subjects();
     this.#forget(new Set(all.map(({ subject }) => subject)));
     const from = this.#next < all.length ? this.#next : 0;
@@ -100,8 +121,13 @@ export class LeftListeners implements AsyncDisposable {
       const listeners = await this.#options.listeners(one.subject);
       if (signal.aborted) return;
       const left = this.#leftOf(one, listeners);
-      if (left.length === 0) this.#over(one.subject);
-      else this.#found(one, left);
+      if (left.length === 0) {
+        this.#over(one.subject);
+        continue;
+      }
+      const servers = [...new Set(left.map(({ server }) => server))];
+      const why = `somebody besides the source listens to ${one.subject}, which ${one.target} comes by, at ${servers.join(", ")}`;
+      this.#found(one, why, servers.length === 1 ? (servers[0] ?? null) : null);
     }
   }
 
@@ -119,10 +145,12 @@ export class LeftListeners implements AsyncDisposable {
     return [];
   }
 
-  #found({ subject, target, tenant, peer }: SourceSubject, left: readonly Listener[]): void {
+  #found(
+    { subject, target, tenant, peer }: Pick<LeftBehind, "subject" | "target" | "tenant" | "peer">,
+    why: string,
+    at: string | null,
+  ): void {
     const { server, restart, alarms } = this.#options;
-    const servers = [...new Set(left.map((one) => one.server))];
-    const why = `somebody besides the source listens to ${subject}, which ${target} comes by, at ${servers.join(", ")}`;
     this.#raised.set(subject, target);
     alarms.raise("listener-left", {
       target,
@@ -131,8 +159,7 @@ export class LeftListeners implements AsyncDisposable {
       detail: why,
     });
     // Of several servers, one has the source.
-    const isHere = servers.length === 1 && servers[0] === server();
-    if (restart === null || !isHere || this.#now() < this.#restartAt) return;
+    if (restart === null || at !== server() || this.#now() < this.#restartAt) return;
     this.#restartAt = this.#now() + RESTART_PAUSE_MS;
     restart(why);
   }

@@ -17,6 +17,7 @@ import type { Control } from "./api.ts";
 import type { ViewRunner } from "./apply.ts";
 import type { Audit } from "./audit/audit.ts";
 import type { Erasures, ErasuresOptions } from "./erasure/erasures.ts";
+import type { GhostInterest } from "./ghost_interest.ts";
 import type { ViewReport } from "./link_api.ts";
 import type { LinkTrust } from "./link_trust.ts";
 import type { ReplayWork } from "./replay_api.ts";
@@ -73,6 +74,8 @@ export interface SiteControlOptions {
   readonly alarmLimits: AlarmLimits;
   readonly trust: LinkTrust;
   readonly rollbacks: Rollbacks;
+  /** Who listens to what goes to a peer, and is not there. */
+  readonly ghosts: GhostInterest;
   /** Opens the erasures, which ask the peers, and change streams in their turn. */
   readonly erasures: (parts: Pick<ErasuresOptions, "ask" | "streamTurns">) => Promise<Erasures>;
   /** Opens the replays, whose events the policies of now decide. */

@@ -8,8 +8,8 @@ import { Alarms } from "../control/alarms/alarms.ts";
 import { Audit } from "../control/audit/audit.ts";
 import { checkState, requireAllowed } from "../control/check_state.ts";
 import { Erasures } from "../control/erasure/erasures.ts";
+import { ghostsOf } from "../control/ghost_interest.ts";
 import { migrateLayout } from "../control/layout.ts";
-import { LeftListeners, sourceSubjects, streamConfigs } from "../control/left_listeners.ts";
 import { guardConnection, requireTerm, type Term } from "../control/members/guard.ts";
 import type { Members } from "../control/members/members.ts";
 import { OtherServers } from "../control/other_servers.ts";
@@ -24,11 +24,10 @@ import { scanEvents } from "../flow/event_scan.ts";
 import { RedriveJobs } from "../flow/redrive_jobs.ts";
 import { ReplayJobs } from "../flow/replay_jobs.ts";
 import { linkMode } from "../model/links.ts";
-import { MESH_ACCOUNT, STATE_BUCKET, tenantApiPrefix } from "../model/names.ts";
+import { STATE_BUCKET, tenantApiPrefix } from "../model/names.ts";
 import { alarmLimits } from "../model/schema/alarms.ts";
 import { parseBytes, parseDurationMs } from "../model/units.ts";
 import { publicKeys } from "../nats/keys.ts";
-import { listenersOf } from "../nats/listeners.ts";
 import { SiteKeyFiles } from "../nats/site_key_files.ts";
 import type { StoreWatch } from "../nats/store_watch.ts";
 import { sharedTenantKey, TenantKeys } from "../nats/tenant_keys.ts";
@@ -39,6 +38,7 @@ import { CertificateWatch } from "./certificate_watch.ts";
 import { replicasOf, stateOn, whenPlaced } from "./cluster.ts";
 import { deadLettersOf } from "./dead_letters.ts";
 import type { Foundation, PreparedServer } from "./foundation.ts";
+import { watchLeftListeners } from "./left_listeners.ts";
 import { linkTrust } from "./link_trust.ts";
 import { certificateReports, linkFailure, linksReport, stoppedDialling } from "./links.ts";
 import { memberMetrics } from "./member_metrics.ts";
@@ -82,6 +82,7 @@ export async function leadSite({
   const { site } = file;
   const settings = file.server ?? {};
   const clustered = settings.cluster !== undefined;
+  const logControl = (level: "info" | "warn" | "error", message: string) => log(level, "control", message);
   const { server, keys, pki, before, inForce } = prepared;
   const connection = server.connection.guarded((one) => guardConnection(one, term));
   const { mesh: nc, system } = connection;
@@ -126,7 +127,7 @@ export async function leadSite({
     mayChange,
     js,
     jsm: mesh,
-    log: (level: "info" | "warn" | "error", message: string) => log(level, "control", message),
+    log: logControl,
   };
   // Without what was remembered the site begins again with its file.
   const recovered = before === null ? null : await recoverState(copyOptions);
@@ -181,6 +182,7 @@ export async function leadSite({
 
   const alarms = new Alarms({ now: () => new Date(), log: (level, message) => log(level, "alarm", message) });
   stack.defer(watchMembers(members, alarms));
+  const ghosts = ghostsOf({ system, mesh, clustered, log: logControl });
   let store: StoreWatch | null = null;
   const certificates = () => certificateReports(settings, pki, state.desired().state.peers, new Date());
   if (recovered !== null) await tellRecovered(recovered, audit, alarms);
@@ -192,7 +194,7 @@ export async function leadSite({
       raise: (name, report) => alarms.raise(name, report),
       tell: (operation, target, result) => audit.event(`store.${operation}`, target, { result }),
       now: () => new Date(),
-      log: (level, message) => log(level, "control", message),
+      log: logControl,
     }),
   );
   phases.done("rollbacks");
@@ -250,6 +252,7 @@ export async function leadSite({
       alarmLimits: alarmLimits(file.alarms),
       watched: () => ({ certificates: certificates(), store: store?.report ?? null }),
       rollbacks,
+      ghosts,
       trust: linkTrust(linkMode(settings) === "plain" ? null : pki, settings, server.leaf),
       erasures: (parts) =>
         Erasures.open({
@@ -293,7 +296,7 @@ export async function leadSite({
           },
           host,
         ),
-      log: (level, message) => log(level, "control", message),
+      log: logControl,
     }),
   );
   const tokens = stack.use(
@@ -326,16 +329,16 @@ export async function leadSite({
           { startedAt: performance.now(), signal },
         ),
   );
-  const watch = store;
-  if (watch !== null) stack.use(watch);
+  if (store !== null) stack.use(store);
   stack.use(
-    new LeftListeners({
-      server: () => system.serverName,
-      listeners: (subject) => listenersOf(system, MESH_ACCOUNT, subject),
-      subjects: async () => sourceSubjects(await streamConfigs(mesh), control.planned?.plan.steps ?? []),
-      restart: watch === null ? null : (why) => watch.restart(why),
+    watchLeftListeners({
+      system,
+      mesh,
+      steps: () => control.planned?.plan.steps ?? [],
+      ghosts,
+      store,
       alarms,
-      log: (level, message) => log(level, "control", message),
+      log: logControl,
     }),
   );
   const served = {

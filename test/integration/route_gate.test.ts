@@ -47,7 +47,14 @@ async function openGate(
 ): Promise<RouteGate> {
   const log = (_: string, text: string) => said(text);
   const relink = async (peer: string) => said(`${peer} is linked anew`);
-  const ghosts = new GhostInterest({ now: () => performance.now(), relink, log: () => {} });
+  const ghosts = new GhostInterest({
+    now: () => performance.now(),
+    relink,
+    linked: async () => true,
+    bound: async () => true,
+    server: () => ({ id: "N", name: "berlin", alone: true }),
+    log: () => {},
+  });
   const gate = new RouteGate({ site: "berlin", nc, mesh, attachments: new Attachments(), ghosts, log });
   await nc.flush();
   return gate;

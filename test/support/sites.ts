@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { type ConnectionOptions, connect, type NatsConnection } from "@nats-io/transport-node";
 import { Attachments } from "../../src/control/attachments.ts";
-import { GhostInterest } from "../../src/control/ghost_interest.ts";
+import { ghostsOf } from "../../src/control/ghost_interest.ts";
 import { LogGate } from "../../src/control/log_gate.ts";
 import { RouteGate } from "../../src/control/route_gate.ts";
 import { clusteredState, type DesiredState, desiredTenant } from "../../src/model/desired.ts";
@@ -138,8 +138,7 @@ export class TestSite implements AsyncDisposable {
     const mesh = await jetstreamManager(control.mesh, { checkAPI: false });
     const attachments = new Attachments();
     const log = () => {};
-    const relink = (peer: string) => control.system.kickLeaf(peer);
-    const ghosts = new GhostInterest({ now: () => performance.now(), relink, log });
+    const ghosts = ghostsOf({ system: control.system, mesh, clustered: false, log });
     this.#routeGate = new RouteGate({ site: this.name, nc: control.mesh, mesh, attachments, ghosts, log });
     this.#logGate = new LogGate({
       nc: control.mesh,

@@ -4,9 +4,14 @@ import { GhostInterest } from "../../../src/control/ghost_interest.ts";
 function setUp() {
   const relinked: string[] = [];
   let now = 0;
+  const server = { id: "N1", name: "berlin", alone: true, linked: true, bound: (_look: number) => true };
+  let looks = 0;
   const ghosts = new GhostInterest({
     now: () => now,
     relink: async (peer) => relinked.push(peer),
+    linked: async () => server.linked,
+    bound: async () => server.bound(++looks),
+    server: () => server,
     log: () => {},
   });
   const after = async (ms: number, peer = "austin", stream = "out_acme") => {
@@ -14,7 +19,7 @@ function setUp() {
     await ghosts.refused(stream, peer);
     return relinked.splice(0);
   };
-  return { ghosts, after };
+  return { ghosts, after, server };
 }
 
 test("the link of one that is refused is made anew, at most once a minute", async () => {
@@ -47,4 +52,38 @@ test("where it has helped, the next time comes after a minute again; another str
   expect(await after(59_999)).toEqual([]);
   ghosts.passed("out_acme", "austin");
   expect(await after(1)).toEqual(["austin"]);
+});
+
+test("who listens while there is no link at all was left behind, until the server starts anew or a RESET is passed on", async () => {
+  const { ghosts, after, server } = setUp();
+  await after(0);
+  expect(ghosts.left).toEqual([]);
+  server.linked = false;
+  await after(60_000);
+  const found = {
+    subject: "out_acme to austin",
+    target: "out_acme to austin",
+    tenant: "acme",
+    peer: "austin",
+    why: "somebody listens to out_acme to austin while there is no link with austin",
+    at: "berlin",
+  };
+  expect(ghosts.left).toMatchObject([found]);
+  ghosts.passed("out_acme", "austin");
+  expect(ghosts.left).toEqual([]);
+  server.alone = false;
+  await after(120_000, "tokyo");
+  expect(ghosts.left).toMatchObject([{ peer: "tokyo", at: null }]);
+  server.id = "N2";
+  expect(ghosts.left).toEqual([]);
+});
+
+test("one that stops listening with the link, or a moment later, was not left behind", async () => {
+  const { ghosts, after, server } = setUp();
+  server.linked = false;
+  server.bound = () => false;
+  await after(0);
+  server.bound = (look) => look < 4;
+  await after(60_000, "tokyo");
+  expect(ghosts.left).toEqual([]);
 });

@@ -1,5 +1,10 @@
 import { afterEach, describe, expect, test } from "bun:test";
-import { LeftListeners, type SourceSubject, sourceSubjects } from "../../../src/control/left_listeners.ts";
+import {
+  type LeftBehind,
+  LeftListeners,
+  type SourceSubject,
+  sourceSubjects,
+} from "../../../src/control/left_listeners.ts";
 import { waitFor } from "../../support/wait_for.ts";
 
 const SUBJECT = "mesh.berlin.deliver.austin.out_acme";
@@ -26,6 +31,7 @@ class Site {
   withdrawn = 0;
   now = 0;
   sources: readonly SourceSubject[] | null = null;
+  others: readonly LeftBehind[] = [];
   #watch: LeftListeners | null = null;
 
   watch({ ours = true } = {}): void {
@@ -40,6 +46,7 @@ class Site {
         this.looks++;
         return this.sources ?? [source(SUBJECT, TARGET, this.attached)];
       },
+      others: () => this.others,
       restart: ours ? (why) => void (why === null ? this.withdrawn++ : this.restarts.push(why)) : null,
       alarms: {
         raise: (name, { target, tenant }) => void this.alarms.add(`${name} ${target} ${tenant}`),
@@ -127,6 +134,26 @@ describe("what a server left behind of a source", () => {
     site.sources = [];
     await site.look(2);
     expect([...site.alarms]).toEqual([]);
+  });
+
+  test("elsewhere, as somebody else has found, is told of and restarted for, as long as it is there", async () => {
+    begin();
+    const other = {
+      subject: "out_acme to rome",
+      target: "out_acme to rome",
+      tenant: "acme",
+      peer: "rome",
+      why: "no link",
+    };
+    site.others = [{ ...other, at: null }];
+    await site.look(2);
+    expect([site.restarts, [...site.alarms]]).toEqual([[], ["listener-left out_acme to rome acme"]]);
+    site.others = [{ ...other, at: "austin" }];
+    await site.look(3);
+    expect([site.restarts, site.alarms.size]).toEqual([["no link"], 1]);
+    site.others = [];
+    await site.look(2);
+    expect([site.restarts.length, site.withdrawn, site.alarms.size]).toEqual([1, 1, 0]);
   });
 
   test("is looked for at all subjects in turn", async () => {
