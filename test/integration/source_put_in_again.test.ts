@@ -75,7 +75,8 @@ test("a source that is put in again leaves its stream as it was, and its consume
   const before = (await mesh.streams.info("in_acme")).config;
   const waits = new SourceWaits(() => performance.now());
   const listens = async () => false;
-  const context = { mesh, waits, listens, streamTurns: new NamedTurns() } as unknown as ApplyContext;
+  const streamTurns = new NamedTurns();
+  const context = { mesh, waits, listens, streamTurns, putIn: () => {} } as unknown as ApplyContext;
   const takeOut = async () => await applyStep(context, { ...SILENT, source: "out_acme", by: "anew" });
   const putIn = async () =>
     await applyStep(context, {
@@ -116,6 +117,7 @@ test("a source beside which somebody still listens is not put in; what is taken 
     waits: new SourceWaits(() => performance.now()),
     listens: async (subject: string) => listens && subject === other.consumer.deliver_subject,
     streamTurns: new NamedTurns(),
+    putIn: () => {},
   } as unknown as ApplyContext;
   const info = async () => (await mesh.streams.info("in_acme")).config;
   const spec = { ...(await info()), subjects: [], duplicate_window: 0, max_msgs: 1000, sources: [other] };
