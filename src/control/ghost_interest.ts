@@ -11,7 +11,7 @@
  * Source: nats-server 2.15.1 `server/leafnode.go`, processLeafSub: what addShadowSubscriptions adds, closeConnection has not seen.
  */
 import type { JetStreamManager } from "@nats-io/jetstream";
-import { linkAccount, parseStreamName } from "../model/names.ts";
+import { parseStreamName } from "../model/names.ts";
 import type { SystemApi } from "../nats/system_api.ts";
 import { sleep } from "../nats/wait.ts";
 import type { LeftBehind } from "./left_listeners.ts";
@@ -119,14 +119,14 @@ export function ghostsOf({
   clustered,
   log,
 }: Pick<GhostInterestOptions, "log"> & {
-  readonly system: Pick<SystemApi, "kickLeaf" | "leafAccounts" | "serverId" | "serverName">;
+  readonly system: Pick<SystemApi, "kickLeaf" | "isLinked" | "serverId" | "serverName">;
   readonly mesh: JetStreamManager;
   readonly clustered: boolean;
 }): GhostInterest {
   return new GhostInterest({
     now: () => performance.now(),
     relink: (peer) => system.kickLeaf(peer),
-    linked: async (peer) => (await system.leafAccounts()).includes(linkAccount(peer)),
+    linked: (peer) => system.isLinked(peer),
     bound: async (stream, peer) => (await mesh.consumers.info(stream, peer)).push_bound === true,
     server: () => ({ id: system.serverId, name: system.serverName, alone: !clustered }),
     log,

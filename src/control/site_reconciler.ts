@@ -1,7 +1,7 @@
 /** The reconciler of a site with all that its passes look at and act through. */
 import type { DesiredState } from "../model/desired.ts";
 import { errorText } from "../model/errors.ts";
-import { LOG_CONSUMER, linkAccount, MESH_ACCOUNT, siteApiPrefix, siteApiReset } from "../model/names.ts";
+import { LOG_CONSUMER, MESH_ACCOUNT, siteApiPrefix, siteApiReset } from "../model/names.ts";
 import { resetConsumer } from "../nats/consumer_reset.ts";
 import { hasRoom } from "../nats/disk_space.ts";
 import { listenersOf } from "../nats/listeners.ts";
@@ -45,8 +45,7 @@ export interface SiteReconcilerParts {
 export function siteReconciler(parts: SiteReconcilerParts): Reconciler {
   const { options, desired, peering, observer, replays, attachments } = parts;
   const { site, nc, mesh, server, system, rollbacks, log } = options;
-  const linked = async (consumer: string) =>
-    consumer === LOG_CONSUMER || (await system.leafAccounts()).includes(linkAccount(consumer));
+  const linked = async (consumer: string) => consumer === LOG_CONSUMER || (await system.isLinked(consumer));
   const clock = () => performance.now();
   const silent = new SilentSources(clock, () => {
     const disk = options.watched?.().store ?? null;

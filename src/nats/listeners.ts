@@ -28,20 +28,16 @@ export interface Listener {
  * @throws {LeafmeshError} `server_failed` where the connected server does not answer; another one that does not is left out
  */
 export async function listenersOf(
-  system: Pick<SystemApi, "serverId" | "namedServers" | "request">,
+  system: Pick<SystemApi, "askEach" | "request">,
   account: string,
   subject: string,
 ): Promise<readonly Listener[]> {
-  const found: Listener[] = [];
-  for (const { id, name } of await system.namedServers()) {
-    try {
-      for (const one of await listenersAt(system, id, { account, subject }))
-        found.push({ server: name, id: `${id}/${one}` });
-    } catch (error) {
-      if (id === system.serverId) throw error;
-    }
-  }
-  return found;
+  return await system.askEach(async ({ id, name }) =>
+    (await listenersAt(system, id, { account, subject })).map((one) => ({
+      server: name,
+      id: `${id}/${one}`,
+    })),
+  );
 }
 
 async function listenersAt(

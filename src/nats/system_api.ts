@@ -221,6 +221,24 @@ export class SystemApi {
     return [{ id: this.serverId, name: this.serverName }, ...(await this.otherServers())];
   }
 
+  /**
+   * What each server of the site answers, itself first; another one that does not answer is left out.
+   * @throws what `ask` throws for the connected server
+   */
+  async askEach<T>(
+    ask: (server: { readonly id: string; readonly name: string }) => Promise<readonly T[]>,
+  ): Promise<T[]> {
+    const answers: T[] = [];
+    for (const server of await this.namedServers()) {
+      try {
+        answers.push(...(await ask(server)));
+      } catch (error) {
+        if (server.id === this.serverId) throw error;
+      }
+    }
+    return answers;
+  }
+
   /** The other servers of the site that this one is connected to. */
   async otherServers(): Promise<readonly { readonly id: string; readonly name: string }[]> {
     if (!this.#clustered) return [];
@@ -261,6 +279,11 @@ export class SystemApi {
     return [...new Set((await this.#leafs()).map(({ leaf }) => leaf.account))];
   }
 
+  /** Whether there is a link with a peer, at any server. */
+  async isLinked(peer: string): Promise<boolean> {
+    return (await this.leafAccounts()).includes(linkAccount(peer));
+  }
+
   /**
    * Cuts the leaf connections of a peer, which a reload alone leaves open.
    *
@@ -292,11 +315,7 @@ export class SystemApi {
    * @returns how many there were
    */
   async kickUser(account: string, login: string): Promise<number> {
-    const all: ClientConnection[] = [];
-    for (const server of await this.servers()) {
-      const there = this.#connections(account, server);
-      all.push(...(await (server === this.serverId ? there : there.catch(() => []))));
-    }
+    const all = await this.askEach(({ id }) => this.#connections(account, id));
     const left = all.filter((one) => one.login === login);
     // One that has gone by itself in between is no failure.
     for (const { id, server } of left) await this.request("KICK", { cid: id }, server).catch(() => undefined);

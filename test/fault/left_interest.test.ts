@@ -4,12 +4,12 @@
  */
 import { expect, test } from "bun:test";
 import { join } from "node:path";
-import type { Alarm } from "../../src/model/alarms.ts";
 import { deliverSubject, outStream } from "../../src/model/names.ts";
 import { ControlConnection } from "../../src/nats/control_connection.ts";
 import { DATA_FILES } from "../../src/nats/data_folder.ts";
 import { loadSiteKeys } from "../../src/nats/keys.ts";
 import { readRunningProcess } from "../../src/nats/processes.ts";
+import { alarmIsOver } from "../support/alarms.ts";
 import { arrivesOnce } from "../support/arrives_once.ts";
 import { Load } from "../support/ledger.ts";
 import { startPair } from "../support/mesh.ts";
@@ -53,11 +53,5 @@ test("who listens for a peer that has no link is found, the server restarted, an
   expect(await berlin.log()).toContain("while there is no link with austin");
   await mesh.flowing();
   await arrivesOnce(load, await austin.app("acme"), "berlin.acme.v.>");
-  await waitFor(
-    async () => {
-      const { items } = await berlin.json<{ items: readonly Alarm[] }>("/v1/alarms");
-      return items.every(({ name }) => name !== "listener-left");
-    },
-    { what: "the alarm to be over", deadlineMs: 60_000 },
-  );
+  await alarmIsOver(berlin, "listener-left");
 }, 240_000);

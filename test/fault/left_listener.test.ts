@@ -6,7 +6,6 @@ import { expect, test } from "bun:test";
 import { join } from "node:path";
 import process from "node:process";
 import { jetstreamManager } from "@nats-io/jetstream";
-import type { Alarm } from "../../src/model/alarms.ts";
 import { deliverSubject, logDeliverSubject, outStream } from "../../src/model/names.ts";
 import { ControlConnection } from "../../src/nats/control_connection.ts";
 import { DATA_FILES } from "../../src/nats/data_folder.ts";
@@ -14,6 +13,7 @@ import { loadSiteKeys } from "../../src/nats/keys.ts";
 import { listenersOf } from "../../src/nats/listeners.ts";
 import { readRunningProcess } from "../../src/nats/processes.ts";
 import { sleep } from "../../src/nats/wait.ts";
+import { alarmIsOver } from "../support/alarms.ts";
 import { arrivesOnce } from "../support/arrives_once.ts";
 import { LinkProxy } from "../support/faults/link_proxy.ts";
 import { Load } from "../support/ledger.ts";
@@ -111,11 +111,5 @@ test("what a server left behind of a source is found, the server restarted, and 
   await mesh.flowing();
   expect(await austin.log()).toContain(`somebody besides the source listens to ${SUBJECT}`);
   await arrivesOnce(load, await austin.app("acme"), "berlin.acme.v.>");
-  await waitFor(
-    async () => {
-      const { items } = await austin.json<{ items: readonly Alarm[] }>("/v1/alarms");
-      return items.every(({ name }) => name !== "listener-left");
-    },
-    { what: "the alarm to be over", deadlineMs: 60_000 },
-  );
+  await alarmIsOver(austin, "listener-left");
 }, 300_000);

@@ -1,14 +1,13 @@
 /** Before retention drops what a peer has not received, an alarm says so with numbers; when it does, another one. */
 import { expect, test } from "bun:test";
 import { jetstream } from "@nats-io/jetstream";
-import type { Alarm } from "../../src/model/alarms.ts";
+import { alarmsOf } from "../support/alarms.ts";
 import { type MeshSite, startMesh } from "../support/mesh.ts";
 import { waitFor } from "../support/wait_for.ts";
 
 const BODY = "x".repeat(1000);
-const alarms = async (site: MeshSite) => (await site.json<{ items: readonly Alarm[] }>("/v1/alarms")).items;
 const raised = async (site: MeshSite, name: string, target: string) =>
-  (await alarms(site)).find((one) => one.name === name && one.target === target);
+  (await alarmsOf(site)).find((one) => one.name === name && one.target === target);
 
 test("a peer that is away: told before events are dropped, and when they are; a publisher that is full is told, too", async () => {
   await using mesh = await startMesh({
@@ -34,7 +33,7 @@ test("a peer that is away: told before events are dropped, and when they are; a 
   };
   await publish(10);
   await waitFor(async () => (await berlin.links())[0]?.routes[0]?.position === 10, { what: "ten to cross" });
-  expect((await alarms(berlin)).filter(({ tenant }) => tenant !== null)).toEqual([]);
+  expect((await alarmsOf(berlin)).filter(({ tenant }) => tenant !== null)).toEqual([]);
 
   // Away, and its link with it: the server under its keeper would take events on.
   await austin.end("SIGTERM");
@@ -104,7 +103,7 @@ test("a peer that is away: told before events are dropped, and when they are; a 
   await austin.start();
   await waitFor(
     async () => {
-      const names = (await alarms(berlin)).filter(({ peer }) => peer === "austin").map(({ name }) => name);
+      const names = (await alarmsOf(berlin)).filter(({ peer }) => peer === "austin").map(({ name }) => name);
       return names.length === 0;
     },
     { what: "all alarms of the peer to be over", deadlineMs: 60_000 },
