@@ -95,6 +95,10 @@ export const LinkReport: z.ZodType<link.LinkReport> = z
     connected: z.boolean(),
     verified: z.enum(["yes", "no", "unknown"]).meta({ description: "The peer proved its key" }),
     rttMs: z.number().nullable(),
+    compression: z.string().nullable().meta({
+      description:
+        "How hard what this site sends on the link is compressed, as nats-server says it; null while there is no link",
+    }),
     revoked: z.string().nullable().meta({ description: "When the peer's key was revoked, RFC 3339" }),
     why: z.string().nullable(),
     routes: z.array(RouteReport),

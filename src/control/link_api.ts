@@ -71,6 +71,8 @@ export interface LinkReport {
   /** The peer proved its key: `yes`, `no` (refused, see `why`), `unknown` (not asked yet). */
   readonly verified: "yes" | "no" | "unknown";
   readonly rttMs: number | null;
+  /** How hard what this site sends is compressed, as nats-server says it; `null` while there is no link. */
+  readonly compression: string | null;
   /** When the peer's key was revoked, RFC 3339; `null` when it was not. */
   readonly revoked: string | null;
   /** Why the link is not what it should be; `null`: nothing is wrong. */

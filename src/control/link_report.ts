@@ -46,6 +46,7 @@ export function reportLinks(input: LinkInput): LinkReport[] {
       connected,
       verified: knowledge.verified,
       rttMs: leaf.type === "up" ? leaf.rttMs : null,
+      compression: leaf.type === "up" ? leaf.compression : null,
       revoked: null,
       why: whyLink(input, peer, connected, knowledge),
       routes: [
@@ -69,6 +70,7 @@ export function revokedLink({ name, key, at }: RevokedPeer, connected: boolean):
     connected,
     verified: "no",
     rttMs: null,
+    compression: null,
     revoked: at,
     why: `revoked at ${at}, with key ${key}`,
     routes: [],

@@ -1,8 +1,22 @@
 /** How the links of a site are spoken, and which peers can be linked with so. Pure. */
 import type { DesiredState } from "./desired.ts";
-import { dialUrls, type Peer, type ServerSettings } from "./schema/site.ts";
+import { dialUrls, type LINK_COMPRESSIONS, type Peer, type ServerSettings } from "./schema/site.ts";
 
 export type LinkMode = "tls" | "plain";
+
+/** How hard what a site sends on its links is compressed, as nats-server's `leafnodes.compression`. */
+export type LinkCompression = (typeof LINK_COMPRESSIONS)[number];
+
+/**
+ * Not `s2_auto`, nats-server's own default: it takes the round trip of its pings for the length of the line. A link that
+ * catches up has a queue, so the pings are slow, and nats-server 2.15.1 turns to `s2_best`, which then takes more of the
+ * processor than all else that the link does.
+ */
+const DEFAULT_COMPRESSION: LinkCompression = "s2_fast";
+
+/** How hard a site compresses what it sends on its links. */
+export const linkCompression = (settings: ServerSettings | undefined): LinkCompression =>
+  settings?.compression ?? DEFAULT_COMPRESSION;
 
 /** How a site speaks its links. */
 export const linkMode = (settings: ServerSettings | undefined): LinkMode => settings?.links ?? "tls";

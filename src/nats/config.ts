@@ -1,6 +1,6 @@
 /** Renders the whole configuration of a site's nats-server from the desired state. Pure: same input, same text. */
 import type { DesiredState } from "../model/desired.ts";
-import { linkedState } from "../model/links.ts";
+import { type LinkCompression, linkedState } from "../model/links.ts";
 import { SYSTEM_ACCOUNT } from "../model/names.ts";
 import { renderAccounts } from "./config_accounts.ts";
 import { type ClusterInput, renderCluster, serverName } from "./config_cluster.ts";
@@ -41,6 +41,7 @@ export interface ConfigInput {
   /** When the store is flushed: at every event, or at this interval in milliseconds. */
   readonly sync: "always" | number;
   readonly paths: ServerPaths;
+  readonly compression: LinkCompression;
   /** Certificates of the links; without them links are plain. */
   readonly tls?: LinkTls | undefined;
   /** This server's place among those of its site, where there are several. */
@@ -122,6 +123,7 @@ function requiredFields(input: ConfigInput): ConfMap {
       siteKey: input.keys.site,
       leaf: input.leaf,
       leafCredential: input.paths.leafCredential,
+      compression: input.compression,
       tls: input.tls ?? null,
     }),
   };

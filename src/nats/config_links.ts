@@ -2,6 +2,7 @@
 
 import { describeCertificate, splitPem } from "../model/certificate.ts";
 import type { DesiredState } from "../model/desired.ts";
+import type { LinkCompression } from "../model/links.ts";
 import { linkAccount } from "../model/names.ts";
 import { dialUrls, type Peer } from "../model/schema/site.ts";
 import type { ConfMap } from "./config_text.ts";
@@ -28,6 +29,8 @@ export interface LeafnodesInput {
   /** `host:port` for peers. */
   readonly leaf: string;
   readonly leafCredential: string;
+  /** Of what this end sends, on links that it dials and on others. */
+  readonly compression: LinkCompression;
   /** `null`: links are plain. */
   readonly tls: LinkTls | null;
 }
@@ -59,12 +62,13 @@ export function trustFiles(desired: DesiredState, { trustFolder, ownCa }: LinkTl
 
 /** The block. */
 export function renderLeafnodes(input: LeafnodesInput): ConfMap {
-  const { desired, leaf, tls } = input;
+  const { desired, leaf, compression, tls } = input;
   return {
     "#": `Links with site key ${input.siteKey}`,
     listen: leaf,
     no_advertise: true,
     min_version: MINIMUM_SERVER_VERSION,
+    compression,
     tls: tls === null ? undefined : acceptTls(desired, tls),
     remotes: desired.peers.flatMap((peer) => {
       const urls = desired.closed ? [] : dialUrls(peer);
@@ -84,7 +88,11 @@ function acceptTls(desired: DesiredState, tls: LinkTls): ConfMap {
   };
 }
 
-function remote(peer: Peer, urls: readonly string[], { leafCredential, tls }: LeafnodesInput): ConfMap {
+function remote(
+  peer: Peer,
+  urls: readonly string[],
+  { leafCredential, compression, tls }: LeafnodesInput,
+): ConfMap {
   return {
     urls,
     account: linkAccount(peer.name),
@@ -92,6 +100,7 @@ function remote(peer: Peer, urls: readonly string[], { leafCredential, tls }: Le
     ignore_discovered_servers: true,
     // A server that is busy, or far away, does not speak within the second that is the default.
     first_info_timeout: `${HANDSHAKE_SECONDS}s`,
+    compression,
     tls: tls === null ? undefined : dialTls(peer, urls, tls),
     // The server lets every account ask it about all accounts; a peer must not.
     deny_imports: ["$SYS.>", "$JS.API.>", "$JS.*.API.>"],

@@ -2,7 +2,7 @@
 import { dirname, join, relative, resolve } from "node:path";
 import { closedState, currentUsers, type DesiredState, quietState } from "../model/desired.ts";
 import { errorText, LeafmeshError } from "../model/errors.ts";
-import { linkedState, linkMode } from "../model/links.ts";
+import { linkCompression, linkedState, linkMode } from "../model/links.ts";
 import { isLoopback, type ServerSettings } from "../model/schema/site.ts";
 import { parseDurationMs } from "../model/units.ts";
 import { localAddress, resolveAddresses } from "../nats/addresses.ts";
@@ -304,6 +304,7 @@ function renderer(
         ...rest,
         paths,
         retiredTenants,
+        compression: linkCompression(settings),
         tls,
         cluster: member?.cluster,
       }),

@@ -55,6 +55,7 @@ async function site(folder: string, desired: DesiredState) {
       leafCredential: "keys/leaf.conf",
     },
     retiredTenants: [],
+    compression: "s2_fast",
   };
   return { keys, input };
 }

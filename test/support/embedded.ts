@@ -60,6 +60,7 @@ export async function startEmbedded(options: TestEmbeddedOptions): Promise<TestE
           leafCredential: DATA_FILES.leafCredential,
         },
         retiredTenants: [],
+        compression: "s2_fast",
       });
     const server = await EmbeddedServer.start({
       folder,

@@ -8,7 +8,7 @@ import { ghostsOf } from "../../src/control/ghost_interest.ts";
 import { LogGate } from "../../src/control/log_gate.ts";
 import { RouteGate } from "../../src/control/route_gate.ts";
 import { clusteredState, type DesiredState, desiredTenant } from "../../src/model/desired.ts";
-import { type LinkMode, linkedState } from "../../src/model/links.ts";
+import { type LinkMode, linkCompression, linkedState } from "../../src/model/links.ts";
 import { linkAccount, tenantApiPrefix } from "../../src/model/names.ts";
 import type { TenantDocument } from "../../src/model/schema/tenant.ts";
 import type { ServerAddresses } from "../../src/nats/addresses.ts";
@@ -225,6 +225,7 @@ export class TestSite implements AsyncDisposable {
         leafCredential: "keys/leaf.conf",
       },
       retiredTenants,
+      compression: linkCompression(undefined),
       tls: this.#tls,
       cluster: this.#cluster,
     });

@@ -94,6 +94,9 @@ export const ClusterSettings = z
   .meta({ id: "ClusterSettings" });
 export type ClusterSettings = z.infer<typeof ClusterSettings>;
 
+/** How hard what a link sends is compressed; from nats-server's `leafnodes.compression`. */
+export const LINK_COMPRESSIONS = ["s2_fast", "s2_better", "s2_best", "s2_auto", "off"] as const;
+
 export const ServerSettings = z
   .strictObject({
     mode: z.enum(["embedded", "external"]).optional(),
@@ -102,6 +105,10 @@ export const ServerSettings = z
     links: z.enum(["tls", "plain"]).optional().meta({
       description:
         "tls (default): links speak TLS from the first byte, and each end checks the other's certificate. plain: neither, for private networks",
+    }),
+    compression: z.enum(LINK_COMPRESSIONS).optional().meta({
+      description:
+        "How hard this site compresses what it sends on its links, as nats-server's `leafnodes.compression`; default s2_fast",
     }),
     advertise: Address.optional().meta({
       description: "What peers dial, in the certificate of the links and in invitations; default: `leaf`",

@@ -203,6 +203,7 @@ describe("status and links", () => {
     connected: true,
     verified: "yes",
     rttMs: 1.234,
+    compression: "s2_fast",
     revoked: null,
     why: null,
     routes: [route, { ...route, direction: "in", active: true, why: null, view: null, policy: null }],

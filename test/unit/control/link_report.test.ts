@@ -20,6 +20,7 @@ const UP = {
   ip: "10.0.0.7",
   port: 7422,
   rttMs: 1.5,
+  compression: "s2_fast",
 } as LinkInput["leafs"][number];
 const OFFER = {
   tenant: "acme",
@@ -109,6 +110,7 @@ describe("reportLinks() of a link", () => {
       connected: true,
       verified: "yes",
       rttMs: 1.5,
+      compression: "s2_fast",
       why: null,
     });
   });
@@ -120,6 +122,7 @@ describe("reportLinks() of a link", () => {
       address: "nats-leaf://austin:7422",
       connected: false,
       rttMs: null,
+      compression: null,
       why: "no leaf connection to nats-leaf://austin:7422: the site is down, the address is wrong, or it does not know our key",
     });
   });

@@ -53,6 +53,7 @@ function input(desired: DesiredState, more: Partial<ConfigInput> = {}): ConfigIn
     sync: "always",
     paths: { store: "/data/store", log: "/data/log/nats.log", leafCredential: "keys/leaf.conf" },
     retiredTenants: [],
+    compression: "s2_fast",
     ...more,
   };
 }

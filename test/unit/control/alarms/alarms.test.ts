@@ -81,6 +81,7 @@ const LINK: LinkReport = {
   connected: true,
   verified: "yes",
   rttMs: 1,
+  compression: "s2_fast",
   revoked: null,
   why: null,
   routes: [ROUTE],
