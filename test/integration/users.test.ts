@@ -266,7 +266,8 @@ describe("the end of a user", () => {
       what: "the new user",
       deadlineMs: 20_000,
     });
-    const stays = await login("app");
+    // The new user is let in while the server still reads its configuration, and whoever has only just dialled then is turned away.
+    const stays = await waitFor(() => login("app"), { what: "an app", deadlineMs: 20_000 });
     const response = await site.api("GET", "/v1/tenants/acme");
     const settings = (await response.json()) as TenantSettings;
     const without = { ...settings, users: settings.users?.filter((one) => one.name !== name) };
