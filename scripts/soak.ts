@@ -4,7 +4,7 @@
  *   bun run soak [--minutes 60] [--rate 5000] [--sync 1s] [--json]
  *
  * The last line of the output is the report; with `--json` it is one line of JSON. Exit code 1 when the memory grew by more than a tenth from
- * the first quarter to the last, when catching up is slower than 0.8 of a bare stream source, or when an event is lost. An hour at 5,000
+ * the first quarter to the last, when catching up is slower than 0.8 of bare stream sources of the same streams, or when an event is lost. An hour at 5,000
  * events/s takes about 20 GB in the temporary folder (TMPDIR).
  */
 import process from "node:process";
@@ -35,6 +35,7 @@ const report = await runSoak({
   sampleMs: Math.max(500, Math.min(5000, minutes * 250)),
   sync: values.sync,
   bareEvents: 1_000_000,
+  bareRuns: 3,
   log: (line) => console.error(line),
 });
 if (values.json) console.log(JSON.stringify(report));

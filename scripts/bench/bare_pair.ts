@@ -1,6 +1,20 @@
-/** Two bare servers with a plain leaf link, and nothing of ours: what a route's catching up is held against. */
+/** Two bare servers with a leaf link, and nothing of ours: what a route's catching up is held against. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import type { StreamSource } from "@nats-io/jetstream";
+import type { NatsConnection } from "@nats-io/transport-node";
+import { MESH_ACCOUNT } from "../../src/model/names.ts";
+import { SitePki } from "../../src/nats/pki/site_pki.ts";
 import { type BenchServer, benchFolder, freePort, startServer } from "./server.ts";
+
+export interface BarePairOptions {
+  /** When stores are flushed, as nats-server's `sync_interval`. */
+  readonly sync: string;
+  /** How the link is spoken: `tls` with certificates of both ends, as sites do. Default plain. */
+  readonly links?: "plain" | "tls";
+  /** The store of the near server, of a site that does not run; default a new one. */
+  readonly store?: string;
+}
 
 export interface BarePair extends AsyncDisposable {
   /** Is dialled, and has the events. */
@@ -9,25 +23,79 @@ export interface BarePair extends AsyncDisposable {
   readonly far: BenchServer;
 }
 
-/** Starts both. @param sync when stores are flushed, as nats-server's `sync_interval` */
-export async function startBarePair(sync: string): Promise<BarePair> {
+const USER = "bare";
+const NEAR = "near";
+const DEADLINE_MS = 60_000;
+
+const domainApi = (domain: string): string => `$JS.${domain}.API`;
+
+/** Starts both, and waits until the link stands: a source that is put in before it asks again only after many seconds. */
+export async function startBarePair({ sync, links = "plain", store }: BarePairOptions): Promise<BarePair> {
   await using stack = new AsyncDisposableStack();
   const { path } = stack.use(benchFolder());
   const leaf = await freePort();
-  const start = async (name: string, leafnodes: string) => {
+  const tls = links === "plain" ? { near: "", far: "" } : await certificates(path);
+  const scheme = links === "plain" ? "nats-leaf" : "tls";
+  const start = async (name: string, storeDir: string, leafnodes: string) => {
     const port = await freePort();
     const config =
       `server_name: ${name}\nlisten: "127.0.0.1:${port}"\nfeature_flags { js_ack_fc_v2: true }\n` +
-      `jetstream { store_dir: "${path}/${name}", domain: ${name}, sync_interval: ${sync} }\nleafnodes { ${leafnodes} }\n`;
+      `jetstream { store_dir: "${storeDir}", domain: ${name}, sync_interval: ${sync} }\n` +
+      `accounts { ${MESH_ACCOUNT} { jetstream: enabled, users: [ { user: ${USER}, password: ${USER} } ] } }\n` +
+      `no_auth_user: ${USER}\nleafnodes { ${leafnodes} }\n`;
     return stack.use(await startServer(path, name, port, config));
   };
-  const near = await start("near", `listen: "127.0.0.1:${leaf}"`);
-  const far = await start("far", `remotes: [ { url: "nats-leaf://127.0.0.1:${leaf}" } ]`);
+  const near = await start(
+    NEAR,
+    store ?? join(path, "near"),
+    `listen: "127.0.0.1:${leaf}", authorization { user: ${USER}, password: ${USER}, account: ${MESH_ACCOUNT} }${tls.near}`,
+  );
+  const far = await start(
+    "far",
+    join(path, "far"),
+    `remotes: [ { url: "${scheme}://${USER}:${USER}@127.0.0.1:${leaf}", account: ${MESH_ACCOUNT}${tls.far} } ]`,
+  );
+  await answers(await far.connect(), `${domainApi(NEAR)}.INFO`);
   const parts = stack.move();
   return { near, far, [Symbol.asyncDispose]: () => parts.disposeAsync() };
 }
 
-/** A source of the far server: a stream of the near one. */
-export function nearSource(name: string): StreamSource {
-  return { name, external: { api: "$JS.near.API", deliver: "" } } as StreamSource;
+/** Makes both ends' certificates. @returns the `tls` block of either */
+async function certificates(folder: string): Promise<{ readonly near: string; readonly far: string }> {
+  const end = async (site: string) => {
+    const data = join(folder, `${site}-data`);
+    mkdirSync(data, { mode: 0o700 });
+    const pki = await SitePki.load(data, { site });
+    return { own: join(data, "keys", "link.pem"), ca: pki.caPem };
+  };
+  const [near, far] = [await end("near"), await end("far")];
+  const block = (own: string, ca: string, more: string) => {
+    const file = `${own}.trusted`;
+    writeFileSync(file, ca);
+    return `, tls { cert_file: "${own}", key_file: "${own}", ca_file: "${file}", min_version: "1.3", timeout: 5, handshake_first: true${more} }`;
+  };
+  return { near: block(near.own, far.ca, ", verify: true"), far: block(far.own, near.ca, "") };
+}
+
+/** Waits until somebody answers a subject. */
+async function answers(nc: NatsConnection, subject: string): Promise<void> {
+  const deadline = Date.now() + DEADLINE_MS;
+  for (;;) {
+    try {
+      await nc.request(subject, "", { timeout: 1000 });
+      return;
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+      await Bun.sleep(50);
+    }
+  }
+}
+
+/** A source of the far server: a stream of the near one, from a position on. */
+export function nearSource(name: string, from = 1): StreamSource {
+  return {
+    name,
+    external: { api: domainApi(NEAR), deliver: "" },
+    ...(from > 1 ? { opt_start_seq: from } : {}),
+  } as StreamSource;
 }

@@ -77,7 +77,10 @@ const inbound = inSpec(toTenant, true, [importSource("austin", inRoute, source)]
 await tokyoJsm.streams.add(outSpec("tokyo", fromTenant) as StreamConfig);
 await fill(tokyo.mesh, tokyoJsm, source, `tokyo.${TENANT}.`, events);
 
-await using pair = await startBarePair(values.sync);
+await using pair = await startBarePair({
+  sync: values.sync,
+  links: values.links === "tls" ? "tls" : "plain",
+});
 const { near, far } = pair;
 const nearConnection = await near.connect();
 const nearJsm = await jetstreamManager(nearConnection);

@@ -37,9 +37,8 @@ export async function startServer(
   const child: ChildProcess = spawn(
     (await findServer()).path,
     ["-c", file, "-l", join(folder, `${name}.log`)],
-    {
-      stdio: "ignore",
-    },
+    // What it says before it opens its log: why it does not start.
+    { stdio: ["ignore", "ignore", "inherit"] },
   );
   const connections: NatsConnection[] = [];
   const open = async (user?: { readonly user: string; readonly pass: string }) => {
@@ -50,7 +49,7 @@ export async function startServer(
         connections.push(nc);
         return nc;
       } catch (error) {
-        if (Date.now() > deadline) throw error;
+        if (Date.now() > deadline || child.exitCode !== null) throw error;
         await Bun.sleep(50);
       }
     }

@@ -10,6 +10,7 @@ test("while a peer is away the sidecar's memory stays small, and when it returns
     sampleMs: 300,
     sync: "1s",
     bareEvents: 20_000,
+    bareRuns: 1,
     log: () => {},
   });
   const told = JSON.stringify(report);

@@ -1,33 +1,45 @@
-/** A bare stream source of nats-server over a plain leaf link: what a route's catching up is held against. */
+/** Bare stream sources of nats-server: what the routes' catching up is held against. */
 import { type JetStreamManager, jetstreamManager, type StreamConfig } from "@nats-io/jetstream";
-import { nearSource, startBarePair } from "../../../scripts/bench/bare_pair.ts";
-import { fillStream } from "./fill.ts";
+import { type BarePairOptions, nearSource, startBarePair } from "../../../scripts/bench/bare_pair.ts";
+import { median } from "../../../scripts/bench/server.ts";
 
-const STREAM = "events";
-
-export interface BareOptions {
-  readonly events: number;
-  readonly payload: string;
-  /** When stores are flushed, as `server.sync` of the sites. */
-  readonly sync: string;
+export interface BareCatchUp {
+  /** A stream of the near server's store. */
+  readonly stream: string;
+  readonly tenant: string;
+  /** What is sourced: behind this sequence, up to that one. */
+  readonly from: number;
+  readonly to: number;
 }
 
-/** Events a second that one server sources from another, of so many. */
-export async function bareSourceRate({ events, payload, sync }: BareOptions): Promise<number> {
-  await using pair = await startBarePair(sync);
-  const { near, far } = pair;
-  const nc = await near.connect();
-  const nearJsm = await jetstreamManager(nc);
-  await nearJsm.streams.add({ name: STREAM, subjects: ["acme.>"] });
-  await fillStream(nc, "acme.orders.x", payload, events);
-  const farJsm = await jetstreamManager(await far.connect());
-  await farJsm.streams.add({
-    name: STREAM,
-    sources: [nearSource(STREAM)],
-    // As the stream that a site takes events in with.
-    republish: { src: "acme.>", dest: "heard.acme.>" },
-  } as unknown as StreamConfig);
-  return await storedRate(farJsm, STREAM, { from: 0, to: events, deadlineMs: 600_000 });
+export interface BareOptions extends BarePairOptions {
+  /** What is sourced at once. */
+  readonly catchUps: readonly BareCatchUp[];
+  readonly runs: number;
+}
+
+/** Events a second that one server sources from another, of all streams together: the median of some runs. */
+export async function bareSourceRate(options: BareOptions): Promise<number> {
+  const rates: number[] = [];
+  for (let run = 0; run < options.runs; run++) rates.push(await oneRun(options));
+  return median(rates);
+}
+
+async function oneRun({ catchUps, ...options }: BareOptions): Promise<number> {
+  await using pair = await startBarePair(options);
+  const jsm = await jetstreamManager(await pair.far.connect());
+  const rates = await Promise.all(
+    catchUps.map(async ({ stream, tenant, from, to }) => {
+      await jsm.streams.add({
+        name: stream,
+        sources: [nearSource(stream, from + 1)],
+        // As the stream that a site takes events in with.
+        republish: { src: `*.${tenant}.>`, dest: `${tenant}.>` },
+      } as unknown as StreamConfig);
+      return await storedRate(jsm, stream, { from: 0, to: to - from, deadlineMs: 600_000 });
+    }),
+  );
+  return rates.reduce((sum, rate) => sum + rate, 0);
 }
 
 /** Waits until a stream has `to` events. @returns events a second of those after `from`, by when each was stored */

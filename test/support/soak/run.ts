@@ -2,9 +2,11 @@
  * A peer is away for long while events are published: the memory of the sidecar must stay where it is, and when the peer
  * returns, the native route must catch up at nats-server's own speed.
  */
+import { join } from "node:path";
 import type { SiteReport } from "../../../src/control/site_api.ts";
 import type { ExportPolicy } from "../../../src/model/schema/policy.ts";
 import { bytesText } from "../../../src/model/units.ts";
+import { DATA_FILES } from "../../../src/nats/data_folder.ts";
 import { LoadProcesses } from "../load_processes.ts";
 import { type Mesh, type MeshSite, startMesh } from "../mesh.ts";
 import { waitFor } from "../wait_for.ts";
@@ -19,8 +21,9 @@ export interface SoakOptions {
   readonly sampleMs: number;
   /** When stores are flushed. */
   readonly sync: string;
-  /** Events that the bare source is measured with at most. */
+  /** Events of each stream that the bare sources are measured with at most, and how often. */
   readonly bareEvents: number;
+  readonly bareRuns: number;
   readonly log: (line: string) => void;
 }
 
@@ -44,8 +47,9 @@ export interface SoakReport {
     readonly events: number;
     readonly nativePerSecond: number;
     readonly viewPerSecond: number;
+    /** What two bare sources of nats-server together do of the same streams, over a link of the same kind. */
     readonly barePerSecond: number;
-    /** Native over bare. */
+    /** Both routes over both bare sources. */
     readonly ratio: number;
   };
   readonly lost: number;
@@ -58,6 +62,8 @@ const BODY = '"email":"ada@example.net","region":"EU","note":"leave at the door"
 const FILLER = "x".repeat(180);
 const EVENT_BYTES = 600;
 const TENANTS = ["acme", "globex"] as const;
+/** What the peer sources of each tenant. */
+const STREAMS = { acme: "out_acme", globex: "view_globex_out" } as const;
 
 const RULES: Readonly<Record<(typeof TENANTS)[number], ExportPolicy["rules"]>> = {
   acme: [{ subjects: ["acme.orders.>"] }],
@@ -115,8 +121,8 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
 
   await using inside = await berlin.mesh();
   const goal = {
-    acme: (await inside.jsm.streams.info("out_acme")).state.last_seq,
-    globex: (await inside.jsm.streams.info("view_globex_out")).state.last_seq,
+    acme: (await inside.jsm.streams.info(STREAMS.acme)).state.last_seq,
+    globex: (await inside.jsm.streams.info(STREAMS.globex)).state.last_seq,
   };
   await austin.start();
   await using there = await austin.mesh();
@@ -124,15 +130,22 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
   const caughtUp = async (tenant: (typeof TENANTS)[number]) =>
     await storedRate(there.jsm, `in_${tenant}`, { from: before[tenant], to: goal[tenant], deadlineMs });
   const [nativePerSecond, viewPerSecond] = await Promise.all([caughtUp("acme"), caughtUp("globex")]);
-  const { acme } = goal;
   const after = await positions(austin);
-  const lost = acme - after.acme + (goal.globex - after.globex);
-  const events = acme - before.acme + (goal.globex - before.globex);
+  const behind = (tenant: (typeof TENANTS)[number]) => goal[tenant] - after[tenant];
+  const lost = behind("acme") + behind("globex");
+  const events = goal.acme - before.acme + (goal.globex - before.globex);
   await Promise.all([berlin.end("SIGTERM"), austin.end("SIGTERM")]);
+  log("the same by bare sources");
+  const bare = (tenant: (typeof TENANTS)[number]) => {
+    const from = before[tenant];
+    return { stream: STREAMS[tenant], tenant, from, to: Math.min(goal[tenant], from + options.bareEvents) };
+  };
   const barePerSecond = await bareSourceRate({
-    events: Math.min(options.bareEvents, acme - before.acme),
-    payload: `{"n":1000000,${BODY}${FILLER}"}`,
+    store: join(berlin.dataFolder, DATA_FILES.store),
     sync: options.sync,
+    links: "tls",
+    catchUps: TENANTS.map(bare),
+    runs: options.bareRuns,
   });
   // Both routes catch up at once, over one link: what it does is the sum of both.
   const ratio = Number(((nativePerSecond + viewPerSecond) / barePerSecond).toFixed(3));
@@ -193,7 +206,7 @@ async function viewDone(site: MeshSite): Promise<void> {
   await waitFor(
     async () => {
       const { last_seq: goal } = (await inside.jsm.streams.info("out_globex")).state;
-      const { last_seq: done } = (await inside.jsm.streams.info("view_globex_out")).state;
+      const { last_seq: done } = (await inside.jsm.streams.info(STREAMS.globex)).state;
       return done >= goal;
     },
     { what: "the view to have all", deadlineMs: 600_000, pollMs: 250 },
@@ -208,8 +221,8 @@ async function arrived(mesh: Mesh): Promise<void> {
     async () => {
       await using inside = await berlin.mesh();
       const { acme, globex } = await positions(mesh.site("austin"));
-      const native = (await inside.jsm.streams.info("out_acme")).state.last_seq;
-      const view = (await inside.jsm.streams.info("view_globex_out")).state.last_seq;
+      const native = (await inside.jsm.streams.info(STREAMS.acme)).state.last_seq;
+      const view = (await inside.jsm.streams.info(STREAMS.globex)).state.last_seq;
       return acme >= native && globex >= view;
     },
     { what: "all events to arrive", deadlineMs: 600_000, pollMs: 250 },
