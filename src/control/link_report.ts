@@ -4,7 +4,7 @@ import type { RevokedPeer } from "../model/desired.ts";
 import { type LinkMode, linkProblem } from "../model/links.ts";
 import { inStream, mirrorStream, siteApiPrefix } from "../model/names.ts";
 import { dialUrls, type Peer } from "../model/schema/site.ts";
-import type { LeafStatus } from "../nats/system_api.ts";
+import type { LeafStatus } from "../nats/system_answers.ts";
 import { type PeerKnowledge, UNKNOWN_PEER } from "./agreement.ts";
 import type { LinkReport, RouteReport, ViewReport } from "./link_api.ts";
 import { apiTime, mirrorReport, type ObservedStreams, sourceReports } from "./observe.ts";

@@ -6,7 +6,8 @@ import { dialUrls } from "../model/schema/site.ts";
 import { type ConfigInput, maxPayloadBytes } from "./config.ts";
 import { accountCrossings, type Crossing } from "./config_accounts.ts";
 import { isNewEnough, MINIMUM_SERVER_VERSION } from "./find.ts";
-import type { AccountInfo, ServerInfo, SystemApi } from "./system_api.ts";
+import type { AccountInfo, ServerInfo } from "./system_answers.ts";
+import type { SystemApi } from "./system_api.ts";
 
 /** What the fragment is compared by; addresses and paths are the owner's. */
 export type FragmentInput = Pick<ConfigInput, "desired" | "sync"> & { readonly links?: LinkMode };

@@ -1,108 +1,27 @@
 /** What the sidecar asks of the server over the system account (`$SYS.REQ.SERVER.<id>.…`). */
 import type { NatsConnection } from "@nats-io/transport-node";
-import { z } from "zod";
+import type { z } from "zod";
 import { errorText, LeafmeshError } from "../model/errors.ts";
 import { linkAccount, tenantOfAccount } from "../model/names.ts";
-import { parseGoDurationMs } from "./go_duration.ts";
 import { redactSeeds } from "./server_log.ts";
+import {
+  AccountDetail,
+  type AccountInfo,
+  Accountz,
+  Connz,
+  Health,
+  HealthProblems,
+  type Leaf,
+  type LeafStatus,
+  Leafz,
+  linkUp,
+  Reply,
+  Routez,
+  type ServerInfo,
+  Varz,
+} from "./system_answers.ts";
 
 const REQUEST_DEADLINE_MS = 5_000;
-
-const Leaf = z.object({
-  id: z.number(),
-  name: z.string().default(""),
-  account: z.string(),
-  ip: z.string().default(""),
-  port: z.number().default(0),
-  rtt: z.string().optional(),
-  is_spoke: z.boolean().default(false),
-  in_msgs: z.number().default(0),
-  out_msgs: z.number().default(0),
-  in_bytes: z.number().default(0),
-  out_bytes: z.number().default(0),
-  compression: z.string().optional(),
-});
-const Leafz = z.object({ leafs: z.array(Leaf).nullish() });
-const Accountz = z.object({ accounts: z.array(z.string()).nullish() });
-const Export = z.object({
-  type: z.enum(["service", "stream"]),
-  subject: z.string(),
-  approved_accounts: z.array(z.string()).nullish(),
-});
-const Import = z.object({
-  type: z.enum(["service", "stream"]),
-  /** Owner of the subject. */
-  account: z.string(),
-  subject: z.string(),
-  /** Its name in the importing account. */
-  local_subject: z.string(),
-  invalid: z.boolean(),
-});
-const AccountDetail = z.object({
-  account_detail: z.object({
-    account_name: z.string(),
-    jetstream_enabled: z.boolean(),
-    leafnode_connections: z.number(),
-    client_connections: z.number(),
-    exports: z.array(Export).nullish(),
-    imports: z.array(Import).nullish(),
-  }),
-});
-const Varz = z.looseObject({
-  server_id: z.string(),
-  server_name: z.string(),
-  version: z.string(),
-  host: z.string(),
-  port: z.number(),
-  mem: z.number(),
-  cpu: z.number(),
-  connections: z.number(),
-  slow_consumers: z.number(),
-  start: z.string(),
-  config_load_time: z.string(),
-  config_digest: z.string().optional(),
-  max_payload: z.number(),
-  jetstream: z
-    .looseObject({
-      config: z
-        .looseObject({
-          store_dir: z.string().optional(),
-          domain: z.string().optional(),
-          sync_always: z.boolean().optional(),
-        })
-        .optional(),
-    })
-    .optional(),
-  leaf: z
-    .looseObject({
-      host: z.string().optional(),
-      port: z.number().optional(),
-      tls_required: z.boolean().optional(),
-      tls_verify: z.boolean().optional(),
-      remotes: z.array(z.looseObject({ local_account: z.string().optional() })).optional(),
-    })
-    .optional(),
-  feature_flags: z.record(z.string(), z.boolean()).optional(),
-});
-const HealthProblem = z.object({
-  type: z.string(),
-  account: z.string().default(""),
-  stream: z.string().default(""),
-});
-const Reply = z.object({
-  data: z.unknown().optional(),
-  error: z.object({ code: z.number().optional(), description: z.string().default("") }).optional(),
-});
-
-const Connection = z.object({
-  cid: z.number(),
-  authorized_user: z.string().default(""),
-  ip: z.string().default(""),
-  name: z.string().default(""),
-});
-const Route = z.object({ remote_id: z.string(), remote_name: z.string().default("") });
-const Routez = z.object({ routes: z.array(Route).nullish() });
-const Connz = z.object({ total: z.number(), connections: z.array(Connection).nullish() });
 /** Connections that the server tells of in one answer. */
 const CONNECTIONS_PAGE = 1024;
 
@@ -121,31 +40,6 @@ export type StoringStatus =
   | { readonly type: "on" }
   | { readonly type: "off" }
   | { readonly type: "broken"; readonly streams: readonly string[] };
-
-/** The leaf link of one peer as this server sees it. */
-export type LeafStatus =
-  | { readonly type: "down"; readonly peer: string }
-  | {
-      readonly type: "up";
-      readonly peer: string;
-      /** Connection id, for a kick. */
-      readonly id: number;
-      /** The name that the peer's server gives itself: a claim, not a proof. */
-      readonly name: string;
-      readonly ip: string;
-      readonly port: number;
-      /** Whether we dialed. */
-      readonly dialed: boolean;
-      readonly rttMs: number | null;
-      readonly inMessages: number;
-      readonly outMessages: number;
-      readonly inBytes: number;
-      readonly outBytes: number;
-      readonly compression: string | null;
-    };
-
-export type ServerInfo = z.infer<typeof Varz>;
-export type AccountInfo = z.infer<typeof AccountDetail>["account_detail"];
 
 /**
  * The system API of the server that a connection of the system account is connected to. Of a cluster, the other servers are
@@ -183,9 +77,7 @@ export class SystemApi {
   async storing(streams = true): Promise<StoringStatus> {
     if ((await this.varz()).jetstream?.config === undefined) return { type: "off" };
     if (!streams) return { type: "on" };
-    const { errors } = z
-      .object({ errors: z.array(HealthProblem).nullish() })
-      .parse(await this.request("HEALTHZ", { details: true }));
+    const { errors } = HealthProblems.parse(await this.request("HEALTHZ", { details: true }));
     const broken = (errors ?? []).filter(({ type }) => type === "STREAM");
     if (broken.length === 0) return { type: "on" };
     return { type: "broken", streams: broken.map(({ account, stream }) => `${account}/${stream}`) };
@@ -193,9 +85,7 @@ export class SystemApi {
 
   /** Whether server, streams and consumers are ready, in the server's words when not. */
   async health(): Promise<{ readonly ok: boolean; readonly error: string }> {
-    const reply = z
-      .object({ status: z.string(), error: z.string().default("") })
-      .parse(await this.request("HEALTHZ"));
+    const reply = Health.parse(await this.request("HEALTHZ"));
     return { ok: reply.status === "ok", error: reply.error };
   }
 
@@ -269,14 +159,14 @@ export class SystemApi {
   async leafs(peers: readonly string[]): Promise<LeafStatus[]> {
     const leafs = await this.#leafs();
     return peers.map((peer) => {
-      const found = leafs.find(({ leaf }) => leaf.account === linkAccount(peer));
-      return found === undefined ? { type: "down", peer } : up(peer, found.leaf);
+      const found = leafs.find(({ account }) => account === linkAccount(peer));
+      return found === undefined ? { type: "down", peer } : linkUp(peer, found);
     });
   }
 
   /** The accounts that have a leaf connection, at any server. */
   async leafAccounts(): Promise<string[]> {
-    return [...new Set((await this.#leafs()).map(({ leaf }) => leaf.account))];
+    return [...new Set((await this.#leafs()).map(({ account }) => account))];
   }
 
   /** Whether there is a link with a peer, at any server. */
@@ -294,11 +184,26 @@ export class SystemApi {
     return await this.kickAccount(linkAccount(peer), where);
   }
 
-  /** Cuts the leaf connections of an account. @returns how many there were */
+  /**
+   * Cuts the leaf connections of an account, at all servers that answer.
+   *
+   * @returns how many there were
+   * @throws LeafmeshError `server_failed` when one of the servers does not answer; those at the others are cut
+   */
   async kickAccount(account: string, where: "here" | "everywhere" = "everywhere"): Promise<number> {
-    const found = (await this.#leafs(where)).filter(({ leaf }) => leaf.account === account);
-    for (const { server, leaf } of found) await this.request("KICK", { cid: leaf.id }, server);
-    return found.length;
+    const cut = async (server: string): Promise<number> => {
+      const found = (await this.#leafsAt(server)).filter((leaf) => leaf.account === account);
+      for (const leaf of found) await this.request("KICK", { cid: leaf.id }, server);
+      return found.length;
+    };
+    const servers = where === "here" ? [this.serverId] : await this.servers();
+    const results = await Promise.allSettled(servers.map(cut));
+    let count = 0;
+    for (const result of results) {
+      if (result.status === "rejected") throw result.reason;
+      count += result.value;
+    }
+    return count;
   }
 
   /** The open connections of clients in an account. */
@@ -360,17 +265,13 @@ export class SystemApi {
       : new LeafmeshError("server_failed", `nats-server refuses ${verb}: ${words}`);
   }
 
-  /** All leaf connections with the server that has each. */
-  async #leafs(
-    where: "here" | "everywhere" = "everywhere",
-  ): Promise<{ readonly server: string; readonly leaf: z.infer<typeof Leaf> }[]> {
-    const found = await Promise.all(
-      (where === "here" ? [this.serverId] : await this.servers()).map(async (server) => {
-        const { leafs } = Leafz.parse(await this.request("LEAFZ", {}, server));
-        return (leafs ?? []).map((leaf) => ({ server, leaf }));
-      }),
-    );
-    return found.flat();
+  /** All leaf connections, those of the connected server first. */
+  async #leafs(): Promise<Leaf[]> {
+    return (await Promise.all((await this.servers()).map((server) => this.#leafsAt(server)))).flat();
+  }
+
+  async #leafsAt(server: string): Promise<readonly Leaf[]> {
+    return Leafz.parse(await this.request("LEAFZ", {}, server)).leafs ?? [];
   }
 
   async #connections(account: string, server: string): Promise<ClientConnection[]> {
@@ -393,22 +294,4 @@ export function retiredTenants(accounts: readonly string[], wanted: readonly str
     .filter((tenant) => tenant !== null)
     .filter((tenant) => !wanted.includes(tenant))
     .sort();
-}
-
-function up(peer: string, leaf: z.infer<typeof Leaf>): LeafStatus {
-  return {
-    type: "up",
-    peer,
-    id: leaf.id,
-    name: leaf.name,
-    ip: leaf.ip,
-    port: leaf.port,
-    dialed: leaf.is_spoke,
-    rttMs: parseGoDurationMs(leaf.rtt),
-    inMessages: leaf.in_msgs,
-    outMessages: leaf.out_msgs,
-    inBytes: leaf.in_bytes,
-    outBytes: leaf.out_bytes,
-    compression: leaf.compression ?? null,
-  };
 }
