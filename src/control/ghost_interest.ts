@@ -11,7 +11,9 @@
  * Source: nats-server 2.15.1 `server/leafnode.go`, processLeafSub: what addShadowSubscriptions adds, closeConnection has not seen.
  */
 import type { JetStreamManager } from "@nats-io/jetstream";
+import { errorText } from "../model/errors.ts";
 import { parseStreamName } from "../model/names.ts";
+import { unlessGone } from "../nats/jetstream_errors.ts";
 import type { SystemApi } from "../nats/system_api.ts";
 import { sleep } from "../nats/wait.ts";
 import type { LeftBehind } from "./left_listeners.ts";
@@ -22,6 +24,13 @@ const MOST_MS = 3_600_000;
 const LOOKS = 5;
 const LOOK_AGAIN_MS = 60;
 
+export interface PeerConsumer {
+  /** Whether the server says that somebody listens. */
+  readonly bound: boolean;
+  /** Whether it has a rate limit: then it waits before each event, and hears of nobody who comes or goes meanwhile. */
+  readonly paced: boolean;
+}
+
 export interface GhostInterestOptions {
   /** Milliseconds of a clock that never goes back. */
   readonly now: () => number;
@@ -29,8 +38,8 @@ export interface GhostInterestOptions {
   readonly relink: (peer: string) => Promise<unknown>;
   /** Whether there is any link with a peer, at any server of the site. */
   readonly linked: (peer: string) => Promise<boolean>;
-  /** Whether the server says that somebody listens to what a stream delivers to a peer. */
-  readonly bound: (stream: string, peer: string) => Promise<boolean>;
+  /** What a stream delivers to a peer with; `null`: nothing. */
+  readonly consumer: (stream: string, peer: string) => Promise<PeerConsumer | null>;
   /** The server that says so: another id after it has started anew. `alone`: the site has no other one. */
   readonly server: () => { readonly id: string; readonly name: string; readonly alone: boolean };
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
@@ -44,7 +53,7 @@ export class GhostInterest {
   readonly #refused = new Map<string, { readonly at: number; readonly waitMs: number }>();
 
   /** By stream and peer: where somebody listened without a link, and at which server. */
-  readonly #left = new Map<string, LeftBehind & { readonly id: string }>();
+  readonly #left = new Map<string, LeftBehind & { readonly id: string; readonly stream: string }>();
 
   constructor(options: GhostInterestOptions) {
     this.#options = options;
@@ -58,35 +67,52 @@ export class GhostInterest {
     const { now, relink, log } = this.#options;
     const key = `${stream} ${peer}`;
     const before = this.#refused.get(key);
+    const relinked = this.#relinked.get(peer);
     const at = now();
-    if (at - (this.#relinked.get(peer) ?? Number.NEGATIVE_INFINITY) < FIRST_MS) return;
+    if (at - (relinked ?? Number.NEGATIVE_INFINITY) < FIRST_MS) return;
     if (before !== undefined && at - before.at < before.waitMs) return;
     const waitMs = before === undefined ? FIRST_MS : Math.min(2 * before.waitMs, MOST_MS);
     this.#relinked.set(peer, at);
     this.#refused.set(key, { at, waitMs });
+    try {
+      await relink(peer);
+    } catch (error) {
+      // The next time is no later for it.
+      if (before === undefined) this.#refused.delete(key);
+      else this.#refused.set(key, before);
+      log("warn", `The link of ${peer}, which listens to ${stream} no more, is not cut: ${errorText(error)}`);
+      return;
+    }
     log(
       "warn",
       `${peer} listens to ${stream} no more, and its server still says that somebody does: its link is made anew`,
     );
-    await relink(peer);
     if (await this.#isLeft(stream, peer)) this.#found(stream, peer);
   }
 
-  /** Where somebody listens to what goes to a peer, and nobody is there. */
-  get left(): readonly LeftBehind[] {
+  /** Where somebody listens to what goes to a peer, and nobody is there. What it was about may be over by itself. */
+  async left(): Promise<readonly LeftBehind[]> {
     const { id } = this.#options.server();
-    for (const [key, one] of this.#left) if (one.id !== id) this.#left.delete(key);
+    for (const [key, one] of [...this.#left]) {
+      const restarted = one.at !== null && one.id !== id;
+      if (restarted || !(await this.#isBound(one.stream, one.peer))) this.#left.delete(key);
+    }
     return [...this.#left.values()];
   }
 
   /** Whether somebody listens while the link that was cut is not back. */
   async #isLeft(stream: string, peer: string): Promise<boolean> {
-    const { linked, bound } = this.#options;
     for (let looks = 0; looks < LOOKS; looks++) {
       await sleep(LOOK_AGAIN_MS);
-      if (!(await bound(stream, peer)) || (await linked(peer))) return false;
+      if (!(await this.#isBound(stream, peer)) || (await this.#options.linked(peer))) return false;
     }
     return true;
+  }
+
+  /** Whether the server says that somebody listens, and would know if nobody did. */
+  async #isBound(stream: string, peer: string): Promise<boolean> {
+    const consumer = await this.#options.consumer(stream, peer);
+    return consumer?.bound === true && !consumer.paced;
   }
 
   #found(stream: string, peer: string): void {
@@ -96,6 +122,7 @@ export class GhostInterest {
     const why = `somebody listens to ${subject} while there is no link with ${peer}`;
     this.#left.set(`${stream} ${peer}`, {
       id,
+      stream,
       subject,
       target: subject,
       tenant,
@@ -127,7 +154,11 @@ export function ghostsOf({
     now: () => performance.now(),
     relink: (peer) => system.kickLeaf(peer),
     linked: (peer) => system.isLinked(peer),
-    bound: async (stream, peer) => (await mesh.consumers.info(stream, peer)).push_bound === true,
+    consumer: async (stream, peer) => {
+      const info = await unlessGone(mesh.consumers.info(stream, peer), null);
+      if (info === null) return null;
+      return { bound: info.push_bound === true, paced: (info.config.rate_limit_bps ?? 0) > 0 };
+    },
     server: () => ({ id: system.serverId, name: system.serverName, alone: !clustered }),
     log,
   });

@@ -18,8 +18,9 @@ import type { Plan } from "./plan.ts";
 const EVERY_MS = 10_000;
 /** Each is a question to the server, which goes through all subscriptions of the account. */
 const MOST_AT_ONCE = 32;
-/** Between two restarts: one that does not help is no reason to go on with it. */
+/** Between two restarts, twice as long each time: one that does not help is no reason to go on with it. */
 const RESTART_PAUSE_MS = 600_000;
+const MOST_PAUSE_MS = 24 * 3_600_000;
 
 /** A subject that a source of MESH listens to. */
 export interface SourceSubject {
@@ -52,7 +53,7 @@ export interface LeftListenersOptions {
   /** What the sources of the site's streams listen to now, or will. */
   readonly subjects: () => Promise<readonly SourceSubject[]>;
   /** What else was found and is still there; default: nothing. */
-  readonly others?: () => readonly LeftBehind[];
+  readonly others?: () => Promise<readonly LeftBehind[]>;
   /** Has the server restarted; `null`: there is no reason any more. */
   readonly restart: ((why: string | null) => void) | null;
   readonly alarms: AlarmPort;
@@ -82,6 +83,7 @@ export class LeftListeners implements AsyncDisposable {
   /** Subjects of what was found elsewhere. */
   #others: readonly string[] = [];
   #restartAt = Number.NEGATIVE_INFINITY;
+  #pauseMs = RESTART_PAUSE_MS;
   #next = 0;
 
   constructor(options: LeftListenersOptions) {
@@ -107,7 +109,8 @@ export class LeftListeners implements AsyncDisposable {
 
   /** Looks at the next subjects in turn. */
   async #look(signal: AbortSignal): Promise<void> {
-    const others = this.#options.others?.() ?? [];
+    const others = (await this.#options.others?.()) ?? [];
+    if (signal.aborted) return;
     for (const subject of this.#others)
       if (!others.some((one) => one.subject === subject)) this.#over(subject);
     this.#others = others.map(({ subject }) => subject);
@@ -159,8 +162,11 @@ export class LeftListeners implements AsyncDisposable {
       detail: why,
     });
     // Of several servers, one has the source.
-    if (restart === null || at !== server() || this.#now() < this.#restartAt) return;
-    this.#restartAt = this.#now() + RESTART_PAUSE_MS;
+    const now = this.#now();
+    if (restart === null || at !== server() || now < this.#restartAt) return;
+    this.#pauseMs =
+      now - this.#restartAt > MOST_PAUSE_MS ? RESTART_PAUSE_MS : Math.min(2 * this.#pauseMs, MOST_PAUSE_MS);
+    this.#restartAt = now + this.#pauseMs;
     restart(why);
   }
 

@@ -45,7 +45,7 @@ export const ALARMS = {
     severity: "critical",
     means:
       "nats-server still listens for a source that is no more, of a stream here or at a peer: the route may stand still, or events be stored twice",
-    todo: "an embedded server is restarted by itself; restart an external one, and of a cluster the server that the alarm names, see docs/runbook.md",
+    todo: "an embedded server is restarted by itself; restart an external one, and those of a cluster one by one, see docs/runbook.md",
   },
   "log-not-moving": {
     severity: "critical",

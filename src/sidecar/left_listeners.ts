@@ -37,7 +37,7 @@ export function watchLeftListeners({
     server: () => system.serverName,
     listeners: (subject) => listenersOf(system, MESH_ACCOUNT, subject),
     subjects: async () => sourceSubjects(await streamConfigs(mesh), steps()),
-    others: () => ghosts.left,
+    others: () => ghosts.left(),
     restart: store === null ? null : (why) => store.restart(why),
     ...told,
   });

@@ -51,7 +51,7 @@ async function openGate(
     now: () => performance.now(),
     relink,
     linked: async () => true,
-    bound: async () => true,
+    consumer: async () => ({ bound: true, paced: false }),
     server: () => ({ id: "N", name: "berlin", alone: true }),
     log: () => {},
   });

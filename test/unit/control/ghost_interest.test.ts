@@ -4,13 +4,27 @@ import { GhostInterest } from "../../../src/control/ghost_interest.ts";
 function setUp() {
   const relinked: string[] = [];
   let now = 0;
-  const server = { id: "N1", name: "berlin", alone: true, linked: true, bound: (_look: number) => true };
+  const server = {
+    id: "N1",
+    name: "berlin",
+    alone: true,
+    linked: true,
+    silent: false,
+    paced: false,
+    bound: (_look: number): boolean | null => true,
+  };
   let looks = 0;
   const ghosts = new GhostInterest({
     now: () => now,
-    relink: async (peer) => relinked.push(peer),
+    relink: async (peer) => {
+      if (server.silent) throw new Error("no answer");
+      relinked.push(peer);
+    },
     linked: async () => server.linked,
-    bound: async () => server.bound(++looks),
+    consumer: async () => {
+      const bound = server.bound(++looks);
+      return bound === null ? null : { bound, paced: server.paced };
+    },
     server: () => server,
     log: () => {},
   });
@@ -57,7 +71,7 @@ test("where it has helped, the next time comes after a minute again; another str
 test("who listens while there is no link at all was left behind, until the server starts anew or a RESET is passed on", async () => {
   const { ghosts, after, server } = setUp();
   await after(0);
-  expect(ghosts.left).toEqual([]);
+  expect(await ghosts.left()).toEqual([]);
   server.linked = false;
   await after(60_000);
   const found = {
@@ -68,14 +82,44 @@ test("who listens while there is no link at all was left behind, until the serve
     why: "somebody listens to out_acme to austin while there is no link with austin",
     at: "berlin",
   };
-  expect(ghosts.left).toMatchObject([found]);
+  expect(await ghosts.left()).toMatchObject([found]);
   ghosts.passed("out_acme", "austin");
-  expect(ghosts.left).toEqual([]);
-  server.alone = false;
+  expect(await ghosts.left()).toEqual([]);
   await after(120_000, "tokyo");
-  expect(ghosts.left).toMatchObject([{ peer: "tokyo", at: null }]);
+  expect(await ghosts.left()).toMatchObject([{ peer: "tokyo", at: "berlin" }]);
   server.id = "N2";
-  expect(ghosts.left).toEqual([]);
+  expect(await ghosts.left()).toEqual([]);
+});
+
+test("of several servers another one may have it; it is over when nobody listens, or nothing is delivered any more", async () => {
+  const { ghosts, after, server } = setUp();
+  Object.assign(server, { alone: false, linked: false });
+  await after(0);
+  server.id = "N2";
+  expect(await ghosts.left()).toMatchObject([{ peer: "austin", at: null }]);
+  server.bound = () => false;
+  expect(await ghosts.left()).toEqual([]);
+  server.bound = () => true;
+  await after(120_000);
+  expect(await ghosts.left()).toHaveLength(1);
+  server.bound = () => null;
+  expect(await ghosts.left()).toEqual([]);
+});
+
+test("with a rate limit a consumer that waits knows of nobody who goes: that nobody is there cannot be told", async () => {
+  const { ghosts, after, server } = setUp();
+  Object.assign(server, { linked: false, paced: true });
+  expect(await after(0)).toEqual(["austin"]);
+  expect(await ghosts.left()).toEqual([]);
+});
+
+test("a link that could not be cut is cut the next minute", async () => {
+  const { after, server } = setUp();
+  server.silent = true;
+  expect(await after(0)).toEqual([]);
+  expect(await after(60_000)).toEqual([]);
+  server.silent = false;
+  expect(await after(60_000)).toEqual(["austin"]);
 });
 
 test("one that stops listening with the link, or a moment later, was not left behind", async () => {
@@ -85,5 +129,5 @@ test("one that stops listening with the link, or a moment later, was not left be
   await after(0);
   server.bound = (look) => look < 4;
   await after(60_000, "tokyo");
-  expect(ghosts.left).toEqual([]);
+  expect(await ghosts.left()).toEqual([]);
 });

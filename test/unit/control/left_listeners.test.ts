@@ -46,7 +46,7 @@ class Site {
         this.looks++;
         return this.sources ?? [source(SUBJECT, TARGET, this.attached)];
       },
-      others: () => this.others,
+      others: async () => this.others,
       restart: ours ? (why) => void (why === null ? this.withdrawn++ : this.restarts.push(why)) : null,
       alarms: {
         raise: (name, { target, tenant }) => void this.alarms.add(`${name} ${target} ${tenant}`),
@@ -89,9 +89,16 @@ describe("what a server left behind of a source", () => {
     site.now = 601_000;
     await site.look(3);
     expect(site.restarts).toHaveLength(2);
+    // Another time after twice as long.
+    site.now = 1_700_000;
+    await site.look(3);
+    expect(site.restarts).toHaveLength(2);
+    site.now = 1_802_000;
+    await site.look(3);
+    expect(site.restarts).toHaveLength(3);
     site.servers = { austin: ["3/1"] };
     await site.look(3);
-    expect([site.restarts.length, site.withdrawn, [...site.alarms]]).toEqual([2, 1, []]);
+    expect([site.restarts.length, site.withdrawn, [...site.alarms]]).toEqual([3, 1, []]);
   });
 
   test("is found where somebody listens and the source is out", async () => {
