@@ -64,13 +64,22 @@ function discardOf(tenant: DesiredTenant): StreamConfig["discard"] {
   return (tenant.limits.whenFull === "refuse" ? "new" : "old") as StreamConfig["discard"];
 }
 
+/**
+ * What a stream takes above the tenant's largest event. The rate limit of a consumer lets through so much at once as its stream's
+ * largest message has, counts subject and reply in, and never lets through what is larger: nothing behind it would leave, either.
+ * Source: nats-server 2.15.1 `server/consumer.go`, setRateLimit and loopAndGatherMsgs.
+ */
+function paceRoom({ exports }: DesiredTenant): number {
+  return exports.some(({ limit }) => limit?.perPeer !== undefined) ? HEADER_ROOM_BYTES : 0;
+}
+
 /** `out_<tenant>`: what apps at this site publish. */
 export function outSpec(site: string, tenant: DesiredTenant): StreamSpec {
   return {
     ...retention(tenant),
     name: outStream(tenant.name),
     subjects: [storedSubject(site, tenantSubjects(tenant.name))],
-    max_msg_size: tenant.limits.maxMsgBytes,
+    max_msg_size: tenant.limits.maxMsgBytes + paceRoom(tenant),
     duplicate_window: nanos(Math.min(tenant.dedupe.windowMs, tenant.limits.maxAgeMs)),
     discard: discardOf(tenant),
     allow_batched: true,

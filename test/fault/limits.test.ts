@@ -76,7 +76,13 @@ test("nats-server holds a native route to its bytes a second, and lets go when t
   expect((await routeOf(berlin))?.kind).toBe("native");
   const js = jetstream(await berlin.app("acme"));
   const far = await austin.app("acme");
-  const read = () => readLog(far, "acme", "berlin.acme.orders.>");
+  const read = () => readLog(far, "acme", "berlin.acme.orders.x");
+  // As large as the tenant may have it: subject and reply come on top of it, and it must not hold up what is behind it.
+  await js.publish("acme.orders.large", JSON.stringify({ filler: "x".repeat(16 * 1024 - 13) }));
+  await waitFor(async () => (await readLog(far, "acme", "berlin.acme.orders.large")).length === 1, {
+    what: "the largest event to cross",
+    deadlineMs: 30_000,
+  });
   const filler = "x".repeat(1000);
   const startedAt = performance.now();
   const count = 2000;

@@ -130,6 +130,10 @@ describe("peerConsumerSpec()", () => {
     ]);
     const [route] = planOutRoutes(state, planExports(state), new Map());
     expect(peerConsumerSpec("berlin", route!).rate_limit_bps).toBe(8 * 1024 ** 2);
+    // What the rate lets through at once has room for the largest event with its subject and reply.
+    const free = berlin([{ tenant: "acme", exports: [{ name: "out", to: ["austin"], rules }] }]);
+    const [most, without] = [state, free].map(({ tenants }) => outSpec("berlin", tenants[0]!).max_msg_size);
+    expect([most, without]).toEqual([1024 ** 2 + 8192, 1024 ** 2]);
   });
 });
 
