@@ -1,8 +1,9 @@
-/** Two bare servers with a leaf link, and nothing of ours: what a route's catching up is held against. */
+/** Two bare servers with a leaf link that is compressed as those of sites, and nothing of ours: what a route's catching up is held against. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { StreamSource } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
+import { linkCompression } from "../../src/model/links.ts";
 import { MESH_ACCOUNT } from "../../src/model/names.ts";
 import { SitePki } from "../../src/nats/pki/site_pki.ts";
 import { type BenchServer, benchFolder, freePort, startServer } from "./server.ts";
@@ -25,6 +26,7 @@ export interface BarePair extends AsyncDisposable {
 
 const USER = "bare";
 const NEAR = "near";
+const COMPRESSION = linkCompression(undefined);
 const DEADLINE_MS = 60_000;
 
 const domainApi = (domain: string): string => `$JS.${domain}.API`;
@@ -40,7 +42,7 @@ export async function startBarePair({ sync, links = "plain", store }: BarePairOp
     const port = await freePort();
     const config =
       `server_name: ${name}\nlisten: "127.0.0.1:${port}"\nfeature_flags { js_ack_fc_v2: true }\n` +
-      `jetstream { store_dir: "${storeDir}", domain: ${name}, sync_interval: ${sync} }\n` +
+      `jetstream { store_dir: "${storeDir}", domain: ${name}, sync_interval: "${sync}" }\n` +
       `accounts { ${MESH_ACCOUNT} { jetstream: enabled, users: [ { user: ${USER}, password: ${USER} } ] } }\n` +
       `no_auth_user: ${USER}\nleafnodes { ${leafnodes} }\n`;
     return stack.use(await startServer(path, name, port, config));
@@ -48,12 +50,12 @@ export async function startBarePair({ sync, links = "plain", store }: BarePairOp
   const near = await start(
     NEAR,
     store ?? join(path, "near"),
-    `listen: "127.0.0.1:${leaf}", authorization { user: ${USER}, password: ${USER}, account: ${MESH_ACCOUNT} }${tls.near}`,
+    `listen: "127.0.0.1:${leaf}", authorization { user: ${USER}, password: ${USER}, account: ${MESH_ACCOUNT} }, compression: ${COMPRESSION}${tls.near}`,
   );
   const far = await start(
     "far",
     join(path, "far"),
-    `remotes: [ { url: "${scheme}://${USER}:${USER}@127.0.0.1:${leaf}", account: ${MESH_ACCOUNT}${tls.far} } ]`,
+    `remotes: [ { url: "${scheme}://${USER}:${USER}@127.0.0.1:${leaf}", account: ${MESH_ACCOUNT}, compression: ${COMPRESSION}${tls.far} } ]`,
   );
   await answers(await far.connect(), `${domainApi(NEAR)}.INFO`);
   const parts = stack.move();

@@ -51,7 +51,7 @@ await using server = await startServer(
   "site",
   port,
   `server_name: ${SITE}\nlisten: "127.0.0.1:${port}"\nfeature_flags { js_ack_fc_v2: true }\n` +
-    `jetstream { store_dir: "${folder.path}/js", domain: ${SITE}, sync_interval: ${values.sync} }\n`,
+    `jetstream { store_dir: "${folder.path}/js", domain: ${SITE}, sync_interval: "${values.sync}" }\n`,
 );
 const nc = await server.connect();
 const jsm = await jetstreamManager(nc);

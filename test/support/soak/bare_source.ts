@@ -28,26 +28,35 @@ export async function bareSourceRate(options: BareOptions): Promise<number> {
 async function oneRun({ catchUps, ...options }: BareOptions): Promise<number> {
   await using pair = await startBarePair(options);
   const jsm = await jetstreamManager(await pair.far.connect());
-  const rates = await Promise.all(
-    catchUps.map(async ({ stream, tenant, from, to }) => {
-      await jsm.streams.add({
-        name: stream,
-        sources: [nearSource(stream, from + 1)],
-        // As the stream that a site takes events in with.
-        republish: { src: `*.${tenant}.>`, dest: `${tenant}.>` },
-      } as unknown as StreamConfig);
-      return await storedRate(jsm, stream, { from: 0, to: to - from, deadlineMs: 600_000 });
-    }),
-  );
-  return rates.reduce((sum, rate) => sum + rate, 0);
+  for (const { stream, tenant, from } of catchUps) {
+    await jsm.streams.add({
+      name: stream,
+      sources: [nearSource(stream, from + 1)],
+      // As the stream that a site takes events in with.
+      republish: { src: `*.${tenant}.>`, dest: `${tenant}.>` },
+    } as unknown as StreamConfig);
+  }
+  const all = catchUps.map(({ stream, from, to }) => ({ stream, from: 0, to: to - from }));
+  return togetherPerSecond(await Promise.all(all.map((one) => caughtUp(jsm, one, 600_000))));
 }
 
-/** Waits until a stream has `to` events. @returns events a second of those after `from`, by when each was stored */
-export async function storedRate(
+/** When events of a stream were stored. */
+export interface Stored {
+  readonly events: number;
+  /** Milliseconds since 1970. */
+  readonly firstMs: number;
+  readonly lastMs: number;
+}
+
+/**
+ * Waits until a stream has `to` events. @returns when those behind `from` were stored
+ * @throws Error after the deadline
+ */
+export async function caughtUp(
   jsm: JetStreamManager,
-  stream: string,
-  { from, to, deadlineMs }: { readonly from: number; readonly to: number; readonly deadlineMs: number },
-): Promise<number> {
+  { stream, from, to }: { readonly stream: string; readonly from: number; readonly to: number },
+  deadlineMs: number,
+): Promise<Stored> {
   const deadline = performance.now() + deadlineMs;
   for (;;) {
     const { last_seq: last } = (await jsm.streams.info(stream)).state;
@@ -60,6 +69,13 @@ export async function storedRate(
     if (message === null) throw new Error(`Stream ${stream} lacks ${seq}`);
     return message.time.getTime();
   };
-  const tookMs = (await timeOf(to)) - (await timeOf(from + 1));
-  return ((to - from - 1) * 1000) / Math.max(1, tookMs);
+  return { events: to - from, firstMs: await timeOf(from + 1), lastMs: await timeOf(to) };
+}
+
+/** Events a second of several streams, from the first event of any of them to the last one. */
+export function togetherPerSecond(all: readonly Stored[]): number {
+  const events = all.reduce((sum, one) => sum + one.events, 0);
+  const firstMs = Math.min(...all.map((one) => one.firstMs));
+  const lastMs = Math.max(...all.map((one) => one.lastMs));
+  return (events * 1000) / Math.max(1, lastMs - firstMs);
 }
