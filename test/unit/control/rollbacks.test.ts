@@ -77,10 +77,11 @@ test("look() that cannot do what must be done first leaves the note, and is done
 test("nothing is noted between a restart of the server and the next look", async () => {
   const rollbacks = await open();
   await rollbacks.look(state);
-  rollbacks.watch();
   await server.js.publish("berlin.acme.x");
-  rollbacks.restarting();
   const before = await readTextFile(join(folder.path, "positions.json"));
+  rollbacks.watch();
+  // What is asked of the server by now is answered after the restart has begun.
+  rollbacks.restarting();
   await rollbacks[Symbol.asyncDispose]();
   expect(await readTextFile(join(folder.path, "positions.json"))).toBe(before);
 });
