@@ -29,6 +29,7 @@ import {
 import type { TenantUser } from "../model/schema/user.ts";
 import { nanos, parseByteRate } from "../model/units.ts";
 import { VIEW_ORIGIN, VIEW_SOURCE } from "./observe.ts";
+import { isPaced } from "./paced.ts";
 import { type Rewound, rewoundTransforms } from "./rollback/rewound.ts";
 import type { ExportPlan, InRoute, OutRoute } from "./routes.ts";
 
@@ -64,22 +65,13 @@ function discardOf(tenant: DesiredTenant): StreamConfig["discard"] {
   return (tenant.limits.whenFull === "refuse" ? "new" : "old") as StreamConfig["discard"];
 }
 
-/**
- * What a stream takes above the tenant's largest event. The rate limit of a consumer lets through so much at once as its stream's
- * largest message has, counts subject and reply in, and never lets through what is larger: nothing behind it would leave, either.
- * Source: nats-server 2.15.1 `server/consumer.go`, setRateLimit and loopAndGatherMsgs.
- */
-function paceRoom({ exports }: DesiredTenant): number {
-  return exports.some(({ limit }) => limit?.perPeer !== undefined) ? HEADER_ROOM_BYTES : 0;
-}
-
 /** `out_<tenant>`: what apps at this site publish. */
 export function outSpec(site: string, tenant: DesiredTenant): StreamSpec {
   return {
     ...retention(tenant),
     name: outStream(tenant.name),
     subjects: [storedSubject(site, tenantSubjects(tenant.name))],
-    max_msg_size: tenant.limits.maxMsgBytes + paceRoom(tenant),
+    max_msg_size: tenant.limits.maxMsgBytes + (isPaced(tenant) ? HEADER_ROOM_BYTES : 0),
     duplicate_window: nanos(Math.min(tenant.dedupe.windowMs, tenant.limits.maxAgeMs)),
     discard: discardOf(tenant),
     allow_batched: true,
@@ -197,7 +189,7 @@ export function peerConsumerSpec(site: string, route: OutRoute): ConsumerSpec {
   const bytes = parseByteRate(policy.limit?.perPeer ?? "") ?? 0;
   return {
     ...sourcingSpec(peerConsumer(route.peer), deliverSubject(site, route.peer, stream), route.filters),
-    // Bits. The server saves up at most one event of the largest size; 0 is no limit.
+    // Bits; 0 is no limit.
     rate_limit_bps: Math.ceil(bytes * 8),
   };
 }

@@ -3,9 +3,10 @@ import type { ConsumerInfo } from "@nats-io/jetstream";
 import { parseStreamName, peerConsumer, viewSubject } from "../model/names.ts";
 import { intersectSets } from "../model/subject.ts";
 import { UNKNOWN_PEER } from "./agreement.ts";
-import { type ConsumerSpec, peerConsumerSpec } from "./assets.ts";
+import { type ConsumerSpec, outSpec, peerConsumerSpec, viewSpec } from "./assets.ts";
 import { consumerDifferences, filtersOfConsumer } from "./differences.ts";
 import { filledFrom, type ObservedStreams, VIEW_ORIGIN } from "./observe.ts";
+import { grows } from "./paced.ts";
 import type { PlanInput } from "./plan.ts";
 import { planWidening, widens } from "./plan_widening.ts";
 import { heldAt } from "./rollback/held.ts";
@@ -43,10 +44,32 @@ export function keepNarrow(input: PlanInput, route: OutRoute): OutRoute {
 /** Plans one route to one peer. `wanted`: `<stream>/<consumer>` of every route of the plan. */
 export function planOutgoing(input: PlanInput, route: OutRoute, wanted: ReadonlySet<string>): Outgoing {
   const { stream } = route.export;
+  const spec = peerConsumerSpec(input.desired.site, route);
+  if (spec.rate_limit_bps === 0 || !streamGrows(input, route)) return planRoute(input, route, wanted, spec);
+  // Its rate is set, or set again, when the stream has grown: in this plan where there is a consumer, in the next one where it is only made.
+  const outgoing = planRoute(input, route, wanted, { ...spec, rate_limit_bps: 0 });
+  const there = input.observed.mesh.get(stream)?.consumers.has(peerConsumer(route.peer)) === true;
+  const paced: Step = { type: "update-consumer", stream, spec, changed: ["rate_limit_bps"] };
+  return there ? { ...outgoing, resumes: [paced, ...outgoing.resumes] } : outgoing;
+}
+
+/** Whether the stream of a route is to take larger events than it does now. */
+function streamGrows({ desired, observed }: PlanInput, { export: plan }: OutRoute): boolean {
+  const config = observed.mesh.get(plan.stream)?.info.config;
+  if (plan.route.type === "view") return grows(viewSpec(desired.site, plan), config);
+  return plan.origin === desired.site && grows(outSpec(desired.site, plan.tenant), config);
+}
+
+function planRoute(
+  input: PlanInput,
+  route: OutRoute,
+  wanted: ReadonlySet<string>,
+  spec: ConsumerSpec,
+): Outgoing {
+  const { stream } = route.export;
   const observed = input.observed.mesh.get(stream);
   const consumer = observed?.consumers.get(peerConsumer(route.peer));
   const agreed = hasAgreed(input, route);
-  const spec = peerConsumerSpec(input.desired.site, route);
   const none: Outgoing = { route, old: null, pauses: [], steps: [], switches: [], resumes: [] };
   if (consumer !== undefined && widens(input, route, consumer)) {
     const { rest, ...widened } = planWidening(route, consumer, {

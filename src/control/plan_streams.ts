@@ -26,6 +26,7 @@ import {
   type StreamSpec,
 } from "./assets.ts";
 import { consumerDifferences, sourceKey, streamDifferences } from "./differences.ts";
+import { noSmaller } from "./paced.ts";
 import type { PlanInput } from "./plan.ts";
 import { rewoundOf } from "./rollback/rewound.ts";
 import type { ExportPlan, InRoute } from "./routes.ts";
@@ -41,7 +42,8 @@ export function planTenantStreams(
 ): Step[] {
   const { site } = input.desired;
   const mine = incoming.filter((route) => route.tenant === tenant);
-  const wanted: StreamSpec[] = [outSpec(site, tenant)];
+  const published = outSpec(site, tenant);
+  const wanted = [noSmaller(published, tenant, input.observed.mesh.get(published.name)?.info.config)];
   if (exports.some((plan) => plan.tenant === tenant && plan.route.type === "view"))
     wanted.push(dlqSpec(tenant));
   const attached: Step[] = [];

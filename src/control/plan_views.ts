@@ -3,6 +3,7 @@ import { viewConsumer } from "../model/names.ts";
 import { MESH, type StreamSpec, viewConsumerSpec, viewSpec } from "./assets.ts";
 import { consumerDifferences, streamDifferences } from "./differences.ts";
 import { type ObservedStream, VIEW_ORIGIN, VIEW_RENAMES, VIEW_SOURCE, VIEW_VERSION } from "./observe.ts";
+import { noSmaller } from "./paced.ts";
 import type { PlanInput } from "./plan.ts";
 import type { Outgoing } from "./plan_outgoing.ts";
 import type { ExportPlan } from "./routes.ts";
@@ -14,7 +15,8 @@ import { isNoted } from "./view_version.ts";
 export function planView(input: PlanInput, plan: ExportPlan, outgoing: readonly Outgoing[]): Step[] {
   const steps: Step[] = [];
   const view = input.observed.mesh.get(plan.stream);
-  const stream = withRenames(viewSpec(input.desired.site, plan), input, plan);
+  const sized = noSmaller(viewSpec(input.desired.site, plan), plan.tenant, view?.info.config);
+  const stream = withRenames(sized, input, plan);
   if (view === undefined) {
     const from = outgoing.flatMap((one) => (one.route.export === plan && one.old !== null ? [one.old] : []));
     const source = input.observed.mesh.get(plan.source);

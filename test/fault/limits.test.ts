@@ -118,6 +118,52 @@ test("nats-server holds a native route to its bytes a second, and lets go when t
   expect(events.map(({ n }) => n)).toEqual(Array.from({ length: count }, (_, n) => n));
 }, 120_000);
 
+test("the size that events may have changes beside a rate for each peer, and none is too large to pass", async () => {
+  const limits = { maxMsgSize: "16KiB" };
+  await using mesh = await startMesh({
+    sites: { berlin: ["austin"], austin: [] },
+    tenants: (site) => [
+      site === "berlin"
+        ? { tenant: "acme", limits, exports: [exported({ limit: { perPeer: "64KiB/s" } })] }
+        : { tenant: "acme", imports: [...IMPORTS] },
+    ],
+  });
+  await mesh.flowing();
+  const [berlin, austin] = [mesh.site("berlin"), mesh.site("austin")];
+  const far = await austin.app("acme");
+  const js = jetstream(await berlin.app("acme"));
+  const settings = await berlin.json<object>("/v1/tenants/acme");
+  const resized = async (maxMsgSize: string) => {
+    await berlin.put("/v1/tenants/acme?wait=true", { ...settings, limits: { ...limits, maxMsgSize } });
+  };
+  let published = 0;
+  const publish = async (kib: number) => {
+    const n = published++;
+    await js.publish("acme.orders.x", JSON.stringify({ n, filler: "x".repeat(kib * 1024 - 30) }));
+  };
+  const crossed = async () =>
+    await waitFor(
+      async () => {
+        const found = (await readLog(far, "acme", "berlin.acme.orders.>")).map(({ n }) => n);
+        return found.length >= published ? found : null;
+      },
+      { what: `${published} events to cross`, deadlineMs: 60_000 },
+    );
+
+  await publish(16);
+  await crossed();
+  await resized("64KiB");
+  await publish(64);
+  await publish(1);
+  await crossed();
+  // Some wait, and the server that is started anew looks up how much passes at once.
+  for (let i = 0; i < 5; i++) await publish(64);
+  await resized("16KiB");
+  await berlin.kill();
+  await berlin.start();
+  expect(await crossed()).toEqual(Array.from({ length: published }, (_, n) => n));
+}, 180_000);
+
 test("a tenant that floods, and is limited, does not slow another's route", async () => {
   const redact = [{ path: "$.email", with: "remove" as const }];
   const rulesOf = (tenant: string) => [{ name: "all", subjects: [`${tenant}.orders.>`], redact }];
