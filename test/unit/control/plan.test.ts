@@ -116,6 +116,40 @@ describe("planSteps() on what it made itself", () => {
   }
 });
 
+describe("planSteps() of a rate for each peer", () => {
+  const RATE = "update consumer MESH/out_acme/austin: rate_limit_bps (filter berlin.acme.orders.>)";
+  const SIZE = "update stream MESH/out_acme: max_msg_size";
+  const paced = (maxMsgSize: string, perPeer: string | null = "1MiB/s") =>
+    acme({
+      limits: { maxMsgSize },
+      exports: [perPeer === null ? ORDERS : { ...ORDERS, limit: { perPeer } }],
+    });
+  const rates = (steps: readonly Step[]) =>
+    steps.flatMap((step) => (step.type === "update-consumer" ? [step.spec.rate_limit_bps] : []));
+
+  test("lets it go while the stream gets to take larger events", () => {
+    const server = settled(paced("16KiB"), AUSTIN);
+    const steps = server.apply(paced("64KiB"), AUSTIN);
+    expect(texts(steps)).toEqual([RATE, SIZE, RATE]);
+    expect(rates(steps)).toEqual([0, 8 * 1024 ** 2]);
+    expect(server.plan(paced("64KiB"), AUSTIN).steps).toEqual([]);
+  });
+
+  test("sets it when the stream has room for the largest event with its subject", () => {
+    const server = settled(paced("16KiB", null), AUSTIN);
+    expect(texts(server.apply(paced("16KiB"), AUSTIN))).toEqual([SIZE, RATE]);
+    expect(server.stream("out_acme").config.max_msg_size).toBe(24 * 1024);
+    expect(server.plan(paced("16KiB"), AUSTIN).steps).toEqual([]);
+  });
+
+  test("has the stream take no less than before, until it is gone", () => {
+    const server = settled(paced("64KiB"), AUSTIN);
+    expect(server.plan(paced("16KiB"), AUSTIN).steps).toEqual([]);
+    expect(texts(server.apply(paced("16KiB", null), AUSTIN))).toEqual([RATE, SIZE]);
+    expect(server.stream("out_acme").config.max_msg_size).toBe(16 * 1024);
+  });
+});
+
 describe("planSteps() against drift", () => {
   const state = acme({ exports: [ORDERS] });
 
