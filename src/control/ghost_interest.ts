@@ -95,7 +95,8 @@ export class GhostInterest {
     const { id } = this.#options.server();
     for (const [key, one] of [...this.#left]) {
       const restarted = one.at !== null && one.id !== id;
-      if (restarted || !(await this.#isBound(one.stream, one.peer))) this.#left.delete(key);
+      // Where a server does not answer it stays.
+      if (restarted || !(await this.#isBound(one.stream, one.peer).catch(() => true))) this.#left.delete(key);
     }
     return [...this.#left.values()];
   }

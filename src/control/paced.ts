@@ -1,7 +1,8 @@
 /**
  * Routes with a rate limit (`limit.perPeer`), which nats-server keeps. What a consumer lets through at once is as much as its stream's largest
  * message may have, looked up when its rate is set; it counts subject and reply in. What is larger never passes, and nothing behind it: so
- * the stream has room for both, takes no less than it once did, and no rate is in force while it gets to take more.
+ * the stream has room for both above what the tenant may publish, takes no less than it once did, and no rate is in force while it gets to
+ * take more. An event that makes use of that room itself may still be too large.
  * Source: nats-server 2.15.1 `server/consumer.go`, setRateLimit, updateConfig and loopAndGatherMsgs.
  */
 import type { StreamConfig } from "@nats-io/jetstream";
@@ -27,5 +28,6 @@ export function noSmaller(
 
 /** Whether a stream is to take larger events than it does now. */
 export function grows({ max_msg_size: wanted }: StreamSpec, observed: Sized | undefined): boolean {
-  return observed !== undefined && wanted !== undefined && wanted > observed.max_msg_size;
+  if (observed === undefined || wanted === undefined) return false;
+  return observed.max_msg_size >= 0 && wanted > observed.max_msg_size;
 }

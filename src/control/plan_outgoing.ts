@@ -49,7 +49,9 @@ export function planOutgoing(input: PlanInput, route: OutRoute, wanted: Readonly
   // Its rate is set, or set again, when the stream has grown: in this plan where there is a consumer, in the next one where it is only made.
   const outgoing = planRoute(input, route, wanted, { ...spec, rate_limit_bps: 0 });
   const there = input.observed.mesh.get(stream)?.consumers.has(peerConsumer(route.peer)) === true;
-  const paced: Step = { type: "update-consumer", stream, spec, changed: ["rate_limit_bps"] };
+  // The rate alone: what else is to change may still wait for the peer, such as a filter that gets wider.
+  const rate = { durable_name: spec.durable_name, rate_limit_bps: spec.rate_limit_bps } as ConsumerSpec;
+  const paced: Step = { type: "update-consumer", stream, spec: rate, changed: ["rate_limit_bps"] };
   return there ? { ...outgoing, resumes: [paced, ...outgoing.resumes] } : outgoing;
 }
 

@@ -121,11 +121,7 @@ export class FakeServer {
         this.#putConsumer(step.plan.source, step.spec, false);
         return;
       case "update-consumer":
-        this.#putConsumer(
-          step.stream,
-          step.spec,
-          this.consumer(step.stream, step.spec.durable_name).paused ?? false,
-        );
+        this.#updateConsumer(step.stream, step.spec);
         return;
       case "pause-consumer":
         this.consumer(step.stream, step.consumer).paused = true;
@@ -180,6 +176,12 @@ export class FakeServer {
     if (tenant !== null) this.logs.set(tenant, config);
     else
       this.streams.set(spec.name, { config, consumers: this.streams.get(spec.name)?.consumers ?? new Map() });
+  }
+
+  /** As the client does: what is not named stays. */
+  #updateConsumer(stream: string, spec: ConsumerSpec): void {
+    const { config, paused = false } = this.consumer(stream, spec.durable_name);
+    this.#putConsumer(stream, { ...config, ...spec } as ConsumerSpec, paused);
   }
 
   #putConsumer(stream: string, spec: ConsumerSpec, paused: boolean): void {

@@ -32,4 +32,6 @@ test("a stream grows where it is to take more than it does", () => {
     false,
   ]);
   expect(grows({ name: "in_acme" }, { max_msg_size: -1 })).toBe(false);
+  // Which takes everything.
+  expect(grows(spec, { max_msg_size: -1 })).toBe(false);
 });

@@ -118,6 +118,7 @@ describe("planSteps() on what it made itself", () => {
 
 describe("planSteps() of a rate for each peer", () => {
   const RATE = "update consumer MESH/out_acme/austin: rate_limit_bps (filter berlin.acme.orders.>)";
+  const ALONE = "update consumer MESH/out_acme/austin: rate_limit_bps";
   const SIZE = "update stream MESH/out_acme: max_msg_size";
   const paced = (maxMsgSize: string, perPeer: string | null = "1MiB/s") =>
     acme({
@@ -130,16 +131,30 @@ describe("planSteps() of a rate for each peer", () => {
   test("lets it go while the stream gets to take larger events", () => {
     const server = settled(paced("16KiB"), AUSTIN);
     const steps = server.apply(paced("64KiB"), AUSTIN);
-    expect(texts(steps)).toEqual([RATE, SIZE, RATE]);
+    expect(texts(steps)).toEqual([RATE, SIZE, ALONE]);
     expect(rates(steps)).toEqual([0, 8 * 1024 ** 2]);
     expect(server.plan(paced("64KiB"), AUSTIN).steps).toEqual([]);
   });
 
   test("sets it when the stream has room for the largest event with its subject", () => {
     const server = settled(paced("16KiB", null), AUSTIN);
-    expect(texts(server.apply(paced("16KiB"), AUSTIN))).toEqual([SIZE, RATE]);
+    expect(texts(server.apply(paced("16KiB"), AUSTIN))).toEqual([SIZE, ALONE]);
     expect(server.stream("out_acme").config.max_msg_size).toBe(24 * 1024);
     expect(server.plan(paced("16KiB"), AUSTIN).steps).toEqual([]);
+  });
+
+  test("is set alone again: a filter that gets wider with it waits for the peer", () => {
+    const server = settled(paced("16KiB"), AUSTIN);
+    const wider = { ...ORDERS, rules: [{ subjects: ["acme.>"] }], limit: { perPeer: "1MiB/s" } };
+    const state = acme({ limits: { maxMsgSize: "64KiB" }, exports: [wider] });
+    const { steps } = server.plan(state, AUSTIN);
+    const after = steps.slice(place(steps, "widen-route"));
+    expect(types(after)).toContain("update-consumer");
+    for (const step of after) {
+      if (step.type === "update-consumer")
+        expect(Object.keys(step.spec)).toEqual(["durable_name", "rate_limit_bps"]);
+    }
+    expect(place(steps, "widen-route")).toBeGreaterThan(0);
   });
 
   test("has the stream take no less than before, until it is gone", () => {
