@@ -2,10 +2,10 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { StreamSource } from "@nats-io/jetstream";
-import type { NatsConnection } from "@nats-io/transport-node";
 import { linkCompression } from "../../src/model/links.ts";
 import { MESH_ACCOUNT } from "../../src/model/names.ts";
 import { SitePki } from "../../src/nats/pki/site_pki.ts";
+import { waitFor } from "../../test/support/wait_for.ts";
 import { type BenchServer, benchFolder, freePort, startServer } from "./server.ts";
 
 export interface BarePairOptions {
@@ -28,8 +28,8 @@ const USER = "bare";
 const NEAR = "near";
 const COMPRESSION = linkCompression(undefined);
 const DEADLINE_MS = 60_000;
-
-const domainApi = (domain: string): string => `$JS.${domain}.API`;
+/** JetStream of the near server, as the far one reaches it. */
+const NEAR_API = `$JS.${NEAR}.API`;
 
 /** Starts both, and waits until the link stands: a source that is put in before it asks again only after many seconds. */
 export async function startBarePair({ sync, links = "plain", store }: BarePairOptions): Promise<BarePair> {
@@ -49,7 +49,7 @@ export async function startBarePair({ sync, links = "plain", store }: BarePairOp
   };
   const near = await start(
     NEAR,
-    store ?? join(path, "near"),
+    store ?? join(path, NEAR),
     `listen: "127.0.0.1:${leaf}", authorization { user: ${USER}, password: ${USER}, account: ${MESH_ACCOUNT} }, compression: ${COMPRESSION}${tls.near}`,
   );
   const far = await start(
@@ -57,7 +57,12 @@ export async function startBarePair({ sync, links = "plain", store }: BarePairOp
     join(path, "far"),
     `remotes: [ { url: "${scheme}://${USER}:${USER}@127.0.0.1:${leaf}", account: ${MESH_ACCOUNT}, compression: ${COMPRESSION}${tls.far} } ]`,
   );
-  await answers(await far.connect(), `${domainApi(NEAR)}.INFO`);
+  const nc = await far.connect();
+  await waitFor(async () => await nc.request(`${NEAR_API}.INFO`, "", { timeout: 1000 }), {
+    what: "the link of the bare servers",
+    deadlineMs: DEADLINE_MS,
+    pollMs: 50,
+  });
   const parts = stack.move();
   return { near, far, [Symbol.asyncDispose]: () => parts.disposeAsync() };
 }
@@ -68,7 +73,7 @@ async function certificates(folder: string): Promise<{ readonly near: string; re
     const data = join(folder, `${site}-data`);
     mkdirSync(data, { mode: 0o700 });
     const pki = await SitePki.load(data, { site });
-    return { own: join(data, "keys", "link.pem"), ca: pki.caPem };
+    return { own: pki.linkFile, ca: pki.caPem };
   };
   const [near, far] = [await end("near"), await end("far")];
   const block = (own: string, ca: string, more: string) => {
@@ -79,25 +84,11 @@ async function certificates(folder: string): Promise<{ readonly near: string; re
   return { near: block(near.own, far.ca, ", verify: true"), far: block(far.own, near.ca, "") };
 }
 
-/** Waits until somebody answers a subject. */
-async function answers(nc: NatsConnection, subject: string): Promise<void> {
-  const deadline = Date.now() + DEADLINE_MS;
-  for (;;) {
-    try {
-      await nc.request(subject, "", { timeout: 1000 });
-      return;
-    } catch (error) {
-      if (Date.now() > deadline) throw error;
-      await Bun.sleep(50);
-    }
-  }
-}
-
 /** A source of the far server: a stream of the near one, from a position on. */
 export function nearSource(name: string, from = 1): StreamSource {
   return {
     name,
-    external: { api: domainApi(NEAR), deliver: "" },
+    external: { api: NEAR_API, deliver: "" },
     ...(from > 1 ? { opt_start_seq: from } : {}),
   } as StreamSource;
 }

@@ -67,9 +67,8 @@ export class GhostInterest {
     const { now, relink, log } = this.#options;
     const key = `${stream} ${peer}`;
     const before = this.#refused.get(key);
-    const relinked = this.#relinked.get(peer);
     const at = now();
-    if (at - (relinked ?? Number.NEGATIVE_INFINITY) < FIRST_MS) return;
+    if (at - (this.#relinked.get(peer) ?? Number.NEGATIVE_INFINITY) < FIRST_MS) return;
     if (before !== undefined && at - before.at < before.waitMs) return;
     const waitMs = before === undefined ? FIRST_MS : Math.min(2 * before.waitMs, MOST_MS);
     this.#relinked.set(peer, at);
