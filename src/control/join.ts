@@ -1,30 +1,22 @@
 /** Joining a site by its invitation: what would be trusted, then the talk with the inviting site, then the link. */
 import { randomBytes } from "node:crypto";
 import { LeafmeshError } from "../model/errors.ts";
-import { joinAnswerSubject, joinSubject } from "../model/names.ts";
 import type { Peer } from "../model/schema/site.ts";
 import { type SigningKey, signingKeyOf } from "../nats/keys.ts";
-import { LeafClient } from "../nats/leaf_client.ts";
 import type { StateStore } from "./api.ts";
 import { openMessage } from "./envelope.ts";
 import { type InvitationPayload, openInvitation } from "./invitation_token.ts";
 import type { JoinPreview, JoinReport, JoinRequest } from "./join_api.ts";
+import { JoinClient } from "./join_client.ts";
 import { errorOfRefusal, JoinAnswer, type JoinBody, sealJoin } from "./join_message.ts";
 import { dialUrl, type LinkTrust } from "./link_trust.ts";
 import { requireNotRevokedKey } from "./revocations.ts";
 
-const CONNECT_WITHIN_MS = 5_000;
-/** The inviting site checks and reloads its server meanwhile. */
-const ANSWER_WITHIN_MS = 20_000;
-const ASK_AGAIN_MS = 3_000;
 const LINKED_WITHIN_MS = 20_000;
 const LOOK_EVERY_MS = 50;
-/** While another connection with the same token is on. */
-const BUSY_PAUSE_MS = 250;
 
-/** One question over an open connection. */
+/** One question. */
 interface Talk {
-  readonly desk: LeafClient;
   readonly payload: InvitationPayload;
   readonly token: SigningKey;
   readonly request: JoinRequest;
@@ -70,9 +62,8 @@ export async function joinSite(
   const ref = { type: "peer", peer: peer.name } as const;
   host.state.check(ref, peer);
   const token = signingKeyOf(new TextEncoder().encode(payload.seed));
-  using desk = await openDesk(payload, token, signal);
-  desk.subscribe(joinAnswerSubject(payload.from, payload.id));
-  const ask = (verb: Talk["verb"]) => askDesk(host, { desk, payload, token, request, verb }, signal);
+  using desk = await JoinClient.open(payload, token, signal);
+  const ask = (verb: Talk["verb"]) => askDesk(host, desk, { payload, token, request, verb });
   await ask("join");
   const answered = performance.now();
   const there = host.state.get(ref);
@@ -149,78 +140,27 @@ function peerOf(payload: InvitationPayload, { dialBack }: JoinRequest): Peer {
   };
 }
 
-/** Logs in with the token's key. Another connection with it must end first. */
-async function openDesk(
-  payload: InvitationPayload,
-  key: SigningKey,
-  signal?: AbortSignal,
-): Promise<LeafClient> {
-  const { address, from, tls } = payload;
-  const end = performance.now() + CONNECT_WITHIN_MS;
-  for (;;) {
-    try {
-      return await LeafClient.open({
-        address,
-        key,
-        name: payload.to,
-        deadlineMs: CONNECT_WITHIN_MS,
-        ...(tls === undefined ? {} : { tls: { ca: tls.ca, cert: tls.cert, key: tls.key } }),
-        ...(signal === undefined ? {} : { signal }),
-      });
-    } catch (error) {
-      if (!(error instanceof LeafmeshError)) throw error;
-      if (error.code === "peer_unreachable") {
-        throw new LeafmeshError("peer_unreachable", `${from} cannot be asked: ${error.message}`, {
-          cause: error,
-        });
-      }
-      if (error.code !== "login_refused") throw error;
-      // The server's words for one connection too many; any other refusal is for good.
-      const busy = /maximum .*connections/i.test(error.message);
-      if (!busy || performance.now() > end) {
-        throw new LeafmeshError(
-          "invitation_used",
-          `${from} does not know this invitation any more: it was used, it was revoked, or it has expired by the clock there. Ask for a new one (${error.message})`,
-          { cause: error },
-        );
-      }
-      await new Promise((resolve) => setTimeout(resolve, BUSY_PAUSE_MS));
-    }
-  }
-}
-
-/** Asks until there is an answer: the other sidecar may be starting again, and asking twice does no harm. */
-async function askDesk(host: JoinHost, talk: Talk, signal?: AbortSignal): Promise<void> {
-  const { desk, payload, token, verb } = talk;
-  const { from, id } = payload;
-  const end = performance.now() + ANSWER_WITHIN_MS;
+/** Asks one thing, and takes a good answer alone. */
+async function askDesk(host: JoinHost, desk: JoinClient, talk: Talk): Promise<void> {
+  const { payload, token, verb } = talk;
+  const { from } = payload;
+  const body = joinBody(host, talk);
   /** An answer may come to any that was asked. */
   const nonces = new Set<string>();
-  for (;;) {
+  const question = () => {
     const nonce = randomBytes(16).toString("hex");
     nonces.add(nonce);
-    const body = joinBody(host, talk);
     const message = { version: 1 as const, from: host.site, to: from, nonce, at: host.now(), verb, body };
-    let answer: Uint8Array;
-    try {
-      answer = await desk.request(joinSubject(from, id), sealJoin(message, host.key, token), {
-        reply: joinAnswerSubject(from, id),
-        deadlineMs: ASK_AGAIN_MS,
-        ...(signal === undefined ? {} : { signal }),
-      });
-    } catch (error) {
-      const silent = error instanceof LeafmeshError && error.code === "peer_unreachable";
-      if (silent && desk.failure === null && performance.now() < end) continue;
-      throw silent ? unanswered(payload, error) : error;
-    }
-    const expected = { from, to: host.site, key: payload.key, sender: `the site at ${payload.address}` };
-    const opened = openMessage(new TextDecoder().decode(answer), expected);
-    const said = JoinAnswer.safeParse(opened.body);
-    if (!nonces.has(opened.nonce) || !said.success)
-      throw new LeafmeshError("peer_refused", `${from} gave an answer that is none to what was asked`);
-    if ("code" in said.data) throw errorOfRefusal(from, said.data);
-    return;
-  }
+    return sealJoin(message, host.key, token);
+  };
+  // The invitation may be over for us once it is used by us.
+  const answer = await desk.ask(question, { again: verb === "join" });
+  const expected = { from, to: host.site, key: payload.key, sender: `the site at ${payload.address}` };
+  const opened = openMessage(new TextDecoder().decode(answer), expected);
+  const said = JoinAnswer.safeParse(opened.body);
+  if (!nonces.has(opened.nonce) || !said.success)
+    throw new LeafmeshError("peer_refused", `${from} gave an answer that is none to what was asked`);
+  if ("code" in said.data) throw errorOfRefusal(from, said.data);
 }
 
 function joinBody({ trust }: JoinHost, { payload, request }: Talk): JoinBody {
@@ -230,14 +170,6 @@ function joinBody({ trust }: JoinHost, { payload, request }: Talk): JoinBody {
     ...(request.dialBack === undefined ? {} : { dialBack: request.dialBack }),
     ...(trust.servers === undefined ? {} : { servers: trust.servers }),
   };
-}
-
-function unanswered({ from, expires }: InvitationPayload, cause: LeafmeshError): LeafmeshError {
-  return new LeafmeshError(
-    "peer_unreachable",
-    `${from} did not answer the join: is its sidecar running? Join again with the same token, it is good until ${new Date(expires).toISOString()} (${cause.message})`,
-    { cause },
-  );
 }
 
 async function waitLinked(host: JoinHost, peer: string, signal?: AbortSignal): Promise<boolean> {
