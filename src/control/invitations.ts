@@ -3,14 +3,18 @@
  * It stays until the other side has said that it is done, so that a join that was cut in the middle can be repeated.
  */
 import { randomBytes } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
 import { errorText, LeafmeshError } from "../model/errors.ts";
 import { InvitationDocument } from "../model/schema/invitation.ts";
+import type { Peer } from "../model/schema/site.ts";
 import { parseAddress } from "../nats/addresses.ts";
 import { createSigningKey, type SigningKey } from "../nats/keys.ts";
 import type { StateStore } from "./api.ts";
 import { sealInvitation } from "./invitation_token.ts";
 import type { InvitationReport, Invited, InviteRequest } from "./join_api.ts";
 import type { LinkTrust } from "./link_trust.ts";
+import { MAX_CLOCK_SKEW_MS } from "./request_guard.ts";
+import type { Versioned } from "./resource.ts";
 
 /** An invitation lives at most this long. */
 export const MAX_INVITATION_MS = 24 * 3600_000;
@@ -19,6 +23,10 @@ const MAX_OPEN = 32;
 /** Those that are over are listed for this long. */
 const KEEP_ENDED_MS = 7 * 24 * 3600_000;
 const SWEEP_EVERY_MS = 1000;
+/** A join that began in time may end. */
+const FINISH_WITHIN_MS = 5_000;
+/** Instead of the revision of a peer that an invitation has made: the peer was there before. */
+export const NOT_MADE = 0;
 
 export interface InvitationsHost {
   readonly site: string;
@@ -33,6 +41,8 @@ export interface InvitationsHost {
   readonly now: () => number;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
 }
+
+type Claim = Extract<InvitationDocument["state"], { type: "claimed" }>;
 
 export class Invitations implements AsyncDisposable {
   readonly #host: InvitationsHost;
@@ -84,7 +94,8 @@ export class Invitations implements AsyncDisposable {
     };
     const certificate = await trust.tls?.issueClient({
       commonName: `invitation ${id}`,
-      ttlMs: request.ttlMs,
+      // Who comes late by our clock alone hears that, and not that nobody speaks TLS with it.
+      ttlMs: request.ttlMs + MAX_CLOCK_SKEW_MS,
     });
     await state.put({ type: "invitation", id }, document, null);
     await this.#host.configure();
@@ -155,27 +166,44 @@ export class Invitations implements AsyncDisposable {
   }
 
   async #sweep(): Promise<void> {
-    const { state, now, verified } = this.#host;
-    for (const one of this.#all()) {
-      const due = Date.parse(one.expires) <= now();
-      if (one.state.type === "claimed" && verified(one.state.peer.name)) {
-        await this.#end(one, { type: "used", at: this.#time(), key: one.state.peer.key });
-      } else if (isOpen(one.state.type) && due) {
-        if (one.state.type === "claimed") await this.#takeBack(one.state);
-        await this.#end(one, { type: "expired", at: this.#time() });
-      } else if (!isOpen(one.state.type) && "at" in one.state) {
-        if (Date.parse(one.state.at) + KEEP_ENDED_MS > now()) continue;
-        await state.remove({ type: "invitation", id: one.id }, undefined);
+    for (const { id } of this.#all()) {
+      try {
+        await this.#sweepOne(id);
+      } catch (error) {
+        // Somebody has changed it just now: the next look finds it as it is.
+        if (!(error instanceof LeafmeshError && error.code === "precondition_failed")) throw error;
       }
     }
   }
 
+  async #sweepOne(id: string): Promise<void> {
+    const { state, now, verified } = this.#host;
+    const ref = { type: "invitation", id } as const;
+    // As it is now: while others were looked at it may have been shown, or finished.
+    const found = state.get(ref);
+    if (found === null) return;
+    const { value: one, revision } = found;
+    const lateMs = now() - Date.parse(one.expires);
+    if (one.state.type === "claimed") {
+      if (verified(one.state.peer.name)) {
+        await this.#end(one, { type: "used", at: this.#time(), key: one.state.peer.key }, revision);
+      } else if (lateMs >= FINISH_WITHIN_MS) {
+        await this.#takeBack(one.state);
+        await this.#end(one, { type: "expired", at: this.#time() }, revision);
+      }
+    } else if (one.state.type === "open") {
+      if (lateMs >= 0) await this.#end(one, { type: "expired", at: this.#time() }, revision);
+    } else if (Date.parse(one.state.at) + KEEP_ENDED_MS <= now()) {
+      await state.remove(ref, revision);
+    }
+  }
+
   /** Removes the peer that a join has made which was never finished: nothing half-trusted stays. */
-  async #takeBack(claim: Extract<InvitationDocument["state"], { type: "claimed" }>): Promise<void> {
+  async #takeBack(claim: Claim): Promise<void> {
     const ref = { type: "peer", peer: claim.peer.name } as const;
     const found = this.#host.state.get(ref);
     // Somebody has changed it since: it is theirs.
-    if (found === null || found.revision !== claim.made) return;
+    if (found === null || !hasMade(claim, found)) return;
     try {
       await this.#host.state.remove(ref, found.revision);
       this.#host.log("warn", `${claim.peer.name} did not finish its join: it is no peer any more`);
@@ -203,6 +231,14 @@ function requireNamed(address: string, { hosts }: LinkTrust): void {
     "request_invalid",
     `The certificate of this site's links is not for '${host}', but for ${hosts.join(" and ")}: set server.advertise to what others dial`,
   );
+}
+
+/** Whether a peer as it is now is what an invitation has made of the site that has shown it. */
+export function hasMade(state: InvitationDocument["state"], peer: Versioned<Peer>): boolean {
+  if (state.type !== "claimed") return false;
+  // Its sidecar was killed before it had noted what it made.
+  if (state.made === undefined) return isDeepStrictEqual(peer.value, state.peer);
+  return state.made === peer.revision;
 }
 
 /** Whether it still lets somebody in. */

@@ -1,4 +1,4 @@
-/** The connection of a site that shows an invitation: opened with the token's key, and once more where it is cut. */
+/** The connection of a site that shows an invitation: opened with the token's key, and again where it is cut. */
 import { LeafmeshError } from "../model/errors.ts";
 import { joinAnswerSubject, joinSubject } from "../model/names.ts";
 import type { SigningKey } from "../nats/keys.ts";
@@ -9,25 +9,24 @@ const CONNECT_WITHIN_MS = 5_000;
 /** The inviting site checks and reloads its server meanwhile. */
 const ANSWER_WITHIN_MS = 20_000;
 const ASK_AGAIN_MS = 3_000;
-/** While another connection with the same token is on. */
-const BUSY_PAUSE_MS = 250;
+/** Before the next login: another connection with the same token is on, or ours was cut. */
+const PAUSE_MS = 250;
+
+export interface JoinClientOptions {
+  readonly payload: InvitationPayload;
+  /** The token's key. */
+  readonly key: SigningKey;
+  readonly signal?: AbortSignal;
+}
 
 /** A connection that is logged in. Disposing of it closes it. */
 export class JoinClient implements Disposable {
-  readonly #payload: InvitationPayload;
-  readonly #key: SigningKey;
-  readonly #signal: AbortSignal | undefined;
+  readonly #options: JoinClientOptions;
   #leaf: LeafClient;
+  #closed = false;
 
-  private constructor(
-    payload: InvitationPayload,
-    key: SigningKey,
-    signal: AbortSignal | undefined,
-    leaf: LeafClient,
-  ) {
-    this.#payload = payload;
-    this.#key = key;
-    this.#signal = signal;
+  private constructor(options: JoinClientOptions, leaf: LeafClient) {
+    this.#options = options;
     this.#leaf = leaf;
   }
 
@@ -35,83 +34,114 @@ export class JoinClient implements Disposable {
    * Logs in with the token's key. Another connection with it must end first.
    * @throws {LeafmeshError} `peer_unreachable`, `peer_refused`, `invitation_used`
    */
-  static async open(payload: InvitationPayload, key: SigningKey, signal?: AbortSignal): Promise<JoinClient> {
-    return new JoinClient(payload, key, signal, await logIn(payload, key, signal));
+  static async open(options: JoinClientOptions): Promise<JoinClient> {
+    const end = performance.now() + CONNECT_WITHIN_MS;
+    for (;;) {
+      try {
+        return new JoinClient(options, await logIn(options, CONNECT_WITHIN_MS));
+      } catch (error) {
+        if (!isBusy(error) || performance.now() > end) throw refusal(options.payload, error);
+        await pause();
+      }
+    }
   }
 
   /**
-   * Asks until there is an answer: the other sidecar may be starting again, and asking twice does no harm.
-   * @param question a question to send, another one each time
-   * @param again logs in once more where the connection is cut: the server ends it when the invitation is used by another
+   * Asks until there is an answer, for 20 s: the other sidecar may be starting again, and asking twice does no harm.
+   * @param question gives a question to send, another one each time
+   * @param again logs in once more where the connection is cut: the server cuts it when the invitation is used by another
    * site, and says so at the next login alone
-   * @throws {LeafmeshError} as {@link open}
+   * @throws {LeafmeshError} `peer_unreachable` without an answer, `peer_refused`, `invitation_used`; the reason of the signal
    */
   async ask(question: () => string, { again }: { readonly again: boolean }): Promise<Uint8Array> {
-    const { from, id } = this.#payload;
+    const { payload, signal } = this.#options;
     const end = performance.now() + ANSWER_WITHIN_MS;
     for (;;) {
       try {
-        return await this.#leaf.request(joinSubject(from, id), question(), {
-          reply: joinAnswerSubject(from, id),
+        return await this.#leaf.request(joinSubject(payload.from, payload.id), question(), {
+          reply: joinAnswerSubject(payload.from, payload.id),
           deadlineMs: ASK_AGAIN_MS,
-          ...(this.#signal === undefined ? {} : { signal: this.#signal }),
+          ...(signal === undefined ? {} : { signal }),
         });
       } catch (error) {
-        if (!(error instanceof LeafmeshError)) throw error;
+        signal?.throwIfAborted();
+        if (!mayPass(error)) throw error;
         const cut = this.#leaf.failure !== null;
-        const silent = error.code === "peer_unreachable";
-        const over = performance.now() >= end || (cut && !again);
-        if (over) throw silent ? unanswered(this.#payload, error) : error;
-        if (!silent && error.code !== "login_refused") throw error;
-        if (cut) this.#leaf = await logIn(this.#payload, this.#key, this.#signal);
+        if (performance.now() >= end || (cut && !again)) throw unanswered(payload, error);
+        if (cut) this.#leaf = await this.#logInAgain(end, error);
       }
     }
   }
 
   [Symbol.dispose](): void {
+    this.#closed = true;
     this.#leaf[Symbol.dispose]();
+  }
+
+  /** The inviting server may be starting again, or may not have seen yet that the connection of before is over. */
+  async #logInAgain(end: number, why: LeafmeshError): Promise<LeafClient> {
+    const { payload, signal } = this.#options;
+    for (;;) {
+      await pause();
+      const leftMs = end - performance.now();
+      if (this.#closed || leftMs <= 0) throw unanswered(payload, why);
+      try {
+        const leaf = await logIn(this.#options, Math.min(CONNECT_WITHIN_MS, leftMs));
+        if (!this.#closed) return leaf;
+        leaf[Symbol.dispose]();
+      } catch (error) {
+        signal?.throwIfAborted();
+        if (!isBusy(error) && !(error instanceof LeafmeshError && error.code === "peer_unreachable"))
+          throw refusal(payload, error);
+      }
+    }
   }
 }
 
-async function logIn(
-  payload: InvitationPayload,
-  key: SigningKey,
-  signal: AbortSignal | undefined,
-): Promise<LeafClient> {
+/** @throws {LeafmeshError} as `LeafClient.open()` */
+async function logIn({ payload, key, signal }: JoinClientOptions, deadlineMs: number): Promise<LeafClient> {
   const { address, from, id, to, tls } = payload;
-  const end = performance.now() + CONNECT_WITHIN_MS;
-  for (;;) {
-    try {
-      const leaf = await LeafClient.open({
-        address,
-        key,
-        name: to,
-        deadlineMs: CONNECT_WITHIN_MS,
-        ...(tls === undefined ? {} : { tls: { ca: tls.ca, cert: tls.cert, key: tls.key } }),
-        ...(signal === undefined ? {} : { signal }),
-      });
-      leaf.subscribe(joinAnswerSubject(from, id));
-      return leaf;
-    } catch (error) {
-      if (!(error instanceof LeafmeshError)) throw error;
-      if (error.code === "peer_unreachable") {
-        throw new LeafmeshError("peer_unreachable", `${from} cannot be asked: ${error.message}`, {
-          cause: error,
-        });
-      }
-      if (error.code !== "login_refused") throw error;
-      // The server's words for one connection too many; any other refusal is for good.
-      const busy = /maximum .*connections/i.test(error.message);
-      if (!busy || performance.now() > end) {
-        throw new LeafmeshError(
-          "invitation_used",
-          `${from} does not know this invitation any more: it was used, it was revoked, or it has expired by the clock there. Ask for a new one (${error.message})`,
-          { cause: error },
-        );
-      }
-      await new Promise((resolve) => setTimeout(resolve, BUSY_PAUSE_MS));
-    }
+  const leaf = await LeafClient.open({
+    address,
+    key,
+    name: to,
+    deadlineMs,
+    ...(tls === undefined ? {} : { tls: { ca: tls.ca, cert: tls.cert, key: tls.key } }),
+    ...(signal === undefined ? {} : { signal }),
+  });
+  leaf.subscribe(joinAnswerSubject(from, id));
+  return leaf;
+}
+
+const pause = () => new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+
+/** Silence, or a connection that has ended: the next try may do better. */
+function mayPass(error: unknown): error is LeafmeshError {
+  return error instanceof LeafmeshError && ["peer_unreachable", "login_refused"].includes(error.code);
+}
+
+/** Whether the server has refused one connection too many; any other refusal is for good. */
+function isBusy(error: unknown): boolean {
+  const refused = error instanceof LeafmeshError && error.code === "login_refused";
+  return refused && /maximum .*connections/i.test(error.message);
+}
+
+/** Why there was no login, in words for who has the token. */
+function refusal({ from }: InvitationPayload, error: unknown): unknown {
+  if (!mayPass(error)) return error;
+  const because = (code: "peer_unreachable" | "invitation_used", text: string) =>
+    new LeafmeshError(code, `${text} (${error.message})`, { cause: error });
+  if (error.code === "peer_unreachable") return because(error.code, `${from} cannot be asked`);
+  if (isBusy(error)) {
+    return because(
+      "invitation_used",
+      `${from} is being asked with this invitation already: by another site, or by a try of before, which ends within minutes`,
+    );
   }
+  return because(
+    "invitation_used",
+    `${from} does not know this invitation any more: it was used, it was revoked, or it has expired by the clock there. Ask for a new one`,
+  );
 }
 
 function unanswered({ from, expires }: InvitationPayload, cause: LeafmeshError): LeafmeshError {

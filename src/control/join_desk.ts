@@ -6,7 +6,7 @@ import type { InvitationDocument } from "../model/schema/invitation.ts";
 import type { Peer } from "../model/schema/site.ts";
 import { JOIN_MAX_BYTES } from "../nats/config_join.ts";
 import { sealMessage } from "./envelope.ts";
-import { type InvitationsHost, isOpen } from "./invitations.ts";
+import { hasMade, type InvitationsHost, isOpen, NOT_MADE } from "./invitations.ts";
 import { JoinBody, openJoin, refusalOf } from "./join_message.ts";
 import { dialUrl } from "./link_trust.ts";
 import { RequestGuard } from "./request_guard.ts";
@@ -79,7 +79,7 @@ export class JoinDesk implements AsyncDisposable {
         tokenKey: found.value.key,
       });
       nonce = message.nonce;
-      const stale = this.#guard.fresh(id, message);
+      const stale = this.#guard.fresh(id, message, to);
       if (stale !== null) throw new LeafmeshError("request_invalid", stale);
       const body = JoinBody.safeParse(message.body);
       if (!body.success || body.data.invitation !== id)
@@ -108,7 +108,7 @@ export class JoinDesk implements AsyncDisposable {
 
   /** Binds the invitation to the key, makes the peer, and has the server let it in. */
   async #join(found: Versioned<InvitationDocument>, key: string, body: JoinBody): Promise<void> {
-    const { state, now, trust } = this.#host;
+    const { state, trust } = this.#host;
     const invitation = this.#requireUsable(found.value, key);
     if ((trust.tls === null) !== (body.ca === undefined))
       throw new LeafmeshError(
@@ -122,27 +122,79 @@ export class JoinDesk implements AsyncDisposable {
     if (there !== null && there.value.key !== key)
       throw new LeafmeshError("conflict", `${peer.name} is a peer already, with another key`);
     this.#requireValid(peer);
-    const invitationRef = { type: "invitation", id: invitation.id } as const;
-    const claimed = { type: "claimed", at: new Date(now()).toISOString(), peer } as const;
-    let revision = found.revision;
-    // The first that gets this written has it; for any other the revision is another one.
-    if (invitation.state.type === "open")
-      revision = await state.put(invitationRef, { ...invitation, state: claimed }, revision);
-    if (there === null) {
-      const made = await state.put(ref, peer, null);
-      await state.put(invitationRef, { ...invitation, state: { ...claimed, made } }, revision);
-    } else if (there.value.ca !== peer.ca) {
-      // Asked again it changes nothing: the peer would not be known any more as what this invitation has made.
-      const made = await state.put(ref, { ...there.value, ...caOf(body) }, there.revision);
-      if (invitation.state.type === "claimed" && invitation.state.made === there.revision)
-        await state.put(invitationRef, { ...invitation, state: { ...invitation.state, made } }, revision);
-    }
+    const made = await this.#makePeer(found, peer);
     try {
       await this.#host.configure();
     } catch (error) {
-      // What the server cannot read would keep every later change out, too.
-      if (there === null) await state.remove(ref, undefined);
+      // What the server cannot read would keep every later change out.
+      if (made !== null) await this.#removeMade(ref, made);
       throw error;
+    }
+  }
+
+  /**
+   * Binds the invitation to who has shown it, and makes the peer. What is cut between any two writes is known as made by this
+   * invitation all the same.
+   * @returns the revision of a peer that was not there before
+   * @throws {LeafmeshError} `invitation_used` when the invitation is bound or closed meanwhile: nobody is let in
+   */
+  async #makePeer(found: Versioned<InvitationDocument>, peer: Peer): Promise<number | null> {
+    const { state } = this.#host;
+    const invitation = found.value;
+    const ref = { type: "peer", peer: peer.name } as const;
+    const there = state.get(ref);
+    const changed = there?.value.ca !== peer.ca;
+    const value = { ...(there?.value ?? peer), ...caOf(peer) };
+    let { revision } = found;
+    const claim = async (made?: number) => {
+      revision = await this.#claim(invitation, value, revision, made);
+    };
+    if (there !== null && !hasMade(invitation.state, there)) {
+      if (invitation.state.type === "open") await claim(NOT_MADE);
+      if (changed) await state.put(ref, value, there.revision);
+      return null;
+    }
+    if (there !== null && !changed) {
+      if (invitation.state.type === "claimed" && invitation.state.made !== there.revision)
+        await claim(there.revision);
+      return null;
+    }
+    await claim();
+    const made = await state.put(ref, value, there?.revision ?? null);
+    try {
+      await claim(made);
+    } catch (error) {
+      if (there === null) await this.#removeMade(ref, made);
+      throw error;
+    }
+    return there === null ? made : null;
+  }
+
+  /** The first that gets this written has the invitation; for any other its revision is another one. @returns the new revision */
+  async #claim(
+    invitation: InvitationDocument,
+    peer: Peer,
+    revision: number,
+    made: number | undefined,
+  ): Promise<number> {
+    const { state, now } = this.#host;
+    const at = new Date(now()).toISOString();
+    const claimed = { type: "claimed", at, peer, ...(made === undefined ? {} : { made }) } as const;
+    const ref = { type: "invitation", id: invitation.id } as const;
+    try {
+      return await state.put(ref, { ...invitation, state: claimed }, revision);
+    } catch (error) {
+      if (!(error instanceof LeafmeshError && error.code === "precondition_failed")) throw error;
+      const text = "the invitation was used by another site, or closed, just now";
+      throw new LeafmeshError("invitation_used", text, { cause: error });
+    }
+  }
+
+  async #removeMade(ref: { readonly type: "peer"; readonly peer: string }, made: number): Promise<void> {
+    try {
+      await this.#host.state.remove(ref, made);
+    } catch (error) {
+      this.#host.log("error", `${ref.peer} did not finish its join, but is kept: ${errorText(error)}`);
     }
   }
 
@@ -204,7 +256,7 @@ export class JoinDesk implements AsyncDisposable {
   }
 }
 
-function caOf({ ca }: JoinBody): Partial<Peer> {
+function caOf({ ca }: Pick<Peer, "ca">): Partial<Peer> {
   return ca === undefined ? {} : { ca };
 }
 

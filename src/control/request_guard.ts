@@ -72,14 +72,15 @@ export class RequestGuard {
 
   /**
    * Whether a request whose signature is good was made now and is new.
+   * @param name what who has sent it is called in the refusal, where that is not what its requests are counted by
    * @returns why it is refused; `null` when it is taken
    */
-  fresh(peer: string, request: { readonly at: number; readonly nonce: string }): string | null {
+  fresh(peer: string, request: { readonly at: number; readonly nonce: string }, name = peer): string | null {
     const record = this.#record(peer);
     const skew = request.at - this.#now();
     if (Math.abs(skew) > MAX_CLOCK_SKEW_MS) {
       const seconds = Math.round(Math.abs(skew) / 1000);
-      return `the clock of ${peer} is ${seconds} s ${skew > 0 ? "ahead of" : "behind"} ours, or the request is an old one: at most ${MAX_CLOCK_SKEW_MS / 1000} s are taken`;
+      return `the clock of ${name} is ${seconds} s ${skew > 0 ? "ahead of" : "behind"} ours, or the request is an old one: at most ${MAX_CLOCK_SKEW_MS / 1000} s are taken`;
     }
     if (this.#steadyAt(request.at) < record.floor || record.nonces.has(request.nonce))
       return "the request was made before this sidecar started, or was answered already";

@@ -13,7 +13,7 @@ export const InvitationState = z.discriminatedUnion("type", [
     type: z.literal("claimed"),
     at: Time,
     peer: Peer,
-    /** Revision of the peer's document that this invitation has made; absent until it has. */
+    /** Revision of the peer's document that this invitation has made; absent until it has, 0 where it was there before. */
     made: z.int().optional(),
   }),
   z.strictObject({ type: z.literal("used"), at: Time, key: PublicKey }),
