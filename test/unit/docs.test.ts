@@ -61,6 +61,11 @@ const FILES = [
   "docs/clusters.md",
   "docs/lifecycle.md",
   "docs/faults.md",
+  "docs/api-access.md",
+  "docs/links.md",
+  "docs/cel.md",
+  "docs/jsonpath.md",
+  "docs/security.md",
 ];
 const read = (path: string): string => readFileSync(join(ROOT, path), "utf8");
 const documents = FILES.map((file) => ({ file, text: read(file) }));
@@ -215,8 +220,9 @@ describe("the YAML of the documents", () => {
     "%s is valid",
     (_, block) => {
       const value = z.record(z.string(), z.unknown()).parse(parse(block.text));
-      if ("site" in value) {
-        expect(checkSiteFile(parseSiteFile(block.text, block.file))).toEqual([]);
+      if (Object.keys(value).every((key) => key in SiteFile.shape)) {
+        const text = "site" in value ? block.text : `site: berlin\n${block.text}`;
+        expect(checkSiteFile(parseSiteFile(text, block.file))).toEqual([]);
       } else if ("tenant" in value) {
         const tenants = parseTenantFile(block.text, block.file);
         const names = tenants.flatMap(({ exports = [], imports = [] }) => [
