@@ -1,6 +1,6 @@
 /** `/v1/peers`: the sites that this one has a link with. */
 import { createRoute, z } from "@hono/zod-openapi";
-import { Peer } from "../src/model/schema/site.ts";
+import { PeerDocument } from "../src/model/schema/site.ts";
 import { BEARER } from "./auth.ts";
 import { refuseInvalid } from "./check.ts";
 import {
@@ -38,7 +38,7 @@ const list = createRoute({
   path: "/v1/peers",
   operationId: "listPeers",
   summary: "All peers",
-  responses: listResponses(Peer, "PeerList"),
+  responses: listResponses(PeerDocument, "PeerList"),
 });
 const get = createRoute({
   ...common,
@@ -47,7 +47,7 @@ const get = createRoute({
   operationId: "getPeer",
   summary: "One peer",
   request: { params: PeerParams, headers: ReadHeaders },
-  responses: readResponses(Peer),
+  responses: readResponses(PeerDocument),
 });
 const put = createRoute({
   ...common,
@@ -56,7 +56,7 @@ const put = createRoute({
   operationId: "putPeer",
   summary: "Links with a site, or changes how",
   request: { params: PeerParams, query: ForceQuery, headers: WriteHeaders, body: jsonBody(PeerBody) },
-  responses: writeResponses(Peer),
+  responses: writeResponses(PeerDocument),
 });
 const remove = createRoute({
   ...common,
@@ -92,7 +92,8 @@ export function addPeers(app: Api, options: ApiOptions): void {
     put,
     async (c) => {
       const ref = { type: "peer", ...c.req.valid("param") } as const;
-      const peer = c.req.valid("json");
+      // Who writes it makes it his own.
+      const { invited: _, ...peer } = c.req.valid("json");
       requireSame("name", ref.peer, peer.name);
       const value = { ...peer, name: ref.peer };
       const write = () => writeDocument(c, options, ref, value);

@@ -2,7 +2,7 @@
 import { z } from "@hono/zod-openapi";
 import { ImportPolicy, NamedElsewhereExport } from "../../src/model/schema/policy.ts";
 import { Name } from "../../src/model/schema/scalars.ts";
-import { Peer } from "../../src/model/schema/site.ts";
+import { PeerDocument } from "../../src/model/schema/site.ts";
 import { TenantSettings } from "../../src/model/schema/tenant.ts";
 
 export const TenantParams = z.object({ tenant: Name.meta({ example: "acme" }) });
@@ -44,7 +44,7 @@ export const ExportBody = NamedElsewhereExport.meta({ id: "ExportBody" });
 export const ImportBody = ImportPolicy.extend({ from: Name.optional().meta(inPath) }).meta({
   id: "ImportBody",
 });
-export const PeerBody = Peer.extend({ name: Name.optional().meta(inPath) }).meta({ id: "PeerBody" });
+export const PeerBody = PeerDocument.extend({ name: Name.optional().meta(inPath) }).meta({ id: "PeerBody" });
 
 /** A whole number in a path or a query: digits alone, not all that JavaScript reads as a number. */
 export function wholeNumber(schema: z.ZodInt) {

@@ -4,7 +4,7 @@ import { stateKey } from "../model/names.ts";
 import { SchemaDocument } from "../model/schema/contract.ts";
 import { InvitationDocument, RevocationDocument } from "../model/schema/invitation.ts";
 import { CandidateRules, ExportPolicy, ImportPolicy } from "../model/schema/policy.ts";
-import { Peer, type SiteFile } from "../model/schema/site.ts";
+import { type Peer, PeerDocument, type SiteFile } from "../model/schema/site.ts";
 import { type TenantDocument, TenantSettings } from "../model/schema/tenant.ts";
 import { judgeSchemaChange, newSchemaProblems } from "../policy/schema/change.ts";
 import {
@@ -20,7 +20,7 @@ import { REFUSALS, refusedSchema, requireNotRevoked } from "./state_refusals.ts"
 
 /** How each type of document is read. */
 export const DOCUMENT_SCHEMAS = {
-  peer: Peer,
+  peer: PeerDocument,
   invitation: InvitationDocument,
   revocation: RevocationDocument,
   tenant: TenantSettings,

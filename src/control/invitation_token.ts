@@ -6,7 +6,7 @@ import { Buffer } from "node:buffer";
 import { deflateRawSync, inflateRawSync } from "node:zlib";
 import { z } from "zod";
 import { LeafmeshError } from "../model/errors.ts";
-import { Address, CaCertificates, Name, PublicKey } from "../model/schema/scalars.ts";
+import { Address, CaCertificates, InvitationId, Name, PublicKey } from "../model/schema/scalars.ts";
 import { type SigningKey, verifySignature } from "../nats/keys.ts";
 
 const PREFIX = "lmi_";
@@ -16,7 +16,7 @@ const MAX_LENGTH = 16 * 1024;
 
 const Payload = z.strictObject({
   version: z.literal(1),
-  id: z.string().regex(/^[0-9a-f]{16}$/),
+  id: InvitationId,
   /** The site that invites, and the one that is invited. */
   from: Name,
   to: Name,

@@ -3,10 +3,8 @@
  * It stays until the other side has said that it is done, so that a join that was cut in the middle can be repeated.
  */
 import { randomBytes } from "node:crypto";
-import { isDeepStrictEqual } from "node:util";
 import { errorText, LeafmeshError } from "../model/errors.ts";
 import { InvitationDocument } from "../model/schema/invitation.ts";
-import type { Peer } from "../model/schema/site.ts";
 import { parseAddress } from "../nats/addresses.ts";
 import { createSigningKey, type SigningKey } from "../nats/keys.ts";
 import type { StateStore } from "./api.ts";
@@ -23,10 +21,10 @@ const MAX_OPEN = 32;
 /** Those that are over are listed for this long. */
 const KEEP_ENDED_MS = 7 * 24 * 3600_000;
 const SWEEP_EVERY_MS = 1000;
-/** A join that began in time may end. */
-const FINISH_WITHIN_MS = 5_000;
-/** Instead of the revision of a peer that an invitation has made: the peer was there before. */
-export const NOT_MADE = 0;
+/** Looks at an invitation that is written by others while it is closed. */
+const MOST_TRIES = 20;
+/** For how long a join that began in time, or that a start of this sidecar has cut, may go on: longer than links take to come up. */
+export const FINISH_WITHIN_MS = 25_000;
 
 export interface InvitationsHost {
   readonly site: string;
@@ -39,18 +37,24 @@ export interface InvitationsHost {
   readonly verified: (peer: string) => boolean;
   /** Milliseconds since 1970. */
   readonly now: () => number;
+  /** Milliseconds of a clock that is never set. Default: that of the process. */
+  readonly steady?: () => number;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
 }
-
-type Claim = Extract<InvitationDocument["state"], { type: "claimed" }>;
 
 export class Invitations implements AsyncDisposable {
   readonly #host: InvitationsHost;
   readonly #timer: ReturnType<typeof setInterval>;
+  readonly #steady: () => number;
+  readonly #startedAt: number;
+  /** What was said last of peers that cannot be removed. */
+  readonly #said = new Map<string, string>();
   #sweeping: Promise<void> = Promise.resolve();
 
   constructor(host: InvitationsHost) {
     this.#host = host;
+    this.#steady = host.steady ?? (() => performance.now());
+    this.#startedAt = this.#steady();
     this.#timer = setInterval(() => void this.sweep(), SWEEP_EVERY_MS);
   }
 
@@ -62,6 +66,7 @@ export class Invitations implements AsyncDisposable {
   async create(request: InviteRequest): Promise<Invited> {
     const { site, key, state, trust, now } = this.#host;
     if (request.site === site) throw new LeafmeshError("conflict", `${site} is this site itself`);
+    await this.#tidy();
     if (state.get({ type: "peer", peer: request.site }) !== null)
       throw new LeafmeshError(
         "conflict",
@@ -126,16 +131,26 @@ export class Invitations implements AsyncDisposable {
       .sort((left, right) => (left.createdAt < right.createdAt ? 1 : -1));
   }
 
-  /** Closes one at once. @throws {LeafmeshError} `not_found`, `conflict` when it is over already */
+  /**
+   * Closes one at once. Who has shown it, and has not finished its join, is no peer any more.
+   * @throws {LeafmeshError} `not_found`, `conflict` when it is over already
+   */
   async revoke(id: string): Promise<void> {
-    const found = this.#host.state.get({ type: "invitation", id });
-    if (found === null) throw new LeafmeshError("not_found", `There is no invitation '${id}'`);
-    if (!isOpen(found.value.state.type))
-      throw new LeafmeshError("conflict", `Invitation ${id} is over: ${invitationReport(found.value).state}`);
-    const { value } = found;
-    if (value.state.type === "claimed" && !this.#host.verified(value.state.peer.name))
-      await this.#takeBack(value.state);
-    await this.#end(value, { type: "revoked", at: this.#time() }, found.revision);
+    const ref = { type: "invitation", id } as const;
+    for (let tries = 1; ; tries++) {
+      const found = this.#host.state.get(ref);
+      if (found === null) throw new LeafmeshError("not_found", `There is no invitation '${id}'`);
+      const { value, revision } = found;
+      const joined = value.state.type === "claimed" && this.#host.verified(value.site);
+      if (!isOpen(value.state.type) || joined) {
+        const over = joined ? `used: revoke the peer ${value.site}` : invitationReport(value).state;
+        throw new LeafmeshError("conflict", `Invitation ${id} is over: ${over}`);
+      }
+      const ended = this.#end(value, { type: "revoked", at: this.#time() }, revision);
+      // Shown just now, or finished: it is looked at again.
+      if (tries < MOST_TRIES ? await written(ended) : await ended.then(() => true)) break;
+    }
+    await this.#tidy();
     await this.#host.configure();
   }
 
@@ -167,48 +182,45 @@ export class Invitations implements AsyncDisposable {
 
   async #sweep(): Promise<void> {
     for (const { id } of this.#all()) {
-      try {
-        await this.#sweepOne(id);
-      } catch (error) {
-        // Somebody has changed it just now: the next look finds it as it is.
-        if (!(error instanceof LeafmeshError && error.code === "precondition_failed")) throw error;
-      }
+      // As it is now: while others were looked at it may have been shown, or finished.
+      const found = this.#host.state.get({ type: "invitation", id });
+      if (found !== null) await written(this.#look(found));
     }
+    await this.#tidy();
   }
 
-  async #sweepOne(id: string): Promise<void> {
+  async #look({ value: one, revision }: Versioned<InvitationDocument>): Promise<void> {
     const { state, now, verified } = this.#host;
-    const ref = { type: "invitation", id } as const;
-    // As it is now: while others were looked at it may have been shown, or finished.
-    const found = state.get(ref);
-    if (found === null) return;
-    const { value: one, revision } = found;
     const lateMs = now() - Date.parse(one.expires);
+    const end = (ended: InvitationDocument["state"]) => this.#end(one, ended, revision);
     if (one.state.type === "claimed") {
-      if (verified(one.state.peer.name)) {
-        await this.#end(one, { type: "used", at: this.#time(), key: one.state.peer.key }, revision);
-      } else if (lateMs >= FINISH_WITHIN_MS) {
-        await this.#takeBack(one.state);
-        await this.#end(one, { type: "expired", at: this.#time() }, revision);
-      }
+      const over = Math.min(lateMs, this.#steady() - this.#startedAt) >= FINISH_WITHIN_MS;
+      if (verified(one.site)) await end({ type: "used", at: this.#time(), key: one.state.peer.key });
+      else if (over) await end({ type: "expired", at: this.#time() });
     } else if (one.state.type === "open") {
-      if (lateMs >= 0) await this.#end(one, { type: "expired", at: this.#time() }, revision);
+      if (lateMs >= 0) await end({ type: "expired", at: this.#time() });
     } else if (Date.parse(one.state.at) + KEEP_ENDED_MS <= now()) {
-      await state.remove(ref, revision);
+      await state.remove({ type: "invitation", id: one.id }, revision);
     }
   }
 
-  /** Removes the peer that a join has made which was never finished: nothing half-trusted stays. */
-  async #takeBack(claim: Claim): Promise<void> {
-    const ref = { type: "peer", peer: claim.peer.name } as const;
-    const found = this.#host.state.get(ref);
-    // Somebody has changed it since: it is theirs.
-    if (found === null || !hasMade(claim, found)) return;
-    try {
-      await this.#host.state.remove(ref, found.revision);
-      this.#host.log("warn", `${claim.peer.name} did not finish its join: it is no peer any more`);
-    } catch (error) {
-      this.#host.log("warn", `${claim.peer.name} did not finish its join, but is kept: ${errorText(error)}`);
+  /** Peers whose join is finished stay; those whose invitation has ended before are none already, and go. */
+  async #tidy(): Promise<void> {
+    const { state, log } = this.#host;
+    for (const { ref, document } of state.list("peer")) {
+      const { invited } = document.value;
+      if (invited === undefined) continue;
+      const type = state.get({ type: "invitation", id: invited })?.value.state.type;
+      try {
+        if (type === "used") await keepPeer(state, ref.peer, invited);
+        if (type === "used" || type === "claimed") continue;
+        if (await written(state.remove(ref, document.revision)))
+          log("warn", `${ref.peer} did not finish its join: it is no peer any more`);
+      } catch (error) {
+        const said = `${ref.peer} did not finish its join, and is shut out, but cannot be removed: ${errorText(error)}`;
+        if (this.#said.get(ref.peer) !== said) log("warn", said);
+        this.#said.set(ref.peer, said);
+      }
     }
   }
 
@@ -233,12 +245,25 @@ function requireNamed(address: string, { hosts }: LinkTrust): void {
   );
 }
 
-/** Whether a peer as it is now is what an invitation has made of the site that has shown it. */
-export function hasMade(state: InvitationDocument["state"], peer: Versioned<Peer>): boolean {
-  if (state.type !== "claimed") return false;
-  // Its sidecar was killed before it had noted what it made.
-  if (state.made === undefined) return isDeepStrictEqual(peer.value, state.peer);
-  return state.made === peer.revision;
+/** The join of a peer is finished: it does not go with its invitation any more. */
+export async function keepPeer(state: StateStore, name: string, invitation: string): Promise<void> {
+  const ref = { type: "peer", peer: name } as const;
+  const found = state.get(ref);
+  if (found?.value.invited !== invitation) return;
+  const { invited: _, ...peer } = found.value;
+  await written(state.put(ref, peer, found.revision));
+}
+
+/** @returns whether it was written: somebody else may have changed the document just now */
+export async function written(write: Promise<unknown>): Promise<boolean> {
+  try {
+    await write;
+    return true;
+  } catch (error) {
+    if (error instanceof LeafmeshError && ["precondition_failed", "not_found"].includes(error.code))
+      return false;
+    throw error;
+  }
 }
 
 /** Whether it still lets somebody in. */

@@ -86,7 +86,9 @@ async function joinAnew(
   await ask("join");
   const answered = performance.now();
   const there = host.state.get(ref);
-  await host.state.put(ref, { ...there?.value, ...peer }, there?.revision ?? null);
+  // Ours, whatever invitation of this site it may have shown.
+  const { invited: _, ...known } = there?.value ?? {};
+  await host.state.put(ref, { ...known, ...peer }, there?.revision ?? null);
   await host.configure();
   // The link itself tells it, too.
   const told = await ask("joined").catch((error: unknown) => error);

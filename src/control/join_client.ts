@@ -9,6 +9,8 @@ const CONNECT_WITHIN_MS = 5_000;
 /** The inviting site checks and reloads its server meanwhile. */
 const ANSWER_WITHIN_MS = 20_000;
 const ASK_AGAIN_MS = 3_000;
+/** A server that has just started knows no invitation until its sidecar has looked at its state. */
+const START_WITHIN_MS = 5_000;
 /** Before the next login: another connection with the same token is on, or ours was cut. */
 const PAUSE_MS = 250;
 
@@ -81,6 +83,7 @@ export class JoinClient implements Disposable {
   /** The inviting server may be starting again, or may not have seen yet that the connection of before is over. */
   async #logInAgain(end: number, why: LeafmeshError): Promise<LeafClient> {
     const { payload, signal } = this.#options;
+    const known = performance.now() + START_WITHIN_MS;
     for (;;) {
       await pause();
       const leftMs = end - performance.now();
@@ -91,8 +94,8 @@ export class JoinClient implements Disposable {
         leaf[Symbol.dispose]();
       } catch (error) {
         signal?.throwIfAborted();
-        if (!isBusy(error) && !(error instanceof LeafmeshError && error.code === "peer_unreachable"))
-          throw refusal(payload, error);
+        const refused = mayPass(error) && error.code === "login_refused" && !isBusy(error);
+        if (!mayPass(error) || (refused && performance.now() >= known)) throw refusal(payload, error);
       }
     }
   }
@@ -140,7 +143,7 @@ function refusal({ from }: InvitationPayload, error: unknown): unknown {
   }
   return because(
     "invitation_used",
-    `${from} does not know this invitation any more: it was used, it was revoked, or it has expired by the clock there. Ask for a new one`,
+    `${from} does not know this invitation any more: it was used, it was revoked, it has expired by the clock there, or its server has just started. Try once more, then ask for a new one`,
   );
 }
 

@@ -1,12 +1,13 @@
 /** Answers the sites that show an invitation: checks who they are, makes the peer, and lets the link in. */
+import { isDeepStrictEqual } from "node:util";
 import type { Msg, NatsConnection, Subscription } from "@nats-io/transport-node";
 import { errorText, LeafmeshError } from "../model/errors.ts";
 import { joinSubject } from "../model/names.ts";
-import type { InvitationDocument } from "../model/schema/invitation.ts";
+import { type InvitationDocument, letsIn } from "../model/schema/invitation.ts";
 import type { Peer } from "../model/schema/site.ts";
 import { JOIN_MAX_BYTES } from "../nats/config_join.ts";
 import { sealMessage } from "./envelope.ts";
-import { hasMade, type InvitationsHost, isOpen, NOT_MADE } from "./invitations.ts";
+import { FINISH_WITHIN_MS, type InvitationsHost, isOpen, keepPeer, written } from "./invitations.ts";
 import { JoinBody, openJoin, refusalOf } from "./join_message.ts";
 import { dialUrl } from "./link_trust.ts";
 import { RequestGuard } from "./request_guard.ts";
@@ -133,66 +134,38 @@ export class JoinDesk implements AsyncDisposable {
   }
 
   /**
-   * Binds the invitation to who has shown it, and makes the peer. What is cut between any two writes is known as made by this
-   * invitation all the same.
+   * Binds the invitation to who has shown it, and makes the peer, which names the invitation until the join is finished: where
+   * it ends before that, whatever cuts this short, the peer is none.
    * @returns the revision of a peer that was not there before
-   * @throws {LeafmeshError} `invitation_used` when the invitation is bound or closed meanwhile: nobody is let in
+   * @throws {LeafmeshError} `invitation_used` when the invitation is bound or closed meanwhile
    */
-  async #makePeer(found: Versioned<InvitationDocument>, peer: Peer): Promise<number | null> {
-    const { state } = this.#host;
-    const invitation = found.value;
+  async #makePeer(
+    { value: invitation, revision }: Versioned<InvitationDocument>,
+    peer: Peer,
+  ): Promise<number | null> {
+    const { state, now } = this.#host;
+    const { id } = invitation;
     const ref = { type: "peer", peer: peer.name } as const;
     const there = state.get(ref);
-    const changed = there?.value.ca !== peer.ca;
-    const value = { ...(there?.value ?? peer), ...caOf(peer) };
-    let { revision } = found;
-    const claim = async (made?: number) => {
-      revision = await this.#claim(invitation, value, revision, made);
-    };
-    if (there !== null && !hasMade(invitation.state, there)) {
-      if (invitation.state.type === "open") await claim(NOT_MADE);
-      if (changed) await state.put(ref, value, there.revision);
-      return null;
+    // The first that gets this written has the invitation; for any other its revision is another one.
+    if (invitation.state.type === "open") {
+      const claimed = { type: "claimed", at: new Date(now()).toISOString(), peer } as const;
+      await unlessTaken(state.put({ type: "invitation", id }, { ...invitation, state: claimed }, revision));
     }
-    if (there !== null && !changed) {
-      if (invitation.state.type === "claimed" && invitation.state.made !== there.revision)
-        await claim(there.revision);
-      return null;
-    }
-    await claim();
+    // A peer that is the operator's own stays so.
+    const invited = there === null || there.value.invited !== undefined ? { invited: id } : {};
+    const value = { ...(there?.value ?? peer), ...caOf(peer), ...invited };
+    if (there !== null && isDeepStrictEqual(value, there.value)) return null;
     const made = await state.put(ref, value, there?.revision ?? null);
-    try {
-      await claim(made);
-    } catch (error) {
-      if (there === null) await this.#removeMade(ref, made);
-      throw error;
-    }
-    return there === null ? made : null;
-  }
-
-  /** The first that gets this written has the invitation; for any other its revision is another one. @returns the new revision */
-  async #claim(
-    invitation: InvitationDocument,
-    peer: Peer,
-    revision: number,
-    made: number | undefined,
-  ): Promise<number> {
-    const { state, now } = this.#host;
-    const at = new Date(now()).toISOString();
-    const claimed = { type: "claimed", at, peer, ...(made === undefined ? {} : { made }) } as const;
-    const ref = { type: "invitation", id: invitation.id } as const;
-    try {
-      return await state.put(ref, { ...invitation, state: claimed }, revision);
-    } catch (error) {
-      if (!(error instanceof LeafmeshError && error.code === "precondition_failed")) throw error;
-      const text = "the invitation was used by another site, or closed, just now";
-      throw new LeafmeshError("invitation_used", text, { cause: error });
-    }
+    const after = state.get({ type: "invitation", id });
+    if (after !== null && letsIn(after.value)) return there === null ? made : null;
+    if ("invited" in value) await this.#removeMade(ref, made);
+    throw taken();
   }
 
   async #removeMade(ref: { readonly type: "peer"; readonly peer: string }, made: number): Promise<void> {
     try {
-      await this.#host.state.remove(ref, made);
+      await written(this.#host.state.remove(ref, made));
     } catch (error) {
       this.#host.log("error", `${ref.peer} did not finish its join, but is kept: ${errorText(error)}`);
     }
@@ -206,7 +179,7 @@ export class JoinDesk implements AsyncDisposable {
     answer: () => void,
   ): Promise<void> {
     const { state, now, trust } = this.#host;
-    const invitation = this.#requireUsable(found.value, key);
+    const invitation = this.#requireUsable(found.value, key, FINISH_WITHIN_MS);
     const ref = { type: "peer", peer: invitation.site } as const;
     const peer = state.get(ref);
     if (invitation.state.type !== "claimed" || peer === null || peer.value.key !== key)
@@ -224,21 +197,22 @@ export class JoinDesk implements AsyncDisposable {
         throw error;
       }
     }
+    const invitationRef = { type: "invitation", id: invitation.id } as const;
+    // Whoever has closed it meanwhile is told that nobody was let in.
+    if (state.get(invitationRef)?.revision !== found.revision) throw taken();
     answer();
     const used = { type: "used", at: new Date(now()).toISOString(), key } as const;
-    await state.put(
-      { type: "invitation", id: invitation.id },
-      { ...invitation, state: used },
-      found.revision,
-    );
+    await unlessTaken(state.put(invitationRef, { ...invitation, state: used }, found.revision));
+    await keepPeer(state, peer.value.name, invitation.id);
     this.#host.log("info", `${invitation.site} has joined, with key ${key}`);
   }
 
-  #requireUsable(invitation: InvitationDocument, key: string): InvitationDocument {
+  /** @param graceMs for how long after it has expired it is taken, still */
+  #requireUsable(invitation: InvitationDocument, key: string, graceMs = 0): InvitationDocument {
     const { state } = invitation;
     if (!isOpen(state.type) || (state.type === "claimed" && state.peer.key !== key))
       throw new LeafmeshError("invitation_used", "the invitation was used by another site, or is over");
-    if (Date.parse(invitation.expires) <= this.#host.now())
+    if (Date.parse(invitation.expires) + graceMs <= this.#host.now())
       throw new LeafmeshError("invitation_expired", `the invitation has expired at ${invitation.expires}`);
     return invitation;
   }
@@ -253,6 +227,18 @@ export class JoinDesk implements AsyncDisposable {
         `${peer.name} cannot be made a peer with this key, see the log there`,
       );
     }
+  }
+}
+
+const taken = () =>
+  new LeafmeshError("invitation_used", "the invitation was used by another site, or closed, just now");
+
+/** A write of an invitation that another one was faster to write. @throws {LeafmeshError} `invitation_used` */
+async function unlessTaken(write: Promise<number>): Promise<void> {
+  try {
+    await write;
+  } catch (error) {
+    throw error instanceof LeafmeshError && error.code === "precondition_failed" ? taken() : error;
   }
 }
 

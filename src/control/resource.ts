@@ -3,7 +3,7 @@ import { stateKey } from "../model/names.ts";
 import type { SchemaDocument } from "../model/schema/contract.ts";
 import type { InvitationDocument, RevocationDocument } from "../model/schema/invitation.ts";
 import type { CandidateRules, ExportPolicy, ImportPolicy } from "../model/schema/policy.ts";
-import type { Peer } from "../model/schema/site.ts";
+import type { PeerDocument } from "../model/schema/site.ts";
 import type { TenantSettings } from "../model/schema/tenant.ts";
 
 /** Which document. An import is told apart by the peer and, for transit, by the origin that comes through it. */
@@ -20,7 +20,7 @@ export type ResourceRef =
 
 /** What each type of document holds. */
 export interface ResourceValues {
-  readonly peer: Peer;
+  readonly peer: PeerDocument;
   readonly invitation: InvitationDocument;
   readonly revocation: RevocationDocument;
   readonly tenant: TenantSettings;

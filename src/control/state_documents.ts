@@ -1,7 +1,8 @@
 /** The documents of the state put together, as tenants of a site file and as the desired state, and taken from a site file. */
-import { type DesiredState, desiredTenant } from "../model/desired.ts";
+import { type DesiredState, desiredTenant, type RevokedPeer } from "../model/desired.ts";
+import { letsIn } from "../model/schema/invitation.ts";
 import type { ImportPolicy } from "../model/schema/policy.ts";
-import type { Peer, SiteFile } from "../model/schema/site.ts";
+import type { PeerDocument, SiteFile } from "../model/schema/site.ts";
 import type { TenantDocument, TenantSettings } from "../model/schema/tenant.ts";
 import { inlineSchema } from "../model/schema_files.ts";
 import {
@@ -87,23 +88,34 @@ export function tenantDocuments(documents: ReadonlyMap<string, Stored>): TenantD
 
 /** The desired state that the documents amount to. */
 export function assemble(site: string, documents: Documents): DesiredState {
-  const revocations = new Map(valuesOf(documents, "revocation").map((one) => [one.key, one]));
   const peers = valuesOf(documents, "peer").sort((left, right) => (left.name < right.name ? -1 : 1));
   const invitations = valuesOf(documents, "invitation")
     .filter(({ state }) => state.type === "open" || state.type === "claimed")
     .map(({ id, key }) => ({ id, key }))
     .sort((left, right) => (left.id < right.id ? -1 : 1));
-  const revocationOf = ({ key, nextKey = "" }: Peer) => revocations.get(key) ?? revocations.get(nextKey);
-  const revoked = peers.flatMap((peer) => {
-    const revocation = revocationOf(peer);
-    return revocation === undefined ? [] : [{ name: peer.name, key: revocation.key, at: revocation.at }];
-  });
+  const shutOut = whoIsShutOut(documents);
+  const revoked = peers.flatMap((peer) => shutOut(peer) ?? []);
   return {
     site,
-    peers: peers.filter((peer) => revocationOf(peer) === undefined),
+    peers: peers.filter((peer) => shutOut(peer) === null),
     ...(invitations.length === 0 ? {} : { invitations }),
     ...(revoked.length === 0 ? {} : { revoked }),
     tenants: tenantDocuments(documents).map(desiredTenant),
+  };
+}
+
+/** Tells whether a peer's document lets nobody in: its key was revoked, or its invitation ended before its join was finished. */
+function whoIsShutOut(documents: Documents): (peer: PeerDocument) => RevokedPeer | null {
+  const revocations = new Map(valuesOf(documents, "revocation").map((one) => [one.key, one]));
+  const invitations = new Map(valuesOf(documents, "invitation").map((one) => [one.id, one]));
+  return ({ name, key, nextKey = "", invited }) => {
+    const revocation = revocations.get(key) ?? revocations.get(nextKey);
+    if (revocation !== undefined) return { name, key: revocation.key, at: revocation.at };
+    if (invited === undefined) return null;
+    const invitation = invitations.get(invited);
+    if (invitation !== undefined && letsIn(invitation)) return null;
+    const { state } = invitation ?? {};
+    return { name, key, at: state !== undefined && "at" in state ? state.at : new Date(0).toISOString() };
   };
 }
 

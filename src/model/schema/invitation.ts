@@ -1,6 +1,6 @@
 /** Documents of the state about who may become a peer: invitations, and keys that may not come back. */
 import { z } from "zod";
-import { Name, PublicKey } from "./scalars.ts";
+import { InvitationId, Name, PublicKey } from "./scalars.ts";
 import { Peer } from "./site.ts";
 
 const Time = z.iso.datetime();
@@ -13,7 +13,7 @@ export const InvitationState = z.discriminatedUnion("type", [
     type: z.literal("claimed"),
     at: Time,
     peer: Peer,
-    /** Revision of the peer's document that this invitation has made; absent until it has, 0 where it was there before. */
+    /** Not written any more: the peer's document names the invitation. */
     made: z.int().optional(),
   }),
   z.strictObject({ type: z.literal("used"), at: Time, key: PublicKey }),
@@ -24,7 +24,7 @@ export type InvitationState = z.infer<typeof InvitationState>;
 
 /** An invitation as the inviting site keeps it: nothing in it lets anybody in. */
 export const InvitationDocument = z.strictObject({
-  id: z.string().regex(/^[0-9a-f]{16}$/),
+  id: InvitationId,
   /** The site that is invited. */
   site: Name,
   /** Public half of the key that the token logs in with. */
@@ -38,6 +38,11 @@ export const InvitationDocument = z.strictObject({
   state: InvitationState,
 });
 export type InvitationDocument = z.infer<typeof InvitationDocument>;
+
+/** Whether a peer that an invitation has made is one: its join is under way, or done. */
+export function letsIn({ state }: InvitationDocument): boolean {
+  return state.type === "claimed" || state.type === "used";
+}
 
 /** A site key that must not be a peer's any more. */
 export const RevocationDocument = z.strictObject({

@@ -61,6 +61,8 @@ export const Address = checked((text) =>
   isHostPort(text) ? null : "is no address (expected host:port)",
 ).meta({ example: "127.0.0.1:4222" });
 
+export const InvitationId = z.string().regex(/^[0-9a-f]{16}$/);
+
 /** Public nkey of a user or a site. A value that may be a seed is never repeated in a message. */
 export const PublicKey = z
   .string()

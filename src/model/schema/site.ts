@@ -3,7 +3,16 @@ import { z } from "zod";
 import { AlarmSettings } from "./alarms.ts";
 import { ApiSettings } from "./api.ts";
 import { ForbidList, SensitiveList } from "./guards.ts";
-import { Address, CaCertificates, duration, isHostPort, Name, PublicKey, size } from "./scalars.ts";
+import {
+  Address,
+  CaCertificates,
+  duration,
+  InvitationId,
+  isHostPort,
+  Name,
+  PublicKey,
+  size,
+} from "./scalars.ts";
 import { EncryptionSettings, SecretSettings } from "./secret.ts";
 import { TenantDocument } from "./tenant.ts";
 
@@ -49,6 +58,16 @@ export const Peer = z
   })
   .meta({ id: "Peer" });
 export type Peer = z.infer<typeof Peer>;
+
+/** A peer as the state keeps it. */
+export const PeerDocument = Peer.extend({
+  invited: InvitationId.optional().meta({
+    description:
+      "The invitation that has made the peer, while its join is not finished: when it is closed or expires, the peer goes. " +
+      "Who writes the peer makes it his own",
+  }),
+}).meta({ id: "PeerDocument" });
+export type PeerDocument = z.infer<typeof PeerDocument>;
 
 /** The leaf addresses at which a peer is dialled; none where it dials us. */
 export function dialUrls({ dial }: Pick<Peer, "dial">): readonly string[] {

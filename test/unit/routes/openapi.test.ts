@@ -76,7 +76,7 @@ describe("/openapi.json", () => {
       "Rule",
       "Redaction",
       "ImportPolicy",
-      "Peer",
+      "PeerDocument",
       "TenantUser",
       "Problem",
     ]) {
