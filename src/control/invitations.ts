@@ -4,7 +4,8 @@
  */
 import { randomBytes } from "node:crypto";
 import { errorText, LeafmeshError } from "../model/errors.ts";
-import { InvitationDocument } from "../model/schema/invitation.ts";
+import { InvitationDocument, letsIn } from "../model/schema/invitation.ts";
+import type { PeerDocument } from "../model/schema/site.ts";
 import { parseAddress } from "../nats/addresses.ts";
 import { createSigningKey, type SigningKey } from "../nats/keys.ts";
 import type { StateStore } from "./api.ts";
@@ -21,6 +22,8 @@ const MAX_OPEN = 32;
 /** Those that are over are listed for this long. */
 const KEEP_ENDED_MS = 7 * 24 * 3600_000;
 const SWEEP_EVERY_MS = 1000;
+/** What a state says to a change that leaves it invalid. */
+const REFUSED: readonly string[] = ["config_invalid", "policy_invalid", "conflict"];
 /** Looks at an invitation that is written by others while it is closed. */
 const MOST_TRIES = 20;
 /** For how long a join that began in time, or that a start of this sidecar has cut, may go on: longer than links take to come up. */
@@ -39,6 +42,8 @@ export interface InvitationsHost {
   readonly now: () => number;
   /** Milliseconds of a clock that is never set. Default: that of the process. */
   readonly steady?: () => number;
+  /** Whether links can be up: the state has been in force once since the start. Default: they can. */
+  readonly settled?: () => boolean;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
 }
 
@@ -46,15 +51,16 @@ export class Invitations implements AsyncDisposable {
   readonly #host: InvitationsHost;
   readonly #timer: ReturnType<typeof setInterval>;
   readonly #steady: () => number;
-  readonly #startedAt: number;
-  /** What was said last of peers that cannot be removed. */
-  readonly #said = new Map<string, string>();
+  /** Since when links can be up. */
+  #settledAt: number | null = null;
+  /** Peers whose documents cannot be removed or written: what was said of them, and the state that has refused it. */
+  readonly #stuck = new Map<string, { readonly said: string; readonly refusedAt: number | null }>();
   #sweeping: Promise<void> = Promise.resolve();
 
   constructor(host: InvitationsHost) {
     this.#host = host;
     this.#steady = host.steady ?? (() => performance.now());
-    this.#startedAt = this.#steady();
+    this.#settle();
     this.#timer = setInterval(() => void this.sweep(), SWEEP_EVERY_MS);
   }
 
@@ -67,7 +73,8 @@ export class Invitations implements AsyncDisposable {
     const { site, key, state, trust, now } = this.#host;
     if (request.site === site) throw new LeafmeshError("conflict", `${site} is this site itself`);
     await this.#tidy();
-    if (state.get({ type: "peer", peer: request.site }) !== null)
+    const there = state.get({ type: "peer", peer: request.site })?.value;
+    if (there !== undefined && !isLeftOver(state, there))
       throw new LeafmeshError(
         "conflict",
         `${request.site} is a peer already: remove it before it is invited`,
@@ -181,6 +188,7 @@ export class Invitations implements AsyncDisposable {
   }
 
   async #sweep(): Promise<void> {
+    this.#settle();
     for (const { id } of this.#all()) {
       // As it is now: while others were looked at it may have been shown, or finished.
       const found = this.#host.state.get({ type: "invitation", id });
@@ -189,38 +197,55 @@ export class Invitations implements AsyncDisposable {
     await this.#tidy();
   }
 
+  #settle(): void {
+    if (this.#settledAt === null && (this.#host.settled?.() ?? true)) this.#settledAt = this.#steady();
+  }
+
   async #look({ value: one, revision }: Versioned<InvitationDocument>): Promise<void> {
     const { state, now, verified } = this.#host;
     const lateMs = now() - Date.parse(one.expires);
     const end = (ended: InvitationDocument["state"]) => this.#end(one, ended, revision);
     if (one.state.type === "claimed") {
-      const over = Math.min(lateMs, this.#steady() - this.#startedAt) >= FINISH_WITHIN_MS;
+      const waitedMs = this.#settledAt === null ? 0 : this.#steady() - this.#settledAt;
+      const over = Math.min(lateMs, waitedMs) >= FINISH_WITHIN_MS;
       if (verified(one.site)) await end({ type: "used", at: this.#time(), key: one.state.peer.key });
       else if (over) await end({ type: "expired", at: this.#time() });
     } else if (one.state.type === "open") {
       if (lateMs >= 0) await end({ type: "expired", at: this.#time() });
     } else if (Date.parse(one.state.at) + KEEP_ENDED_MS <= now()) {
+      // A peer that names it is told from one whose invitation is unknown.
+      if (state.list("peer").some(({ document }) => document.value.invited === one.id)) return;
       await state.remove({ type: "invitation", id: one.id }, revision);
     }
   }
 
   /** Peers whose join is finished stay; those whose invitation has ended before are none already, and go. */
   async #tidy(): Promise<void> {
-    const { state, log } = this.#host;
+    const { state } = this.#host;
     for (const { ref, document } of state.list("peer")) {
-      const { invited } = document.value;
-      if (invited === undefined) continue;
+      const { invited, key } = document.value;
+      // One that is revoked stays in the list as that.
+      if (invited === undefined || state.get({ type: "revocation", key }) !== null) continue;
       const type = state.get({ type: "invitation", id: invited })?.value.state.type;
-      try {
-        if (type === "used") await keepPeer(state, ref.peer, invited);
-        if (type === "used" || type === "claimed") continue;
-        if (await written(state.remove(ref, document.revision)))
-          log("warn", `${ref.peer} did not finish its join: it is no peer any more`);
-      } catch (error) {
-        const said = `${ref.peer} did not finish its join, and is shut out, but cannot be removed: ${errorText(error)}`;
-        if (this.#said.get(ref.peer) !== said) log("warn", said);
-        this.#said.set(ref.peer, said);
+      if (type === "used") await this.#tidyOne(ref.peer, "has finished its join", keepPeer(state, ref.peer));
+      else if (type !== "claimed" && this.#stuck.get(ref.peer)?.refusedAt !== state.desired().revision) {
+        const removed = written(state.remove(ref, document.revision));
+        await this.#tidyOne(ref.peer, "did not finish its join, and is no peer any more", removed);
       }
+    }
+  }
+
+  async #tidyOne(peer: string, what: string, change: Promise<boolean>): Promise<void> {
+    const { state, log } = this.#host;
+    try {
+      if (await change) log("info", `${peer} ${what}`);
+      this.#stuck.delete(peer);
+    } catch (error) {
+      const said = `${peer} ${what}, but its document cannot be changed: ${errorText(error)}`;
+      if (this.#stuck.get(peer)?.said !== said) log("warn", said);
+      // What the state refuses it refuses until it is another one; a server that does not answer is asked again.
+      const refused = error instanceof LeafmeshError && REFUSED.includes(error.code);
+      this.#stuck.set(peer, { said, refusedAt: refused ? state.desired().revision : null });
     }
   }
 
@@ -245,13 +270,20 @@ function requireNamed(address: string, { hosts }: LinkTrust): void {
   );
 }
 
-/** The join of a peer is finished: it does not go with its invitation any more. */
-export async function keepPeer(state: StateStore, name: string, invitation: string): Promise<void> {
+/** The join of a peer is finished: it does not go with its invitation any more. @returns whether it did */
+export async function keepPeer(state: StateStore, name: string): Promise<boolean> {
   const ref = { type: "peer", peer: name } as const;
   const found = state.get(ref);
-  if (found?.value.invited !== invitation) return;
+  if (found?.value.invited === undefined) return false;
   const { invited: _, ...peer } = found.value;
-  await written(state.put(ref, peer, found.revision));
+  return await written(state.put(ref, peer, found.revision));
+}
+
+/** Whether a peer's document is left of an invitation that has ended: another one may take its place. */
+export function isLeftOver(state: StateStore, { invited }: PeerDocument): boolean {
+  if (invited === undefined) return false;
+  const invitation = state.get({ type: "invitation", id: invited })?.value;
+  return invitation === undefined || !letsIn(invitation);
 }
 
 /** @returns whether it was written: somebody else may have changed the document just now */

@@ -7,7 +7,14 @@ import { type InvitationDocument, letsIn } from "../model/schema/invitation.ts";
 import type { Peer } from "../model/schema/site.ts";
 import { JOIN_MAX_BYTES } from "../nats/config_join.ts";
 import { sealMessage } from "./envelope.ts";
-import { FINISH_WITHIN_MS, type InvitationsHost, isOpen, keepPeer, written } from "./invitations.ts";
+import {
+  FINISH_WITHIN_MS,
+  type InvitationsHost,
+  isLeftOver,
+  isOpen,
+  keepPeer,
+  written,
+} from "./invitations.ts";
 import { JoinBody, openJoin, refusalOf } from "./join_message.ts";
 import { dialUrl } from "./link_trust.ts";
 import { RequestGuard } from "./request_guard.ts";
@@ -120,7 +127,7 @@ export class JoinDesk implements AsyncDisposable {
     requireNotRevokedKey(state, key);
     const ref = { type: "peer", peer: peer.name } as const;
     const there = state.get(ref);
-    if (there !== null && there.value.key !== key)
+    if (there !== null && there.value.key !== key && !isLeftOver(state, there.value))
       throw new LeafmeshError("conflict", `${peer.name} is a peer already, with another key`);
     this.#requireValid(peer);
     const made = await this.#makePeer(found, peer);
@@ -152,9 +159,10 @@ export class JoinDesk implements AsyncDisposable {
       const claimed = { type: "claimed", at: new Date(now()).toISOString(), peer } as const;
       await unlessTaken(state.put({ type: "invitation", id }, { ...invitation, state: claimed }, revision));
     }
+    const known = there === null || isLeftOver(state, there.value) ? null : there.value;
     // A peer that is the operator's own stays so.
-    const invited = there === null || there.value.invited !== undefined ? { invited: id } : {};
-    const value = { ...(there?.value ?? peer), ...caOf(peer), ...invited };
+    const invited = known === null || known.invited !== undefined ? { invited: id } : {};
+    const value = { ...(known ?? peer), ...caOf(peer), ...invited };
     if (there !== null && isDeepStrictEqual(value, there.value)) return null;
     const made = await state.put(ref, value, there?.revision ?? null);
     const after = state.get({ type: "invitation", id });
@@ -167,7 +175,7 @@ export class JoinDesk implements AsyncDisposable {
     try {
       await written(this.#host.state.remove(ref, made));
     } catch (error) {
-      this.#host.log("error", `${ref.peer} did not finish its join, but is kept: ${errorText(error)}`);
+      this.#host.log("error", `${ref.peer} could not join, and cannot be removed now: ${errorText(error)}`);
     }
   }
 
@@ -198,12 +206,15 @@ export class JoinDesk implements AsyncDisposable {
       }
     }
     const invitationRef = { type: "invitation", id: invitation.id } as const;
+    const after = state.get(invitationRef);
+    // The link was faster to tell it.
+    const told = after?.value.state.type === "used" && after.value.state.key === key;
     // Whoever has closed it meanwhile is told that nobody was let in.
-    if (state.get(invitationRef)?.revision !== found.revision) throw taken();
+    if (after?.revision !== found.revision && !told) throw taken();
     answer();
     const used = { type: "used", at: new Date(now()).toISOString(), key } as const;
-    await unlessTaken(state.put(invitationRef, { ...invitation, state: used }, found.revision));
-    await keepPeer(state, peer.value.name, invitation.id);
+    if (!told) await unlessTaken(state.put(invitationRef, { ...invitation, state: used }, found.revision));
+    await keepPeer(state, peer.value.name);
     this.#host.log("info", `${invitation.site} has joined, with key ${key}`);
   }
 

@@ -61,18 +61,21 @@ export function reportLinks(input: LinkInput): LinkReport[] {
   });
 }
 
-/** A link that was cut because its peer's key was revoked. */
-export function revokedLink({ name, key, at }: RevokedPeer, connected: boolean): LinkReport {
+/** A link that was cut because its peer's key was revoked, or its invitation has ended before its join was finished. */
+export function revokedLink({ name, key, at, why }: RevokedPeer, connected: boolean): LinkReport {
+  const revoked = why === "revoked";
   return {
     peer: name,
     direction: "accept",
     address: null,
     connected,
-    verified: "no",
+    verified: revoked ? "no" : "unknown",
     rttMs: null,
     compression: null,
-    revoked: at,
-    why: `revoked at ${at}, with key ${key}`,
+    revoked: revoked ? at : null,
+    why: revoked
+      ? `revoked at ${at}, with key ${key}`
+      : `its join was not finished when its invitation ended at ${at}: invite it again, or 'leafmesh peer add ${name} --force' with key ${key}`,
     routes: [],
   };
 }

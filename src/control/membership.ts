@@ -35,6 +35,8 @@ export interface MembershipOptions {
   readonly requireSettled: () => void;
   /** Whether a peer has proved over its link that it holds the key that the state names. */
   readonly verified: (peer: string) => boolean;
+  /** Whether the state has been in force once since the start. */
+  readonly settled: () => boolean;
   readonly audit: JoinAudit;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
 }
@@ -54,7 +56,8 @@ export class Membership implements MembershipApi, AsyncDisposable {
     this.#state = state;
     this.#log = log;
     this.#requireSettled = options.requireSettled;
-    const host = { site, key, state, trust, configure, verified, now: Date.now, log };
+    const { settled } = options;
+    const host = { site, key, state, trust, configure, verified, settled, now: Date.now, log };
     this.#invitations = new Invitations(host);
     this.#desk = new JoinDesk(nc, host, options.audit);
     this.#joinHost = { ...host, fingerprint };

@@ -142,6 +142,7 @@ export class SiteControl implements Control, AsyncDisposable {
       cut: (peer) => options.server.cut(peer),
       requireSettled: () => this.#rotations?.requireSettled(),
       verified: (peer) => this.#links.isVerified(peer),
+      settled: () => this.#reconciler.last !== null,
     });
     this.#expiry = new UserExpiry(() => void revokeUsers(options, this.#desired()));
     this.#alarmWatch = new AlarmWatch({

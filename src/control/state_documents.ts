@@ -97,7 +97,7 @@ export function assemble(site: string, documents: Documents): DesiredState {
   const revoked = peers.flatMap((peer) => shutOut(peer) ?? []);
   return {
     site,
-    peers: peers.filter((peer) => shutOut(peer) === null),
+    peers: peers.filter((peer) => shutOut(peer) === null).map(({ invited: _, ...peer }) => peer),
     ...(invitations.length === 0 ? {} : { invitations }),
     ...(revoked.length === 0 ? {} : { revoked }),
     tenants: tenantDocuments(documents).map(desiredTenant),
@@ -110,12 +110,13 @@ function whoIsShutOut(documents: Documents): (peer: PeerDocument) => RevokedPeer
   const invitations = new Map(valuesOf(documents, "invitation").map((one) => [one.id, one]));
   return ({ name, key, nextKey = "", invited }) => {
     const revocation = revocations.get(key) ?? revocations.get(nextKey);
-    if (revocation !== undefined) return { name, key: revocation.key, at: revocation.at };
+    if (revocation !== undefined) return { name, key: revocation.key, at: revocation.at, why: "revoked" };
     if (invited === undefined) return null;
     const invitation = invitations.get(invited);
     if (invitation !== undefined && letsIn(invitation)) return null;
     const { state } = invitation ?? {};
-    return { name, key, at: state !== undefined && "at" in state ? state.at : new Date(0).toISOString() };
+    const at = state !== undefined && "at" in state ? state.at : new Date(0).toISOString();
+    return { name, key, at, why: "join not finished" };
   };
 }
 

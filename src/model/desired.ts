@@ -51,6 +51,7 @@ export interface RevokedPeer {
   readonly key: string;
   /** RFC 3339. */
   readonly at: string;
+  readonly why: "revoked" | "join not finished";
 }
 
 export interface DesiredState {

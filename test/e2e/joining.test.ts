@@ -3,7 +3,9 @@ import { expect, test } from "bun:test";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { LinkReport } from "../../src/control/link_api.ts";
+import { createSigningKey } from "../../src/nats/keys.ts";
 import { freePorts } from "../support/free_ports.ts";
+import { RawJoiner } from "../support/raw_joiner.ts";
 import { tempFolder } from "../support/temp_folder.ts";
 import { waitFor } from "../support/wait_for.ts";
 import { Program, run } from "./program.ts";
@@ -27,6 +29,17 @@ test("peer invite at one site, peer join at the other, and they are linked; peer
   for (const { api } of sites) {
     await waitFor(async () => (await fetch(`http://${api}/readyz`)).ok, { deadlineMs: 30_000, what: api });
   }
+
+  // One that stops in the middle, and is taken in by hand.
+  const half = (await run(["peer", "invite", "tokyo"], berlin)).stdout.trim();
+  const tokyo = createSigningKey();
+  using stopped = await RawJoiner.open(half, tokyo);
+  expect(await stopped.ask()).toEqual({ joined: true });
+  expect((await run(["peer", "list"], berlin)).stdout).toContain("tokyo (joining)");
+  const trusted = await run(["peer", "trust", "tokyo", "--key", tokyo.publicKey], berlin);
+  expect(trusted).toMatchObject({ code: 0, stderr: "" });
+  expect((await run(["peer", "list"], berlin)).stdout).not.toContain("joining");
+  expect((await run(["peer", "remove", "tokyo"], berlin)).code).toBe(0);
 
   const invited = await run(["peer", "invite", "austin"], berlin);
   expect([invited.code, invited.stdout]).toEqual([0, expect.stringMatching(/^lmi_[\w-]+\.[\w-]+\n$/)]);

@@ -57,6 +57,20 @@ test("a join that nobody finishes is taken back when the invitation expires", as
   await waitFor(() => cut.leaf.failure !== null, { deadlineMs: 20_000, what: "its connection to be cut" });
 }, 90_000);
 
+test("a peer that has not finished its join is the operator's own when he writes it", async () => {
+  const made = await invite(berlin, "tokyo");
+  using cut = await RawJoiner.open(made.token, (await loadSiteKeys(tokyo.dataFolder)).site);
+  expect(await cut.ask()).toEqual({ joined: true });
+  expect(await peersOf(berlin)).toMatchObject([{ name: "tokyo", invited: made.id }]);
+  const [half] = await peersOf(berlin);
+  expect((await berlin.api("PUT", "/v1/peers/tokyo", half, { "if-match": "*" })).status).toBe(200);
+  await berlin.api("DELETE", `/v1/invitations/${made.id}`);
+  const [peer] = await peersOf(berlin);
+  expect(peer).toMatchObject({ name: "tokyo" });
+  expect(peer).not.toHaveProperty("invited");
+  await part();
+}, 60_000);
+
 /** Joins while `kill` strikes, starts what was killed again, and joins once more. */
 async function joinThrough(victim: MeshSite, afterMs: number): Promise<void> {
   const made = await invite(berlin, "tokyo");

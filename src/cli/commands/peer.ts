@@ -2,7 +2,7 @@
 import type { DocumentList, SiteReport } from "../../../routes/answers.ts";
 import { describeCertificate, splitPem } from "../../model/certificate.ts";
 import { LeafmeshError } from "../../model/errors.ts";
-import { dialUrls, Peer } from "../../model/schema/site.ts";
+import { dialUrls, Peer, type PeerDocument } from "../../model/schema/site.ts";
 import { appliedText, checked, fileOfFlag } from "../check.ts";
 import { argument, type Call, type Command } from "../command.ts";
 import { paths } from "../paths.ts";
@@ -16,9 +16,9 @@ export const PEER_LIST: Command = {
   about: "all peers of this site",
   flags: {},
   run: async ({ api }) => {
-    const { items } = await (await api()).get<DocumentList<Peer>>(paths.peers);
+    const { items } = await (await api()).get<DocumentList<PeerDocument>>(paths.peers);
     const rows = items.map(({ value }) => [
-      value.name,
+      value.name + (value.invited === undefined ? "" : " (joining)"),
       dialUrls(value).join(", ") || "(dials us)",
       value.key,
       splitPem(value.ca ?? "")
@@ -99,8 +99,8 @@ export const PEER_TRUST: Command = {
       );
     }
     const client = await call.api();
-    const { value, etag } = await client.read<Peer>(paths.peer(name));
-    const { nextKey: _nextKey, ...kept } = value;
+    const { value, etag } = await client.read<PeerDocument>(paths.peer(name));
+    const { nextKey: _nextKey, invited: _invited, ...kept } = value;
     const given = { ...kept, ...(ca === undefined ? {} : { ca }), ...(key === undefined ? {} : { key }) };
     const peer = checked(Peer, given, "The peer");
     const applied = await client.putAndWait(paths.peer(name), peer, { ifMatch: etag });

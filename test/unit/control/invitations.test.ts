@@ -12,7 +12,7 @@ import { sealJoin } from "../../../src/control/join_message.ts";
 import type { ResourceRef, ResourceValue } from "../../../src/control/resource.ts";
 import { KvStateStore } from "../../../src/control/state_store.ts";
 import { joinSubject } from "../../../src/model/names.ts";
-import { createSigningKey, signingKeyOf } from "../../../src/nats/keys.ts";
+import { createSigningKey, type SigningKey, signingKeyOf } from "../../../src/nats/keys.ts";
 import { waitFor } from "../../support/wait_for.ts";
 import { startJetStream, type TestJetStream } from "./jetstream.ts";
 
@@ -24,9 +24,11 @@ let server: TestJetStream;
 let state: KvStateStore;
 let clock = 0;
 const opened: AsyncDisposable[] = [];
+const logged: string[] = [];
 
 beforeEach(async () => {
   clock = 0;
+  logged.length = 0;
   server = await startJetStream();
   state = await KvStateStore.open({
     site: "berlin",
@@ -75,11 +77,13 @@ function host(store: StateStore = state): InvitationsHost {
     verified: () => false,
     now: () => Date.now() + clock,
     steady: () => performance.now() + clock,
-    log: () => {},
+    log: (_level, message) => void logged.push(message),
   };
 }
 
 interface Question {
+  /** The site key of tokyo, or of who says so. */
+  readonly key?: SigningKey;
   readonly verb?: "join" | "joined";
   readonly dialBack?: string;
 }
@@ -88,7 +92,7 @@ interface Question {
 async function asked(
   made: Invited,
   inviting: InvitationsHost = host(),
-  { verb = "join", dialBack }: Question = {},
+  { verb = "join", dialBack, key = TOKYO }: Question = {},
 ): Promise<unknown> {
   const audit = { as: <T>(_site: string, _id: string, work: () => Promise<T>) => work(), refused: () => {} };
   await using _desk = new JoinDesk(server.nc, inviting, audit);
@@ -103,7 +107,7 @@ async function asked(
     verb,
     body: { invitation: id, ...(dialBack === undefined ? {} : { dialBack }) },
   } as const;
-  const sealed = sealJoin(message, TOKYO, signingKeyOf(new TextEncoder().encode(seed)));
+  const sealed = sealJoin(message, key, signingKeyOf(new TextEncoder().encode(seed)));
   const answer = await server.nc.request(joinSubject(from, id), sealed, { timeout: 20_000 });
   const expected = { from, to, key: BERLIN.publicKey, sender: "the inviting site" };
   return openMessage(answer.string(), expected).body;
@@ -229,7 +233,58 @@ test("a peer that is named by policies, and cannot be removed, is shut out with 
   await all.revoke(made.id);
   expect(state.get(PEER)).not.toBeNull();
   expect(peers()).toEqual([]);
-  expect(state.desired().state.revoked).toMatchObject([{ name: "tokyo", key: TOKYO.publicKey }]);
+  const out = { name: "tokyo", key: TOKYO.publicKey, why: "join not finished" };
+  expect(state.desired().state.revoked).toMatchObject([out]);
+  // Tried once more when the state is another one, and said once.
+  const said = () => logged.filter((line) => line.includes("tokyo did not finish its join"));
+  expect(said()).toHaveLength(1);
+  await all.sweep();
+  await all.sweep();
+  expect(said()).toHaveLength(1);
+  // Whoever is invited in its place has it, with another key.
+  const again = await all.create({ site: "tokyo", ttlMs: 600_000 });
+  const other = createSigningKey();
+  expect(await asked(again, host(), { key: other })).toEqual({ joined: true });
+  expect(state.desired().state.peers).toEqual([{ name: "tokyo", key: other.publicKey }]);
+  await state.remove({ type: "export", tenant: "acme", name: "orders" }, undefined);
+  await all.revoke(again.id);
+  expect(state.get(PEER)).toBeNull();
+}, 30_000);
+
+test("a peer that has finished its join by one of two invitations stays when the other one is closed", async () => {
+  const { all, made } = await invited();
+  const second = await all.create({ site: "tokyo", ttlMs: 600_000 });
+  expect(await asked(made)).toEqual({ joined: true });
+  expect(await asked(second)).toEqual({ joined: true });
+  expect(await asked(made, host(), { verb: "joined" })).toEqual({ joined: true });
+  await waitFor(() => state.get(PEER)?.value.invited === undefined, { deadlineMs: 10_000 });
+  await all.revoke(second.id);
+  expect(peers()).toEqual(["tokyo"]);
+}, 30_000);
+
+test("a peer that is revoked before its join is finished stays in the list as that", async () => {
+  const { all, made } = await invited();
+  expect(await asked(made)).toEqual({ joined: true });
+  const key = TOKYO.publicKey;
+  await state.put({ type: "revocation", key }, { key, peer: "tokyo", at: new Date().toISOString() }, null);
+  expect(await all.revokeOf("tokyo")).toBe(1);
+  await all.sweep();
+  expect(state.desired().state).toMatchObject({ peers: [], revoked: [{ name: "tokyo", why: "revoked" }] });
+}, 30_000);
+
+test("a join is not taken back before links can be up", async () => {
+  const { made } = await invited();
+  expect(await asked(made)).toEqual({ joined: true });
+  let settled = false;
+  const all = new Invitations({ ...host(), settled: () => settled });
+  opened.push(all);
+  await sweepAt(all, made, 3600_000);
+  expect(peers()).toEqual(["tokyo"]);
+  settled = true;
+  await all.sweep();
+  expect(peers()).toEqual(["tokyo"]);
+  await sweepAt(all, made, 2 * 3600_000);
+  expect(state.get(PEER)).toBeNull();
 }, 30_000);
 
 test("a peer whose join is finished stays when its invitation is forgotten", async () => {
