@@ -4,7 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { errorText, LeafmeshError } from "../model/errors.ts";
-import { InvitationDocument, letsIn } from "../model/schema/invitation.ts";
+import { InvitationDocument, isLeftOver, isOpen } from "../model/schema/invitation.ts";
 import type { PeerDocument } from "../model/schema/site.ts";
 import { parseAddress } from "../nats/addresses.ts";
 import { createSigningKey, type SigningKey } from "../nats/keys.ts";
@@ -74,7 +74,7 @@ export class Invitations implements AsyncDisposable {
     if (request.site === site) throw new LeafmeshError("conflict", `${site} is this site itself`);
     await this.#tidy();
     const there = state.get({ type: "peer", peer: request.site })?.value;
-    if (there !== undefined && !isLeftOver(state, there))
+    if (there !== undefined && !isLeftOver(there, invitationOf(state, there)))
       throw new LeafmeshError(
         "conflict",
         `${request.site} is a peer already: remove it before it is invited`,
@@ -89,7 +89,7 @@ export class Invitations implements AsyncDisposable {
       );
     }
     requireNamed(address, trust);
-    if (this.#all().filter(({ state }) => isOpen(state.type)).length >= MAX_OPEN)
+    if (this.#all().filter(isOpen).length >= MAX_OPEN)
       throw new LeafmeshError("too_large", `${MAX_OPEN} invitations are open already: revoke some`);
     const id = randomBytes(8).toString("hex");
     const token = createSigningKey();
@@ -149,7 +149,7 @@ export class Invitations implements AsyncDisposable {
       if (found === null) throw new LeafmeshError("not_found", `There is no invitation '${id}'`);
       const { value, revision } = found;
       const joined = value.state.type === "claimed" && this.#host.verified(value.site);
-      if (!isOpen(value.state.type) || joined) {
+      if (!isOpen(value) || joined) {
         const over = joined ? `used: revoke the peer ${value.site}` : invitationReport(value).state;
         throw new LeafmeshError("conflict", `Invitation ${id} is over: ${over}`);
       }
@@ -163,7 +163,7 @@ export class Invitations implements AsyncDisposable {
 
   /** Closes all of a site. @returns how many */
   async revokeOf(site: string): Promise<number> {
-    const open = this.#all().filter((one) => one.site === site && isOpen(one.state.type));
+    const open = this.#all().filter((one) => one.site === site && isOpen(one));
     for (const one of open) await this.#end(one, { type: "revoked", at: this.#time() });
     return open.length;
   }
@@ -226,7 +226,7 @@ export class Invitations implements AsyncDisposable {
       const { invited, key } = document.value;
       // One that is revoked stays in the list as that.
       if (invited === undefined || state.get({ type: "revocation", key }) !== null) continue;
-      const type = state.get({ type: "invitation", id: invited })?.value.state.type;
+      const type = invitationOf(state, document.value)?.state.type;
       if (type === "used") await this.#tidyOne(ref.peer, "has finished its join", keepPeer(state, ref.peer));
       else if (type !== "claimed" && this.#stuck.get(ref.peer)?.refusedAt !== state.desired().revision) {
         const removed = written(state.remove(ref, document.revision));
@@ -279,11 +279,9 @@ export async function keepPeer(state: StateStore, name: string): Promise<boolean
   return await written(state.put(ref, peer, found.revision));
 }
 
-/** Whether a peer's document is left of an invitation that has ended: another one may take its place. */
-export function isLeftOver(state: StateStore, { invited }: PeerDocument): boolean {
-  if (invited === undefined) return false;
-  const invitation = state.get({ type: "invitation", id: invited })?.value;
-  return invitation === undefined || !letsIn(invitation);
+/** The invitation that a peer names: it goes with it. */
+export function invitationOf(state: StateStore, { invited }: PeerDocument): InvitationDocument | undefined {
+  return invited === undefined ? undefined : state.get({ type: "invitation", id: invited })?.value;
 }
 
 /** @returns whether it was written: somebody else may have changed the document just now */
@@ -296,11 +294,6 @@ export async function written(write: Promise<unknown>): Promise<boolean> {
       return false;
     throw error;
   }
-}
-
-/** Whether it still lets somebody in. */
-export function isOpen(type: InvitationDocument["state"]["type"]): boolean {
-  return type === "open" || type === "claimed";
 }
 
 function invitationReport(one: InvitationDocument): InvitationReport {

@@ -3,6 +3,7 @@ import { LeafmeshError } from "../model/errors.ts";
 import { joinAnswerSubject, joinSubject } from "../model/names.ts";
 import type { SigningKey } from "../nats/keys.ts";
 import { LeafClient } from "../nats/leaf_client.ts";
+import { sleep } from "../nats/wait.ts";
 import type { InvitationPayload } from "./invitation_token.ts";
 
 const CONNECT_WITHIN_MS = 5_000;
@@ -43,7 +44,7 @@ export class JoinClient implements Disposable {
         return new JoinClient(options, await logIn(options, CONNECT_WITHIN_MS));
       } catch (error) {
         if (!isBusy(error) || performance.now() > end) throw refusal(options.payload, error);
-        await pause();
+        await sleep(PAUSE_MS);
       }
     }
   }
@@ -85,7 +86,7 @@ export class JoinClient implements Disposable {
     const { payload, signal } = this.#options;
     const known = performance.now() + START_WITHIN_MS;
     for (;;) {
-      await pause();
+      await sleep(PAUSE_MS);
       const leftMs = end - performance.now();
       if (this.#closed || leftMs <= 0) throw unanswered(payload, why);
       try {
@@ -115,8 +116,6 @@ async function logIn({ payload, key, signal }: JoinClientOptions, deadlineMs: nu
   leaf.subscribe(joinAnswerSubject(from, id));
   return leaf;
 }
-
-const pause = () => new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
 
 /** Silence, or a connection that has ended: the next try may do better. */
 function mayPass(error: unknown): error is LeafmeshError {

@@ -3,18 +3,11 @@ import { isDeepStrictEqual } from "node:util";
 import type { Msg, NatsConnection, Subscription } from "@nats-io/transport-node";
 import { errorText, LeafmeshError } from "../model/errors.ts";
 import { joinSubject } from "../model/names.ts";
-import { type InvitationDocument, letsIn } from "../model/schema/invitation.ts";
+import { type InvitationDocument, isLeftOver, isOpen, letsIn } from "../model/schema/invitation.ts";
 import type { Peer } from "../model/schema/site.ts";
 import { JOIN_MAX_BYTES } from "../nats/config_join.ts";
 import { sealMessage } from "./envelope.ts";
-import {
-  FINISH_WITHIN_MS,
-  type InvitationsHost,
-  isLeftOver,
-  isOpen,
-  keepPeer,
-  written,
-} from "./invitations.ts";
+import { FINISH_WITHIN_MS, type InvitationsHost, invitationOf, keepPeer, written } from "./invitations.ts";
 import { JoinBody, openJoin, refusalOf } from "./join_message.ts";
 import { dialUrl } from "./link_trust.ts";
 import { RequestGuard } from "./request_guard.ts";
@@ -127,7 +120,11 @@ export class JoinDesk implements AsyncDisposable {
     requireNotRevokedKey(state, key);
     const ref = { type: "peer", peer: peer.name } as const;
     const there = state.get(ref);
-    if (there !== null && there.value.key !== key && !isLeftOver(state, there.value))
+    if (
+      there !== null &&
+      there.value.key !== key &&
+      !isLeftOver(there.value, invitationOf(state, there.value))
+    )
       throw new LeafmeshError("conflict", `${peer.name} is a peer already, with another key`);
     this.#requireValid(peer);
     const made = await this.#makePeer(found, peer);
@@ -159,7 +156,8 @@ export class JoinDesk implements AsyncDisposable {
       const claimed = { type: "claimed", at: new Date(now()).toISOString(), peer } as const;
       await unlessTaken(state.put({ type: "invitation", id }, { ...invitation, state: claimed }, revision));
     }
-    const known = there === null || isLeftOver(state, there.value) ? null : there.value;
+    const left = there !== null && isLeftOver(there.value, invitationOf(state, there.value));
+    const known = left ? null : (there?.value ?? null);
     // A peer that is the operator's own stays so.
     const invited = known === null || known.invited !== undefined ? { invited: id } : {};
     const value = { ...(known ?? peer), ...caOf(peer), ...invited };
@@ -221,7 +219,7 @@ export class JoinDesk implements AsyncDisposable {
   /** @param graceMs for how long after it has expired it is taken, still */
   #requireUsable(invitation: InvitationDocument, key: string, graceMs = 0): InvitationDocument {
     const { state } = invitation;
-    if (!isOpen(state.type) || (state.type === "claimed" && state.peer.key !== key))
+    if (!isOpen(invitation) || (state.type === "claimed" && state.peer.key !== key))
       throw new LeafmeshError("invitation_used", "the invitation was used by another site, or is over");
     if (Date.parse(invitation.expires) + graceMs <= this.#host.now())
       throw new LeafmeshError("invitation_expired", `the invitation has expired at ${invitation.expires}`);

@@ -52,11 +52,10 @@ export class Membership implements MembershipApi, AsyncDisposable {
   readonly #revokeHost: RevokeHost;
 
   constructor(options: MembershipOptions) {
-    const { site, key, nc, system, state, trust, configure, cut, verified, log } = options;
+    const { site, key, nc, system, state, trust, configure, cut, verified, settled, log } = options;
     this.#state = state;
     this.#log = log;
     this.#requireSettled = options.requireSettled;
-    const { settled } = options;
     const host = { site, key, state, trust, configure, verified, settled, now: Date.now, log };
     this.#invitations = new Invitations(host);
     this.#desk = new JoinDesk(nc, host, options.audit);

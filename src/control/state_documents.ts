@@ -1,6 +1,6 @@
 /** The documents of the state put together, as tenants of a site file and as the desired state, and taken from a site file. */
 import { type DesiredState, desiredTenant, type RevokedPeer } from "../model/desired.ts";
-import { letsIn } from "../model/schema/invitation.ts";
+import { isLeftOver, isOpen } from "../model/schema/invitation.ts";
 import type { ImportPolicy } from "../model/schema/policy.ts";
 import type { PeerDocument, SiteFile } from "../model/schema/site.ts";
 import type { TenantDocument, TenantSettings } from "../model/schema/tenant.ts";
@@ -90,7 +90,7 @@ export function tenantDocuments(documents: ReadonlyMap<string, Stored>): TenantD
 export function assemble(site: string, documents: Documents): DesiredState {
   const peers = valuesOf(documents, "peer").sort((left, right) => (left.name < right.name ? -1 : 1));
   const invitations = valuesOf(documents, "invitation")
-    .filter(({ state }) => state.type === "open" || state.type === "claimed")
+    .filter(isOpen)
     .map(({ id, key }) => ({ id, key }))
     .sort((left, right) => (left.id < right.id ? -1 : 1));
   const shutOut = whoIsShutOut(documents);
@@ -108,12 +108,12 @@ export function assemble(site: string, documents: Documents): DesiredState {
 function whoIsShutOut(documents: Documents): (peer: PeerDocument) => RevokedPeer | null {
   const revocations = new Map(valuesOf(documents, "revocation").map((one) => [one.key, one]));
   const invitations = new Map(valuesOf(documents, "invitation").map((one) => [one.id, one]));
-  return ({ name, key, nextKey = "", invited }) => {
+  return (peer) => {
+    const { name, key, nextKey = "", invited = "" } = peer;
     const revocation = revocations.get(key) ?? revocations.get(nextKey);
     if (revocation !== undefined) return { name, key: revocation.key, at: revocation.at, why: "revoked" };
-    if (invited === undefined) return null;
     const invitation = invitations.get(invited);
-    if (invitation !== undefined && letsIn(invitation)) return null;
+    if (!isLeftOver(peer, invitation)) return null;
     const { state } = invitation ?? {};
     const at = state !== undefined && "at" in state ? state.at : new Date(0).toISOString();
     return { name, key, at, why: "join not finished" };

@@ -45,7 +45,10 @@ export interface OpenInvitation {
   readonly key: string;
 }
 
-/** A peer whose key was revoked, or whose invitation ended before its join was finished: it is in no plan and in no configuration, but policies may go on naming it. */
+/**
+ * A peer whose key was revoked, or whose invitation ended before its join was finished: it is in no plan and in no
+ * configuration, but policies may go on naming it.
+ */
 export interface RevokedPeer {
   readonly name: string;
   readonly key: string;

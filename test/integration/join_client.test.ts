@@ -40,12 +40,12 @@ beforeEach(async () => {
 });
 
 /** Hears the questions, and answers those that it is told to. */
-function desk(answer: (question: string) => boolean) {
+function desk(answers: () => boolean) {
   const heard: string[] = [];
   const subscription = site.mesh.subscribe(joinSubject("berlin", payload.id), {
     callback: (_error, message) => {
       heard.push(message.string());
-      if (answer(message.string())) message.respond(`heard ${message.string()}`);
+      if (answers()) message.respond(`heard ${message.string()}`);
     },
   });
   return { heard, [Symbol.dispose]: () => subscription.unsubscribe() };
@@ -66,33 +66,47 @@ const told = (work: Promise<Uint8Array>) =>
 
 const options = () => ({ payload, key: token });
 
+/** Asks, and waits until the question was heard: nobody answers before `answer()`. */
+async function asking(
+  question: () => string,
+  more: { readonly again?: boolean; readonly signal?: AbortSignal } = {},
+) {
+  const { again = true, signal } = more;
+  let answers = false;
+  const hearing = desk(() => answers);
+  const client = await JoinClient.open({ ...options(), ...(signal === undefined ? {} : { signal }) });
+  const asked = client.ask(question, { again });
+  asked.catch(() => {});
+  await waitFor(async () => hearing.heard.length > 0, { deadlineMs: 20_000 });
+  return {
+    asked,
+    client,
+    answer: () => {
+      answers = true;
+    },
+    [Symbol.dispose]: () => {
+      client[Symbol.dispose]();
+      hearing[Symbol.dispose]();
+    },
+  };
+}
+
 test("a question whose connection ends with the invitation is told that the invitation is used", async () => {
-  using silent = desk(() => false);
-  using client = await JoinClient.open(options());
-  const asked = told(client.ask(() => "first", { again: true }));
-  await waitFor(async () => silent.heard.length > 0, { deadlineMs: 20_000 });
+  using one = await asking(() => "first");
   await over();
-  expect(await asked).toBe("invitation_used");
+  expect(await told(one.asked)).toBe("invitation_used");
 }, 60_000);
 
 test("a question is asked again over another connection where the first one is cut", async () => {
   let number = 0;
-  let answers = false;
-  using answering = desk(() => answers);
-  using client = await JoinClient.open(options());
-  const asked = told(client.ask(() => String(++number), { again: true }));
-  await waitFor(async () => answering.heard.length > 0, { deadlineMs: 20_000 });
+  using one = await asking(() => String(++number));
   expect(await cut()).toBe(1);
-  answers = true;
-  expect(await asked).toMatch(/^heard \d+$/);
+  one.answer();
+  expect(await told(one.asked)).toMatch(/^heard \d+$/);
 }, 60_000);
 
 test("a question that is cut waits for a connection of before that the server still has", async () => {
-  let answers = false;
-  using answering = desk(() => answers);
-  using client = await JoinClient.open(options());
-  const asked = told(client.ask(() => "mine", { again: true }));
-  await waitFor(async () => answering.heard.length > 0, { deadlineMs: 20_000 });
+  using one = await asking(() => "mine");
   // Whoever logs in first after the cut has the place.
   const { promise, resolve } = Promise.withResolvers<LeafClient>();
   void (async () => {
@@ -104,60 +118,46 @@ test("a question that is cut waits for a connection of before that the server st
     }
   })();
   const other = await promise;
-  answers = true;
+  one.answer();
   const before = performance.now();
   expect(await told(JoinClient.open(options()).then(() => new Uint8Array()))).toBe("invitation_used");
   expect(performance.now() - before).toBeGreaterThan(5_000);
   other[Symbol.dispose]();
-  expect(await asked).toBe("heard mine");
+  expect(await told(one.asked)).toBe("heard mine");
 }, 60_000);
 
 test("a question goes on when the server that has cut it knows its invitation again", async () => {
-  let answers = false;
-  using answering = desk(() => answers);
-  using client = await JoinClient.open(options());
-  const asked = told(client.ask(() => "mine", { again: true }));
-  await waitFor(async () => answering.heard.length > 0, { deadlineMs: 20_000 });
+  using one = await asking(() => "mine");
   const before = site.desired;
   // As a server does that has just started.
   await over();
   await new Promise((resolve) => setTimeout(resolve, 1000));
-  answers = true;
+  one.answer();
   await site.reload(before);
-  expect(await asked).toBe("heard mine");
+  expect(await told(one.asked)).toBe("heard mine");
 }, 60_000);
 
 test("a question that is not to be asked again fails where its connection is cut", async () => {
-  let answers = false;
-  using silent = desk(() => answers);
-  using client = await JoinClient.open(options());
-  const asked = told(client.ask(() => "once", { again: false }));
-  await waitFor(async () => silent.heard.length > 0, { deadlineMs: 20_000 });
+  using one = await asking(() => "once", { again: false });
   expect(await cut()).toBe(1);
-  answers = true;
-  expect(await asked).toBe("peer_unreachable");
+  one.answer();
+  expect(await told(one.asked)).toBe("peer_unreachable");
 }, 60_000);
 
 test("a question ends with its client, and with its signal", async () => {
-  let answers = false;
-  using silent = desk(() => answers);
-  const client = await JoinClient.open(options());
-  const asked = told(client.ask(() => "first", { again: true }));
-  await waitFor(async () => silent.heard.length > 0, { deadlineMs: 20_000 });
-  client[Symbol.dispose]();
-  answers = true;
-  expect(await asked).toBe("peer_unreachable");
-
-  answers = false;
+  {
+    using one = await asking(() => "first");
+    one.client[Symbol.dispose]();
+    one.answer();
+    expect(await told(one.asked)).toBe("peer_unreachable");
+  }
   const stop = new AbortController();
-  using other = await JoinClient.open({ ...options(), signal: stop.signal });
-  const aborted = other.ask(() => "second", { again: true }).catch((error: unknown) => error);
-  await waitFor(async () => silent.heard.includes("second"), { deadlineMs: 20_000 });
+  using other = await asking(() => "second", { signal: stop.signal });
   // Not taken for silence of the other end.
   const reason = new LeafmeshError("peer_unreachable", "the signal");
   stop.abort(reason);
-  answers = true;
-  expect(await aborted).toBe(reason);
+  other.answer();
+  expect(await other.asked.catch((error: unknown) => error)).toBe(reason);
 }, 60_000);
 
 /** The site austin, with or without berlin as a peer that is verified at the third look. */

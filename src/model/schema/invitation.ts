@@ -1,7 +1,7 @@
 /** Documents of the state about who may become a peer: invitations, and keys that may not come back. */
 import { z } from "zod";
 import { InvitationId, Name, PublicKey } from "./scalars.ts";
-import { Peer } from "./site.ts";
+import { Peer, type PeerDocument } from "./site.ts";
 
 const Time = z.iso.datetime();
 
@@ -39,9 +39,22 @@ export const InvitationDocument = z.strictObject({
 });
 export type InvitationDocument = z.infer<typeof InvitationDocument>;
 
+/** Whether it still lets somebody ask to join. */
+export function isOpen({ state }: InvitationDocument): boolean {
+  return state.type === "open" || state.type === "claimed";
+}
+
 /** Whether a peer that an invitation has made is one: its join is under way, or done. */
 export function letsIn({ state }: InvitationDocument): boolean {
   return state.type === "claimed" || state.type === "used";
+}
+
+/**
+ * Whether a peer's document is left of an invitation that has ended, or is unknown: it lets nobody in.
+ * @param invitation the one that the peer names
+ */
+export function isLeftOver({ invited }: PeerDocument, invitation: InvitationDocument | undefined): boolean {
+  return invited !== undefined && (invitation === undefined || !letsIn(invitation));
 }
 
 /** A site key that must not be a peer's any more. */
