@@ -31,12 +31,12 @@ class Rig implements AsyncDisposable {
     name: keyof typeof PIDS,
     more: { keys?: string; fresh?: boolean; ownFolder?: boolean; gone?: number } = {},
   ) {
-    const state: RigState = { ms: 1_000, gate: null, open: () => {}, waiting: false };
+    const state: RigState = { ms: 1_000, gate: null, open: () => {}, waiting: false, alone: false };
     const ended = new Set<number>(more.gone === undefined ? [] : [more.gone]);
     const alone = async () => {
       state.waiting = state.gate !== null;
       await state.gate;
-      return false;
+      return state.alone;
     };
     const members = await Members.open({
       nc,
@@ -58,6 +58,11 @@ class Rig implements AsyncDisposable {
   /** Its clock goes on. */
   later(ms: number): void {
     this.#state.ms += ms;
+  }
+
+  /** Whether its data folder says that no other member can be there. */
+  isAlone(alone: boolean): void {
+    this.#state.alone = alone;
   }
 
   /** It does nothing until {@link resume}. */
@@ -85,6 +90,7 @@ interface RigState {
   gate: Promise<void> | null;
   open: () => void;
   waiting: boolean;
+  alone: boolean;
 }
 
 const until = async (check: () => boolean | Promise<boolean>, what: string) =>
@@ -192,6 +198,39 @@ test("one that was stopped while another led, and the bucket was lost, does not 
   a.resume();
   // It may lead again, as anybody may; what it began before is over.
   expect(await a.members.confirm(epoch)).toBe(false);
+});
+
+test("one that leads alone renews its lease once a second, and as often as any other where a look was slow or it is not alone any more", async () => {
+  await using server = await TestServer.start();
+  const nc = await server.connect();
+  await using a = await Rig.join(nc, "a", { fresh: true });
+  a.isAlone(true);
+  a.members.stand();
+  await until(() => a.members.isLeader && a.members.isAlone, "a to lead alone");
+  const at: number[] = [];
+  nc.subscribe(`$KV.${MEMBERS_BUCKET}.${memberKey.leader}`, {
+    callback: () => void at.push(performance.now()),
+  });
+  const pauses = () => at.slice(1).map((ms, n) => ms - (at[n] ?? 0));
+  await until(() => at.length > 4, "four renewals of one that is alone");
+  const alone = pauses().sort((x, y) => x - y)[1] ?? 0;
+  const afterSlow = async () => {
+    await a.stop();
+    at.length = 0;
+    a.later(MEMBER_TIMES.slowMs + 1);
+    a.resume();
+    await until(() => at.length > 1, "it to renew its lease twice");
+    return pauses()[0] ?? 0;
+  };
+  await until(
+    async () => (await afterSlow()) < MEMBER_TIMES.aloneTickMs / 2,
+    "a slow look to be followed soon",
+  );
+  a.isAlone(false);
+  await until(() => !a.members.isAlone, "a to see that it is not alone");
+  at.length = 0;
+  await until(() => Math.min(...pauses()) < MEMBER_TIMES.aloneTickMs / 2, "a to renew it more often");
+  expect(alone).toBeGreaterThan(MEMBER_TIMES.aloneTickMs * 0.8);
 });
 
 test("a lease and a heartbeat that somebody deletes by hand are written again", async () => {

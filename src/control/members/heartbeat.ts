@@ -12,6 +12,8 @@ export const MEMBERS_PROTOCOL = 1;
 export const MEMBER_TIMES = {
   /** A heartbeat, and the lease of the one that leads. */
   tickMs: 250,
+  /** The same of one that leads and is alone on its data folder: nobody waits for either, and whoever comes waits for two of them. */
+  aloneTickMs: 1000,
   holdMs: 1500,
   takeMs: 2000,
   /** A look that takes longer says nothing of how long the lease has stood still. */

@@ -210,9 +210,15 @@ export class Members implements AsyncDisposable {
   #look(): Promise<void> {
     this.#tick ??= this.#lookOnce().finally(() => {
       this.#tick = null;
-      this.#schedule(MEMBER_TIMES.tickMs);
+      this.#schedule(this.#isCalm() ? MEMBER_TIMES.aloneTickMs : MEMBER_TIMES.tickMs);
     });
     return this.#tick;
+  }
+
+  /** Whether nobody waits for its next look, and it has time for that: a server that is slow may need most of {@link MEMBER_TIMES.aloneMs}. */
+  #isCalm(): boolean {
+    const quick = this.#now() - this.#lookAt <= MEMBER_TIMES.slowMs;
+    return this.#alone && this.#term !== null && this.#failingSince === null && quick;
   }
 
   async #lookOnce(): Promise<void> {
