@@ -11,23 +11,19 @@ const KEPT = 200;
 /** By how many the exporter is rolled back, its peer up and down. */
 const LOST = { up: 10_000, down: 2_000 } as const;
 
-/** Publishes numbers as soon as the server takes them, with no regard to what else it does. */
-async function publishAtOnce(nc: NatsConnection, tenant: string, from: number, to: number): Promise<number> {
+/** Publishes a number as soon as the server takes it, with no regard to what else it does. @returns its sequence */
+async function publishAtOnce(nc: NatsConnection, tenant: string, n: number): Promise<number> {
   const js = jetstream(nc);
-  let last = 0;
-  for (let n = from; n <= to; n++) {
-    last = await waitFor(
-      async () =>
-        (
-          await js.publish(`${tenant}.orders.k${n % 5}`, JSON.stringify({ n }), {
-            msgID: `new-${n}`,
-            timeout: 2000,
-          })
-        ).seq,
-      { what: `event ${n} to be stored`, deadlineMs: 60_000, pollMs: 10 },
-    );
-  }
-  return last;
+  return await waitFor(
+    async () =>
+      (
+        await js.publish(`${tenant}.orders.k${n % 5}`, JSON.stringify({ n }), {
+          msgID: `new-${n}`,
+          timeout: 2000,
+        })
+      ).seq,
+    { what: `event ${n} to be stored`, deadlineMs: 60_000, pollMs: 10 },
+  );
 }
 
 async function arrived(nc: NatsConnection, tenant: string, least: number): Promise<ReadEvent[]> {
@@ -55,11 +51,15 @@ for (const peer of ["up", "down"] as const) {
     // More than were lost: sequences alone do not say any more that something is wrong.
     const more = lost + 1000;
     const [first, last] = [KEPT + lost + 1, KEPT + lost + more];
+    let isUp = false;
     const publishing = apps.map(async ({ tenant, nc }) => {
-      await publishAtOnce(nc, tenant, first, first);
-      return await publishNumbers(jetstream(nc), tenant, first + 1, last);
+      // One by one while the site starts: a server that reads its configuration anew is deaf for a moment.
+      let next = first;
+      while (!isUp && next < last) await publishAtOnce(nc, tenant, next++);
+      return await publishNumbers(jetstream(nc), tenant, next, last);
     });
     await berlin.start();
+    isUp = true;
     for (const seq of await Promise.all(publishing)) expect(seq).toBe(KEPT + more);
     if (peer === "down") await austin.start();
     for (const { tenant } of apps) await logHas(await austin.app(tenant), tenant, last);
