@@ -30,10 +30,18 @@ async function part(one: MeshSite, other: MeshSite): Promise<void> {
     [one, other],
     [other, one],
   ] as const) {
-    const there = await site.api("GET", `/v1/peers/${peer.name}`);
-    if (!there.ok) continue;
-    const etag = there.headers.get("etag") ?? "";
-    await site.api("DELETE", `/v1/peers/${peer.name}?wait=true`, undefined, { "if-match": etag });
+    const path = `/v1/peers/${peer.name}`;
+    await waitFor(
+      async () => {
+        const there = await site.api("GET", path);
+        if (there.status === 404) return true;
+        // What a join has made is written once more when it is finished: then there is a newer one.
+        const etag = there.headers.get("etag") ?? "";
+        const gone = await site.api("DELETE", `${path}?wait=true`, undefined, { "if-match": etag });
+        return gone.ok || Promise.reject(new Error(`${gone.status} ${await gone.text()}`));
+      },
+      { what: `${site.name} to forget ${peer.name}` },
+    );
   }
 }
 
